@@ -1,0 +1,74 @@
+import type { LiveNotice, QueueMessage } from "@messenger/core";
+
+/** A message that a consumer holds, until it acknowledges it or loses its connection. */
+export interface Delivery {
+  readonly message: QueueMessage;
+  /** Lets the broker forget the message. Belongs to the connection that the message came by: once that is lost, it does nothing. */
+  ack(): void;
+}
+
+export interface ConsumeOptions {
+  /** Tells this consumer from all others; its share of the partitions follows from it. */
+  name: string;
+  /** How many unacknowledged messages of each partition it may hold: 1 to 65,535. */
+  prefetch: number;
+  /** Gets each message. Must not throw. */
+  onDelivery(delivery: Delivery): void;
+  /** Told that the connection was lost: the deliveries so far will come again, to this consumer or to another. */
+  onLost(): void;
+}
+
+export interface Consumer {
+  /** Takes no further messages. Those it holds can still be acknowledged, until `close`. */
+  stop(): Promise<void>;
+  /** Stops, and gives the messages it holds back to the broker. */
+  close(): Promise<void>;
+}
+
+export interface Subscription {
+  close(): Promise<void>;
+}
+
+/**
+ * The queue between those who append events and those who push them. Every partition's messages come in the order they were published
+ * in, to one consumer at a time; what is not acknowledged comes again.
+ */
+export interface Broker {
+  /**
+   * Publishes messages in this order, and resolves with true once the broker has all of them durably; with false where it did not take all,
+   * or is not there, or too many are unconfirmed: they must then be covered otherwise. Never rejects.
+   */
+  publish(messages: readonly QueueMessage[]): Promise<boolean>;
+  /** Consumes all partitions, for as long as the broker is open, through any number of lost connections. */
+  consume(options: ConsumeOptions): Promise<Consumer>;
+  /** Is told of new events in an inbox. Notices may be lost or repeated; they only say that there is something to read. */
+  subscribe(inbox: number, onNotice: (notice: LiveNotice) => void): Promise<Subscription>;
+  /** Whether it can be published to now. */
+  readonly connected: boolean;
+  /** Milliseconds since the broker was last heard of; 0 where that has no meaning. */
+  silentMs(): number;
+  close(): Promise<void>;
+}
+
+export interface BrokerOptions {
+  /** `amqp://user:password@host:port/vhost`, or `in-process:`. */
+  url: string;
+  /** How many partitions there are; the same for all processes. */
+  partitions: number;
+  /** The first part of all names of exchanges and queues. */
+  namespace?: string;
+  /** Covers all undelivered events of a partition whose queue is missing; called before the queue is made. */
+  coverPartition(partition: number): Promise<void>;
+  /** Told of what goes wrong, and is put right by the broker itself. */
+  onProblem(problem: BrokerProblem): void;
+}
+
+export type BrokerProblem =
+  | { kind: "connection-lost"; error: Error | undefined }
+  | { kind: "connect-failed"; error: Error; retryInMs: number }
+  | { kind: "partition-missing"; partition: number }
+  /** A message that could not be read; it was put aside in the dead queue. */
+  | { kind: "poison"; error: Error };
+
+/** So many messages may be published and not confirmed; also how many the in-process broker holds. */
+export const MAX_UNCONFIRMED = 20_000;

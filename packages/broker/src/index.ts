@@ -1,0 +1,2 @@
+export type { Broker, BrokerOptions, BrokerProblem, Consumer, ConsumeOptions, Delivery, Subscription } from "./broker.ts";
+export { openBroker } from "./open-broker.ts";

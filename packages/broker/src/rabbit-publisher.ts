@@ -1,0 +1,93 @@
+import { type LiveNotice, partitionOf, type QueueMessage } from "@messenger/core";
+import type { ChannelModel, Options } from "amqplib";
+import { MAX_UNCONFIRMED } from "./broker.ts";
+import { encode } from "./encoding.ts";
+import type { Names } from "./topology.ts";
+
+export interface RabbitPublisher {
+  /** See `Broker.publish`. */
+  publish(messages: readonly QueueMessage[]): Promise<boolean>;
+  /** Tells live subscriptions; unconfirmed. */
+  notify(notices: readonly LiveNotice[]): void;
+  /** Puts aside what could not be read. @throws when the broker did not take it. */
+  bury(body: Buffer, properties: Options.Publish): Promise<void>;
+  /** Lets go of all that is unconfirmed: the connection was lost. */
+  abandon(): void;
+}
+
+interface Batch {
+  unconfirmed: number;
+  taken: boolean;
+  resolve(taken: boolean): void;
+}
+
+/**
+ * Publishes over one connection, with confirms. A message that comes back for want of a queue is confirmed, too, but its return comes
+ * first: the two are matched by message id. One that came back means that a queue has gone, which `onReturned` is told.
+ */
+export async function createRabbitPublisher(
+  connection: ChannelModel,
+  options: { names: Names; partitions: number; onReturned(): void },
+): Promise<RabbitPublisher> {
+  const { names, partitions } = options;
+  const channel = await connection.createConfirmChannel();
+  const notices = await connection.createChannel();
+  const batches = new Set<Batch>();
+  const returned = new Set<string>();
+  let unconfirmed = 0;
+  let wakes = 0;
+
+  channel.on("return", (message) => {
+    const id: unknown = message.properties.messageId;
+    if (typeof id === "string") returned.add(id);
+    options.onReturned();
+  });
+
+  function settle(batch: Batch, id: string, error: unknown): void {
+    unconfirmed -= 1;
+    batch.unconfirmed -= 1;
+    if (returned.delete(id) || error !== null) batch.taken = false;
+    if (batch.unconfirmed === 0 && batches.delete(batch)) batch.resolve(batch.taken);
+  }
+
+  return {
+    publish(messages) {
+      if (messages.length === 0) return Promise.resolve(true);
+      if (unconfirmed + messages.length > MAX_UNCONFIRMED) return Promise.resolve(false);
+      unconfirmed += messages.length;
+      return new Promise((resolve) => {
+        const batch: Batch = { unconfirmed: messages.length, taken: true, resolve };
+        batches.add(batch);
+        for (const message of messages) {
+          const { body, properties } = encode(message);
+          let id = properties.messageId;
+          if (id === undefined) {
+            wakes += 1;
+            id = `wake-${wakes}`;
+          }
+          const settleThis = settle.bind(undefined, batch, id);
+          const queue = names.partition(partitionOf(message.inbox, partitions));
+          channel.sendToQueue(queue, body, { ...properties, messageId: id, persistent: true, mandatory: true }, settleThis);
+        }
+      });
+    },
+    notify(list) {
+      for (const { inbox, seq } of list) {
+        const key = `${partitionOf(inbox, partitions)}.${inbox}`;
+        notices.publish(names.events, key, Buffer.alloc(0), { type: "notice", headers: { inbox, seq } });
+      }
+    },
+    bury(body, properties) {
+      return new Promise((resolve, reject) => {
+        channel.sendToQueue(names.dead, body, { ...properties, persistent: true }, (error: unknown) => {
+          if (error === null) resolve();
+          else reject(new Error("the broker did not take a dead message", { cause: error }));
+        });
+      });
+    },
+    abandon() {
+      for (const batch of batches) batch.resolve(false);
+      batches.clear();
+    },
+  };
+}

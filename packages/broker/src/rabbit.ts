@@ -1,0 +1,271 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { QueueMessage } from "@messenger/core";
+import { type Channel, type ChannelModel, connect, type ConsumeMessage } from "amqplib";
+import type { Broker, BrokerOptions, Consumer, ConsumeOptions } from "./broker.ts";
+import { decode, decodeNotice } from "./encoding.ts";
+import { createLiveTopics, noticesOf } from "./live-topics.ts";
+import { createRabbitPublisher, type RabbitPublisher } from "./rabbit-publisher.ts";
+import { rendezvousPriority } from "./rendezvous.ts";
+import { declareTopology, namesIn } from "./topology.ts";
+
+const HEARTBEAT_SECONDS = 10;
+const CONNECT_TIMEOUT_MS = 5_000;
+const RECONNECT_FIRST_MS = 100;
+const RECONNECT_MOST_MS = 5_000;
+
+/** One connection, from when everything is declared until it is lost. */
+interface Session {
+  connection: ChannelModel;
+  publisher: RabbitPublisher;
+  live: { channel: Channel; queue: string };
+}
+
+/** A consumer of this process, with its channel while there is a connection. */
+interface Member {
+  options: ConsumeOptions;
+  channel: Channel | undefined;
+  tags: string[];
+  stopped: boolean;
+}
+
+/**
+ * RabbitMQ. Any fault of a channel or of the connection ends the connection, and another is made, with everything declared again: what was
+ * in flight is covered by the outbox or comes again. amqplib's own recovery is not used: it can keep a dead connection that dropped during
+ * set-up, and restores no channel that closed by itself.
+ */
+export async function openRabbit(options: BrokerOptions): Promise<Broker> {
+  const names = namesIn(options.namespace ?? "messenger");
+  const members = new Set<Member>();
+  const topics = createLiveTopics();
+  const closing = new AbortController();
+  let session: Session | undefined;
+  let lastHeard = performance.now();
+  let lastBytes = 0;
+  // The loop is asleep between two attempts, or waits in here for the session's end.
+  let endSession: ((error: Error | undefined) => void) | undefined;
+
+  const url = new URL(options.url);
+  url.searchParams.set("heartbeat", String(HEARTBEAT_SECONDS));
+
+  async function startMember(member: Member, connection: ChannelModel, publisher: RabbitPublisher): Promise<void> {
+    const channel = await connection.createChannel();
+    watch(channel);
+    member.channel = channel;
+    member.tags = [];
+    await channel.prefetch(member.options.prefetch);
+    for (let partition = 0; partition < options.partitions && !member.stopped; partition += 1) {
+      const { consumerTag } = await channel.consume(
+        names.partition(partition),
+        (message) => receive(member, channel, publisher, partition, message),
+        { priority: rendezvousPriority(member.options.name, partition) },
+      );
+      member.tags.push(consumerTag);
+    }
+  }
+
+  function receive(
+    member: Member,
+    channel: Channel,
+    publisher: RabbitPublisher,
+    partition: number,
+    message: ConsumeMessage | null,
+  ): void {
+    if (message === null) {
+      endSession?.(new Error("the broker cancelled a consumer: its queue has gone"));
+      return;
+    }
+    const ack = (): void => {
+      // Once the channel is another one, or closed, the tag means nothing.
+      if (member.channel === channel) channel.ack(message);
+    };
+    let decoded: QueueMessage;
+    try {
+      decoded = decode(message.properties, message.content, { partition, partitions: options.partitions });
+    } catch (error) {
+      options.onProblem({ kind: "poison", error: error as Error });
+      const { type, headers, messageId } = message.properties;
+      publisher.bury(message.content, { type, headers, messageId }).then(ack, () => undefined); // comes again
+      return;
+    }
+    member.options.onDelivery({ message: decoded, ack });
+  }
+
+  /** Makes the end of a channel the end of its connection. */
+  function watch(channel: Channel): void {
+    channel.on("error", (error) => endSession?.(error));
+    channel.on("close", () => endSession?.(undefined));
+  }
+
+  async function startLive(connection: ChannelModel): Promise<Session["live"]> {
+    const channel = await connection.createChannel();
+    watch(channel);
+    const { queue } = await channel.assertQueue("", { exclusive: true, autoDelete: true, durable: false });
+    await channel.consume(
+      queue,
+      (message) => {
+        if (message !== null) topics.notify(decodeNotice(message.properties));
+      },
+      { noAck: true },
+    );
+    for (const inbox of topics.inboxes()) await channel.bindQueue(queue, names.events, `*.${inbox}`);
+    return { channel, queue };
+  }
+
+  async function startSession(ended: Promise<unknown>): Promise<Session> {
+    const connection = await connect(url.href, { timeout: CONNECT_TIMEOUT_MS, noDelay: true });
+    lastHeard = performance.now();
+    lastBytes = 0;
+    connection.on("error", (error) => endSession?.(error));
+    connection.on("close", (error) => endSession?.(error));
+    try {
+      const setUp = async (): Promise<Session> => {
+        await declareTopology(connection, names, {
+          partitions: options.partitions,
+          coverPartition: (partition) => options.coverPartition(partition),
+          onMissing: (partition) => options.onProblem({ kind: "partition-missing", partition }),
+        });
+        const publisher = await createRabbitPublisher(connection, {
+          names,
+          partitions: options.partitions,
+          onReturned: () => endSession?.(new Error("the broker returned a message: its queue has gone")),
+        });
+        const live = await startLive(connection);
+        for (const member of members) if (!member.stopped) await startMember(member, connection, publisher);
+        return { connection, publisher, live };
+      };
+      // A connection that drops during set-up may leave a call that never answers.
+      return await Promise.race([
+        setUp(),
+        ended.then((error) => {
+          throw error instanceof Error ? error : new Error("the connection was lost while it was set up");
+        }),
+      ]);
+    } catch (error) {
+      drop(connection);
+      throw error;
+    }
+  }
+
+  /** Closes a connection that is lost, or no good, without waiting for an answer. */
+  function drop(connection: ChannelModel): void {
+    connection.on("error", () => undefined); // it is gone, whatever it still says
+    connection.close().catch(() => undefined); // likewise
+    streamOf(connection)?.destroy();
+  }
+
+  async function run(): Promise<void> {
+    let delayMs = RECONNECT_FIRST_MS;
+    while (!closing.signal.aborted) {
+      const ended = new Promise<Error | undefined>((resolve) => {
+        endSession = resolve;
+      });
+      try {
+        const started = await startSession(ended);
+        session = started;
+        for (const member of members) if (member.channel === undefined) await startMember(member, started.connection, started.publisher);
+        delayMs = RECONNECT_FIRST_MS;
+        firstConnect();
+        const error = await ended;
+        session = undefined;
+        for (const member of members) member.channel = undefined;
+        started.publisher.abandon();
+        if (closing.signal.aborted) {
+          await started.connection.close().catch(() => undefined); // ends it all the same
+          return;
+        }
+        drop(started.connection);
+        options.onProblem({ kind: "connection-lost", error });
+        for (const member of members) member.options.onLost();
+      } catch (error) {
+        for (const member of members) member.channel = undefined;
+        if (closing.signal.aborted) return;
+        options.onProblem({ kind: "connect-failed", error: error as Error, retryInMs: delayMs });
+      }
+      await sleep(delayMs * (0.5 + Math.random()), undefined, { signal: closing.signal }).catch(() => undefined); // closing
+      delayMs = Math.min(delayMs * 2, RECONNECT_MOST_MS);
+    }
+  }
+
+  let firstConnect: () => void = () => undefined;
+  const connected = new Promise<void>((resolve) => {
+    firstConnect = resolve;
+  });
+  const heard = setInterval(() => {
+    const bytes = session === undefined ? lastBytes : (streamOf(session.connection)?.bytesRead ?? lastBytes);
+    if (bytes !== lastBytes) lastHeard = performance.now();
+    lastBytes = bytes;
+  }, 1_000);
+  heard.unref();
+
+  const running = run();
+  // Starting works without a broker; where there is one, it is ready when this returns.
+  await Promise.race([connected, sleep(CONNECT_TIMEOUT_MS, undefined, { ref: false })]);
+
+  return {
+    get connected() {
+      return session !== undefined;
+    },
+    silentMs: () => performance.now() - lastHeard,
+    async publish(messages) {
+      const current = session;
+      if (current === undefined) return false;
+      try {
+        const taken = current.publisher.publish(messages);
+        current.publisher.notify(noticesOf(messages));
+        return await taken;
+      } catch (error) {
+        endSession?.(error as Error);
+        return false;
+      }
+    },
+    async consume(consumeOptions) {
+      const member: Member = { options: consumeOptions, channel: undefined, tags: [], stopped: false };
+      members.add(member);
+      if (session !== undefined) {
+        await startMember(member, session.connection, session.publisher).catch((error: unknown) => endSession?.(error as Error));
+      }
+      const stop = async (): Promise<void> => {
+        member.stopped = true;
+        const { channel, tags } = member;
+        member.tags = [];
+        for (const tag of tags) await channel?.cancel(tag).catch(() => undefined); // a lost channel has no consumers
+      };
+      const consumer: Consumer = {
+        stop,
+        async close() {
+          await stop();
+          members.delete(member);
+          const { channel } = member;
+          member.channel = undefined;
+          channel?.removeAllListeners("close");
+          await channel?.close().catch(() => undefined); // a lost channel is closed
+        },
+      };
+      return consumer;
+    },
+    async subscribe(inbox, onNotice) {
+      const topic = topics.add(inbox, onNotice);
+      const rebind = async (verb: "bindQueue" | "unbindQueue"): Promise<void> => {
+        const live = session?.live;
+        await live?.channel[verb](live.queue, names.events, `*.${inbox}`).catch((error: unknown) => endSession?.(error as Error));
+      };
+      if (topic.first) await rebind("bindQueue");
+      return {
+        async close() {
+          if (topic.remove().last) await rebind("unbindQueue");
+        },
+      };
+    },
+    async close() {
+      closing.abort();
+      clearInterval(heard);
+      endSession?.(undefined);
+      await running;
+    },
+  };
+}
+
+/** The connection's socket, which amqplib's types do not show. */
+function streamOf(connection: ChannelModel): { bytesRead: number; destroy(): void } | undefined {
+  return (connection.connection as unknown as { stream?: { bytesRead: number; destroy(): void } }).stream;
+}

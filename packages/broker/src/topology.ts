@@ -1,0 +1,60 @@
+import type { Channel, ChannelModel } from "amqplib";
+
+/** The names of what Messenger keeps in RabbitMQ. */
+export interface Names {
+  /** A topic exchange: notices of new events, by `<partition>.<inbox>`. */
+  events: string;
+  /** What could not be read. */
+  dead: string;
+  partition(partition: number): string;
+}
+
+export function namesIn(namespace: string): Names {
+  return {
+    events: `${namespace}.events`,
+    dead: `${namespace}.dead`,
+    partition: (partition) => `${namespace}.push.${partition}`,
+  };
+}
+
+const QUORUM = { durable: true, arguments: { "x-queue-type": "quorum" } };
+const PARTITION = { durable: true, arguments: { "x-queue-type": "quorum", "x-single-active-consumer": true } };
+const NOT_FOUND = 404;
+
+async function isMissing(connection: ChannelModel, queue: string): Promise<boolean> {
+  // A channel of its own: the broker closes the channel that asks for a queue which is not there.
+  const channel = await connection.createChannel();
+  channel.on("error", () => undefined); // reported by the rejected call, too
+  try {
+    await channel.checkQueue(queue);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === NOT_FOUND) return true;
+    throw error;
+  }
+  await channel.close();
+  return false;
+}
+
+/**
+ * Declares everything, on every connect. A partition queue that is missing (the broker was wiped, or the queue deleted) is covered first, and
+ * only then made. Partition queues are published to by their names, through the default exchange, never by a binding: so a mandatory
+ * message for one that is missing always comes back, whatever else is bound anywhere.
+ */
+export async function declareTopology(
+  connection: ChannelModel,
+  names: Names,
+  options: { partitions: number; coverPartition(partition: number): Promise<void>; onMissing(partition: number): void },
+): Promise<void> {
+  const channel: Channel = await connection.createChannel();
+  channel.on("error", () => undefined); // reported by the rejected call, too
+  await channel.assertExchange(names.events, "topic", { durable: true });
+  await channel.assertQueue(names.dead, QUORUM);
+  for (let partition = 0; partition < options.partitions; partition += 1) {
+    const queue = names.partition(partition);
+    if (!(await isMissing(connection, queue))) continue;
+    options.onMissing(partition);
+    await options.coverPartition(partition);
+    await channel.assertQueue(queue, PARTITION);
+  }
+  await channel.close();
+}

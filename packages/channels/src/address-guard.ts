@@ -1,0 +1,101 @@
+import { lookup } from "node:dns/promises";
+import ipaddr from "ipaddr.js";
+
+type Ip = ipaddr.IPv4 | ipaddr.IPv6;
+
+/** Thrown into a connection that must not be made; its message says why. */
+export class AddressRefused extends Error {
+  override readonly name = "AddressRefused";
+}
+
+export interface ResolvedAddress {
+  address: string;
+  family: 4 | 6;
+}
+
+/** Says which addresses may be connected to: global unicast ones, and those of the ranges that the operator opened. */
+export interface AddressGuard {
+  /** Vets the host of a URL where it is a literal address, in any spelling; a name passes. Returns why it is refused, or undefined. */
+  vetLiteral(hostname: string): string | undefined;
+  /** Resolves a name once, and vets every address of it. @throws {AddressRefused} if one is bad. */
+  resolve(hostname: string): Promise<readonly ResolvedAddress[]>;
+}
+
+export interface AddressGuardOptions {
+  /** Ranges that are opened on purpose, such as `127.0.0.0/8` or `fd00::/8`. */
+  allowCidrs?: readonly string[];
+  /** How names are resolved; the system's way by default. */
+  resolveName?(hostname: string): Promise<readonly ResolvedAddress[]>;
+}
+
+/** RFC 6052: an IPv4 address in the last four bytes of 64:ff9b::/96; RFC 8215 keeps 64:ff9b:1::/48 for local use, which stays refused. */
+const NAT64 = ipaddr.IPv6.parseCIDR("64:ff9b::/96");
+/** RFC 3056: an IPv4 address in bytes 2 to 5. */
+const SIX_TO_FOUR = ipaddr.IPv6.parseCIDR("2002::/16");
+/** RFC 4291, 2.4: what is handed out as global unicast. */
+const GLOBAL_UNICAST_6 = ipaddr.IPv6.parseCIDR("2000::/3");
+
+function embedded(bytes: readonly number[], at: number): ipaddr.IPv4 {
+  return new ipaddr.IPv4(bytes.slice(at, at + 4));
+}
+
+/** The address that is really meant: looks through IPv4-mapped, IPv4-compatible, NAT64 and 6to4 addresses. */
+function lookThrough(ip: Ip): Ip {
+  if (ip.kind() === "ipv4") return ip;
+  const six = ip as ipaddr.IPv6;
+  if (six.isIPv4MappedAddress()) return six.toIPv4Address();
+  const bytes = six.toByteArray();
+  if (six.match(NAT64)) return embedded(bytes, 12);
+  if (six.match(SIX_TO_FOUR)) return embedded(bytes, 2);
+  return six;
+}
+
+function isPublic(ip: Ip): boolean {
+  if (ip.range() !== "unicast") return false;
+  return ip.kind() === "ipv4" || (ip as ipaddr.IPv6).match(GLOBAL_UNICAST_6);
+}
+
+async function systemResolve(hostname: string): Promise<readonly ResolvedAddress[]> {
+  const found = await lookup(hostname, { all: true, order: "verbatim" });
+  return found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }));
+}
+
+/** @throws where a range of `allowCidrs` is not one. */
+export function createAddressGuard(options: AddressGuardOptions = {}): AddressGuard {
+  const allowed = (options.allowCidrs ?? []).map((cidr) => ipaddr.parseCIDR(cidr));
+  const resolveName = options.resolveName ?? systemResolve;
+
+  function isAllowed(ip: Ip): boolean {
+    return allowed.some(([range, bits]) => range.kind() === ip.kind() && ip.match([range, bits] as never));
+  }
+
+  function vet(text: string): string | undefined {
+    if (!ipaddr.isValid(text)) return `${text} is not an address`;
+    const literal = ipaddr.parse(text);
+    const ip = lookThrough(literal);
+    if (isPublic(ip) || isAllowed(ip) || isAllowed(literal)) return undefined;
+    return `the address ${ip.toString()} is not public (${ip.range()})`;
+  }
+
+  return {
+    vetLiteral(hostname) {
+      // A parsed URL has turned decimal, octal and hexadecimal spellings into the usual one.
+      const host = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
+      return ipaddr.isValid(host) ? vet(host) : undefined;
+    },
+    async resolve(hostname) {
+      const found = await resolveName(hostname);
+      if (found.length === 0) throw Object.assign(new Error(`${hostname} has no address`), { code: "ENOTFOUND" });
+      for (const { address } of found) {
+        const refusal = vet(address);
+        if (refusal !== undefined) throw new AddressRefused(`the name resolves to an address that is refused: ${refusal}`);
+      }
+      return found;
+    },
+  };
+}
+
+/** @throws {Error} where this is not a range such as `10.0.0.0/8`. */
+export function checkCidr(text: string): void {
+  if (!ipaddr.isValidCIDR(text)) throw new Error(`${text} is not a range of addresses such as 10.0.0.0/8`);
+}

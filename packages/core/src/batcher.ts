@@ -1,0 +1,94 @@
+/** Thrown by {@link Batcher.add} when `maxWaiting` items wait already. */
+export class BatcherFull extends Error {
+  override readonly name = "BatcherFull";
+}
+
+export interface Batcher<Item, Result> {
+  /** Resolves with this item's result, or rejects with what its batch threw. */
+  add(item: Item): Promise<Result>;
+  /** Items that wait for a batch. */
+  readonly waiting: number;
+  /** Resolves when nothing waits and no batch runs. */
+  idle(): Promise<void>;
+}
+
+export interface BatcherOptions<Item, Result> {
+  /** Handles 1 to `maxBatch` items; returns one result for each, in the same order. */
+  run(items: readonly Item[]): Promise<readonly Result[]>;
+  maxBatch: number;
+  /** How many batches run at the same time. */
+  maxRunning: number;
+  /** Beyond this many waiting items, `add` throws {@link BatcherFull}. */
+  maxWaiting?: number;
+}
+
+/**
+ * Runs items that wait at the same moment together. The first item does not wait for company: while `maxRunning` batches run,
+ * what arrives collects, and the next batch takes all of it. So a batch is as small as the load is low.
+ */
+export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
+  interface Entry {
+    item: Item;
+    resolve(result: Result): void;
+    reject(error: unknown): void;
+  }
+  const maxWaiting = options.maxWaiting ?? Number.POSITIVE_INFINITY;
+  let waiting: Entry[] = [];
+  let running = 0;
+  let scheduled = false;
+  let idlers: (() => void)[] = [];
+
+  async function runBatch(entries: readonly Entry[]): Promise<void> {
+    try {
+      const results = await options.run(entries.map((entry) => entry.item));
+      if (results.length !== entries.length) throw new Error("a batch must return one result for each item");
+      entries.forEach((entry, n) => entry.resolve(results[n] as Result));
+    } catch (error) {
+      for (const entry of entries) entry.reject(error);
+    } finally {
+      running -= 1;
+      pump();
+    }
+  }
+
+  function pump(): void {
+    while (running < options.maxRunning && waiting.length > 0) {
+      const entries = waiting.slice(0, options.maxBatch);
+      waiting = waiting.slice(options.maxBatch);
+      running += 1;
+      void runBatch(entries);
+    }
+    if (running === 0 && waiting.length === 0) {
+      const done = idlers;
+      idlers = [];
+      for (const resolve of done) resolve();
+    }
+  }
+
+  function schedule(): void {
+    if (scheduled || running >= options.maxRunning) return;
+    scheduled = true;
+    // Requests that were read from their sockets in the same turn of the event loop join the same batch.
+    queueMicrotask(() => {
+      scheduled = false;
+      pump();
+    });
+  }
+
+  return {
+    add(item) {
+      if (waiting.length >= maxWaiting) return Promise.reject(new BatcherFull(`more than ${maxWaiting} items wait`));
+      return new Promise<Result>((resolve, reject) => {
+        waiting.push({ item, resolve, reject });
+        schedule();
+      });
+    },
+    get waiting() {
+      return waiting.length;
+    },
+    idle() {
+      if (running === 0 && waiting.length === 0) return Promise.resolve();
+      return new Promise((resolve) => idlers.push(resolve));
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { randomFillSync } from "node:crypto";
+
+/** A timer that can be called off; calling it off twice, or after it fired, does nothing. */
+export interface Timer {
+  cancel(): void;
+}
+
+/**
+ * Time as the program sees it. Everything that waits or asks for the time takes one, so that a test or a simulation can
+ * drive it.
+ */
+export interface Clock {
+  /** Milliseconds since the epoch, UTC. May jump. For time stamps only. */
+  now(): number;
+  /** Milliseconds since some fixed moment. Never goes back. For measuring and for deadlines. */
+  monotonic(): number;
+  /** Calls `run` once, `delayMs` from now. Does not keep the process alive by itself. */
+  after(delayMs: number, run: () => void): Timer;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs);
+    timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+/** Randomness as the program sees it: replaceable, for the same reason as the clock. */
+export interface Random {
+  /** A number in [0, 1), for jitter. */
+  unit(): number;
+  /** `size` bytes fit for keys and ids. */
+  bytes(size: number): Uint8Array;
+}
+
+export const systemRandom: Random = {
+  unit: () => Math.random(),
+  bytes: (size) => randomFillSync(new Uint8Array(size)),
+};

@@ -1,0 +1,10 @@
+export { type Clock, systemClock, type Random, systemRandom, type Timer } from "./clock.ts";
+export { createBatcher, type Batcher, BatcherFull } from "./batcher.ts";
+export { type EventKind, type InboxEvent, type LiveNotice, PARTITIONS_DEFAULT, partitionOf, type QueueMessage } from "./event.ts";
+export { createIds, type Ids } from "./ids.ts";
+export { InvalidName, phoneKey, usernameKey, emailKey } from "./names.ts";
+export { type Address, parseAddress } from "./address.ts";
+export { composePush, type MessageContent } from "./push-body.ts";
+export { delayAfterFailure, MAX_RETRY_AFTER_MS, retryDelaysMs } from "./retry-schedule.ts";
+export { createKeyring, type Keyring, type Sealer, SealError, webhookSecretContext } from "./sealing.ts";
+export { parseSendDate } from "./send-date.ts";

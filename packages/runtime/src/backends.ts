@@ -1,0 +1,67 @@
+import { type Broker, type BrokerProblem, openBroker } from "@messenger/broker";
+import { createKeyring, type Keyring, systemRandom } from "@messenger/core";
+import { agree, openStore, repair, type Store } from "@messenger/store";
+import type { Closing } from "./close-all.ts";
+import type { Logger } from "./log.ts";
+
+export interface BackendOptions {
+  databaseUrl: string;
+  databaseConnections?: number;
+  amqpUrl: string;
+  amqpNamespace?: string;
+  partitions: number;
+  secret: string;
+  previousSecrets: readonly string[];
+  /** Called once the store is open, before anything is read from it. */
+  prepare?(store: Store): Promise<void>;
+}
+
+export interface Backends {
+  store: Store;
+  broker: Broker;
+  keyring: Keyring;
+}
+
+function logProblem(log: Logger, problem: BrokerProblem): void {
+  switch (problem.kind) {
+    case "connection-lost":
+      log.warn({ err: problem.error }, "the broker's connection was lost; connecting again");
+      return;
+    case "connect-failed":
+      log.warn({ err: problem.error, retryInMs: problem.retryInMs }, "the broker could not be connected to");
+      return;
+    case "partition-missing":
+      log.warn({ partition: problem.partition }, "a partition's queue is missing: covering its inboxes, then making it");
+      return;
+    case "poison":
+      log.error({ err: problem.error }, "a message could not be read; it was put into the dead queue");
+  }
+}
+
+/**
+ * Opens what every process stands on: the keys, the store, checked against what the deployment agreed on, and the broker.
+ * @throws {StoreMismatch} where this process must not run on this database.
+ */
+export async function openBackends(options: BackendOptions, log: Logger, closing: Closing): Promise<Backends> {
+  const keyring = createKeyring({ secret: options.secret, previous: options.previousSecrets, random: systemRandom });
+  const store = await openStore({
+    url: options.databaseUrl,
+    maxConnections: options.databaseConnections,
+    onError: (error) => log.warn({ err: error }, "a database connection broke"),
+  });
+  closing.add(() => store.close());
+  await options.prepare?.(store);
+  await agree(store.db, { partitions: options.partitions, keyChecks: keyring.checks });
+  const broker = await openBroker({
+    url: options.amqpUrl,
+    namespace: options.amqpNamespace,
+    partitions: options.partitions,
+    async coverPartition(partition) {
+      const endpoints = await repair(store.db, { partition, partitions: options.partitions });
+      if (endpoints > 0) log.info({ partition, endpoints }, "endpoints that are behind were made due");
+    },
+    onProblem: (problem) => logProblem(log, problem),
+  });
+  closing.add(() => broker.close());
+  return { store, broker, keyring };
+}

@@ -1,0 +1,37 @@
+import { type Logger, pino, stdTimeFunctions } from "pino";
+
+export type { Logger };
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const MAX_CAUSES = 4;
+
+/**
+ * What a log may tell of an error: its name, code, constraint and where it came from. A database's messages are left out, because they
+ * hold values: `Key (email)=(…) already exists`.
+ */
+export function describeError(error: unknown, depth = 0): object {
+  if (!(error instanceof Error)) return { name: typeof error };
+  const { code, constraint, severity } = error as { code?: unknown; constraint?: unknown; severity?: unknown };
+  const frames = (error.stack ?? "").split("\n").filter((line) => line.startsWith("    at "));
+  return {
+    name: error.name,
+    message: severity === undefined ? error.message : undefined,
+    code,
+    constraint,
+    stack: frames.join("\n"),
+    cause: error.cause === undefined || depth >= MAX_CAUSES ? undefined : describeError(error.cause, depth + 1),
+  };
+}
+
+/** A logger that writes JSON lines to the standard output. */
+export function createLogger(name: string, level: LogLevel): Logger {
+  return pino({
+    name,
+    level,
+    base: { name },
+    timestamp: stdTimeFunctions.isoTime,
+    serializers: { err: describeError },
+    formatters: { level: (label) => ({ level: label }) },
+  });
+}

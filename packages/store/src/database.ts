@@ -1,0 +1,102 @@
+import type { ColumnType, Generated, Kysely } from "kysely";
+
+/** A connection to the database, or a transaction on it. Every statement of this package takes one. */
+export type Db = Kysely<Database>;
+
+/** timestamptz; written by the database's clock. */
+type Time = ColumnType<Date, Date | string | undefined, Date | string>;
+type NullableTime = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+type GeneratedId = ColumnType<number, never, never>;
+
+export interface Database {
+  users: {
+    id: GeneratedId;
+    username: string | null;
+    username_key: string | null;
+    phone_number: string | null;
+    phone_key: string | null;
+    email: string | null;
+    email_key: string | null;
+    full_name: string | null;
+    password_hash: string;
+    role: Generated<"user" | "admin">;
+    created_at: Time;
+  };
+  sessions: {
+    id: GeneratedId;
+    user_id: number | null;
+    refresh_hash: Uint8Array | null;
+    previous_refresh_hash: Uint8Array | null;
+    refresh_expires_at: NullableTime;
+    device_name: string | null;
+    public_key: string | null;
+    endpoint_id: number | null;
+    created_at: Time;
+    last_seen_at: Time;
+    revoked_at: NullableTime;
+  };
+  inboxes: {
+    id: GeneratedId;
+    user_id: number | null;
+    address: string | null;
+    head: Generated<number>;
+    floor: Generated<number>;
+    version: Generated<number>;
+  };
+  events: {
+    inbox_id: number;
+    seq: number;
+    id: string;
+    kind: string;
+    message_id: string | null;
+    data: Uint8Array | null;
+    created_at: Time;
+  };
+  endpoints: {
+    id: GeneratedId;
+    inbox_id: number;
+    address: string;
+    kinds: string[];
+    secret: Uint8Array;
+    previous_secret: Uint8Array | null;
+    previous_secret_until: NullableTime;
+    cursor: Generated<number>;
+    failures: Generated<number>;
+    server_errors: Generated<number>;
+    rejections: Generated<number>;
+    rejected_before: Generated<boolean>;
+    failing_since: NullableTime;
+    retry_at: NullableTime;
+    lease_by: string | null;
+    generation: Generated<number>;
+    state: Generated<"active" | "off">;
+    reason: string | null;
+    created_at: Time;
+  };
+  conversations: { id: GeneratedId; low_user_id: number; high_user_id: number; created_at: Time };
+  participants: { conversation_id: number; user_id: number; read_seq: Generated<number> };
+  messages: {
+    id: string;
+    conversation_id: number;
+    sender_id: number;
+    content: Uint8Array | null;
+    request_key: Uint8Array | null;
+    sent_at: Time;
+    created_at: Time;
+    edited_at: NullableTime;
+    deleted_at: NullableTime;
+  };
+  outbox: { id: GeneratedId; created_at: Time; due_at: Time; inbox_ids: number[] };
+  attempts: {
+    endpoint_id: number;
+    seq: number;
+    attempt: number;
+    at: Time;
+    outcome: string;
+    status: number | null;
+    ms: number;
+    error: string | null;
+  };
+  dead_letters: { endpoint_id: number; seq: number; reason: string; at: Time };
+  meta: { key: string; value: string };
+}

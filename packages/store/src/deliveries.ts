@@ -1,0 +1,337 @@
+import type { EventKind, InboxEvent } from "@messenger/core";
+import { sql } from "kysely";
+import type { Db } from "./database.ts";
+
+/** An active endpoint as a sender needs it. */
+export interface EndpointRow {
+  id: number;
+  inbox: number;
+  address: string;
+  kinds: readonly string[];
+  /** Sealed. */
+  secret: Uint8Array;
+  /** Sealed; null when there is none, or it is no longer valid. */
+  previousSecret: Uint8Array | null;
+  /** The highest seq that it has taken. */
+  cursor: number;
+  /** Failed attempts in a row. */
+  failures: number;
+  /** Of the next event: attempts that were answered by 500 or 501. */
+  serverErrors: number;
+  /** Of the next event: attempts that were rejected. */
+  rejections: number;
+  /** Whether the event before was rejected, too. */
+  rejectedBefore: boolean;
+  /** Milliseconds since the epoch; null unless `failures` > 0. */
+  failingSince: number | null;
+  /** Whether it has a due time: a retry that is planned, or somebody's lease. */
+  due: boolean;
+  generation: number;
+}
+
+/** An inbox with its active endpoints, as one statement saw them. */
+export interface MailboxRow {
+  inbox: number;
+  head: number;
+  version: number;
+  endpoints: readonly EndpointRow[];
+}
+
+/** A lease lasts this long from when it was taken or renewed, by the database's clock. */
+export const LEASE_MS = 30_000;
+
+/** The name under which the relay holds endpoints whose wake is on its way. */
+const RELAY = "relay";
+
+/** Whether a sender may set an endpoint's due time: it has none, or its time has come, or it is the sender's own, or held by the relay. */
+const takeable = (by: string) => sql<boolean>`(
+  e.retry_at is null or e.retry_at <= now() or e.lease_by = ${by} or e.lease_by = ${RELAY}
+)`;
+
+const ENDPOINT_COLUMNS = sql`
+  e.id, e.inbox_id as inbox, e.address, e.kinds, e.secret,
+  case when e.previous_secret_until > now() then e.previous_secret end as "previousSecret",
+  e.cursor, e.failures, e.server_errors as "serverErrors", e.rejections, e.rejected_before as "rejectedBefore",
+  (extract(epoch from e.failing_since) * 1000)::float8 as "failingSince", e.retry_at is not null as due, e.generation
+`;
+
+/** Reads inboxes with their active endpoints, many in one statement. One that does not exist is missing from the answer. Locks nothing. */
+export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise<readonly MailboxRow[]> {
+  const { rows } = await sql<{ box: number; head: number; version: number } & (EndpointRow | { id: null })>`
+    select b.id as box, b.head, b.version, ${ENDPOINT_COLUMNS}
+    from inboxes b left join endpoints e on e.inbox_id = b.id and e.state = 'active'
+    where b.id = any(${inboxes}::bigint[])
+    order by b.id, e.id
+  `.execute(db);
+  const found = new Map<number, MailboxRow & { endpoints: EndpointRow[] }>();
+  for (const row of rows) {
+    const { box, head, version, ...endpoint } = row;
+    const mailbox = found.get(box) ?? { inbox: box, head, version, endpoints: [] };
+    found.set(box, mailbox);
+    if (endpoint.id !== null) mailbox.endpoints.push(endpoint);
+  }
+  return [...found.values()];
+}
+
+/** Reads an inbox's log: up to `limit` events after `after`, in order; several inboxes in one statement. Locks nothing. */
+export async function readEvents(
+  db: Db,
+  wanted: readonly { inbox: number; after: number }[],
+  limit: number,
+): Promise<readonly (readonly InboxEvent[])[]> {
+  const { rows } = await sql<{
+    n: number;
+    inbox: number;
+    seq: number;
+    id: string;
+    kind: EventKind;
+    messageId: string;
+    conversation: number;
+    createdAt: Date;
+    content: Uint8Array | null;
+  }>`
+    select w.n, e.inbox_id as inbox, e.seq, e.id, e.kind, e.message_id as "messageId",
+      m.conversation_id as conversation, e.created_at as "createdAt", m.content
+    from unnest(${wanted.map((w) => w.inbox)}::bigint[], ${wanted.map((w) => w.after)}::bigint[])
+      with ordinality as w (inbox, after, n)
+    cross join lateral (
+      select * from events where inbox_id = w.inbox and seq > w.after order by seq limit ${limit}
+    ) e
+    join messages m on m.id = e.message_id
+    order by w.n, e.seq
+  `.execute(db);
+  const logs: InboxEvent[][] = wanted.map(() => []);
+  for (const { n, createdAt, content, ...row } of rows) {
+    logs[n - 1]?.push({ ...row, version: 0, createdAt: createdAt.toISOString(), content: content ?? new Uint8Array() });
+  }
+  return logs;
+}
+
+/** What became of a request for a lease. */
+export type LeaseAnswer = { taken: boolean; endpoint: EndpointRow };
+
+/**
+ * Takes the lease of each endpoint that can be taken, and reads all of them as they are now. Answers in the order asked; null for an endpoint
+ * that is off or gone. In every other case the endpoint has a due time when this returns.
+ * Locks the endpoints, by id.
+ */
+export async function takeLeases(db: Db, by: string, endpoints: readonly number[]): Promise<readonly (LeaseAnswer | null)[]> {
+  const { rows } = await sql<EndpointRow & { taken: boolean }>`
+    with e as materialized (
+      select *, ${takeable(by)} as taken from endpoints e
+      where e.id = any(${endpoints}::bigint[]) and e.state = 'active'
+      order by e.id for no key update
+    ),
+    written as (
+      update endpoints set retry_at = now() + ${LEASE_MS} * interval '1 millisecond', lease_by = ${by}
+      from e where endpoints.id = e.id and e.taken
+    )
+    select e.taken, ${ENDPOINT_COLUMNS} from e
+  `.execute(db);
+  const found = new Map(rows.map(({ taken, ...endpoint }) => [endpoint.id, { taken, endpoint }]));
+  return endpoints.map((id) => found.get(id) ?? null);
+}
+
+/**
+ * Gives back the leases of endpoints that are level with their inbox: clears their due times. Returns the ids of those that it cleared;
+ * the others have more to read (or the lease was lost).
+ *
+ * Locks the inboxes, by id, `for share`: this waits for appends that are under way, and `head` is what the lock returned, not what the
+ * snapshot saw; an event that was appended, published and acknowledged in between would otherwise be covered by nothing. Then the
+ * endpoints, by id.
+ */
+export async function clearLevel(db: Db, by: string, endpoints: readonly number[]): Promise<ReadonlySet<number>> {
+  const { rows } = await sql<{ id: number }>`
+    with box as materialized (
+      select id, head from inboxes
+      where id in (select inbox_id from endpoints where id = any(${endpoints}::bigint[]))
+      order by id for share
+    ),
+    level as materialized (
+      select e.id from endpoints e join box on box.id = e.inbox_id
+      where e.id = any(${endpoints}::bigint[]) and e.lease_by = ${by} and e.cursor >= box.head
+      order by e.id for no key update of e
+    )
+    update endpoints set retry_at = null, lease_by = null
+    from level where endpoints.id = level.id
+    returning endpoints.id
+  `.execute(db);
+  return new Set(rows.map((row) => row.id));
+}
+
+/** One attempt to push an event. */
+export interface Attempt {
+  seq: number;
+  /** 1 for the first attempt at this event, and so on. */
+  attempt: number;
+  /** Milliseconds since the epoch. */
+  at: number;
+  outcome: string;
+  /** HTTP or SMTP status, where there was one. */
+  status: number | null;
+  /** How long it took. */
+  ms: number;
+  error: string | null;
+}
+
+/** What a lane has to say of its endpoint: where it stands now, and what happened since it last said so. */
+export interface Progress {
+  endpoint: number;
+  generation: number;
+  cursor: number;
+  failures: number;
+  serverErrors: number;
+  rejections: number;
+  rejectedBefore: boolean;
+  /** Plan a retry this many milliseconds ahead, and end the lease. */
+  retryInMs: number | null;
+  /** Switch it off, for this reason. */
+  off: string | null;
+  /** Renew the lease. */
+  renew: boolean;
+  /** Make sure that the endpoint has a due time. */
+  ensureDue: boolean;
+  attempts: readonly Attempt[];
+  deadLetters: readonly { seq: number; reason: string }[];
+}
+
+/** How the endpoint stands once its progress is written. */
+export interface ProgressAnswer {
+  cursor: number;
+  /** It has a due time: a retry that is planned, or a lease, whoever holds it. */
+  due: boolean;
+  /** The lease is the writer's. */
+  leased: boolean;
+  active: boolean;
+}
+
+/**
+ * Writes what lanes report, many endpoints in one statement. Answers in the order given; null where the endpoint is gone, or is of
+ * another generation: then nothing was written of it but its attempts.
+ *
+ * Progress is always written, by `greatest`; a due time is set only where it may be taken, so that nobody's lease is cut short. Cursor and dead
+ * letters are written together or not at all. Can be repeated when its outcome is unknown. Locks the endpoints, by id.
+ */
+export async function recordProgress(
+  db: Db,
+  by: string,
+  progress: readonly Progress[],
+): Promise<readonly (ProgressAnswer | null)[]> {
+  const attempts = progress.flatMap((p) => p.attempts.map((attempt) => ({ endpoint: p.endpoint, ...attempt })));
+  const deadLetters = progress.flatMap((p, n) => p.deadLetters.map((letter) => ({ n: n + 1, ...letter })));
+  const { rows } = await sql<ProgressAnswer & { n: number }>`
+    with report as materialized (
+      select * from unnest(
+        ${progress.map((p) => p.endpoint)}::bigint[],
+        ${progress.map((p) => p.generation)}::bigint[],
+        ${progress.map((p) => p.cursor)}::bigint[],
+        ${progress.map((p) => p.failures)}::integer[],
+        ${progress.map((p) => p.serverErrors)}::integer[],
+        ${progress.map((p) => p.rejections)}::integer[],
+        ${progress.map((p) => p.rejectedBefore)}::boolean[],
+        ${progress.map((p) => p.retryInMs)}::bigint[],
+        ${progress.map((p) => p.off)}::text[],
+        ${progress.map((p) => p.renew)}::boolean[],
+        ${progress.map((p) => p.ensureDue)}::boolean[]
+      ) with ordinality
+        as t (id, generation, cursor, failures, server_errors, rejections, rejected_before, retry_in_ms, off, renew, ensure_due, n)
+    ),
+    held as materialized (
+      select e.id, report.n from endpoints e join report on report.id = e.id and report.generation = e.generation
+      order by e.id for no key update of e
+    ),
+    written as (
+      update endpoints e set
+        cursor = greatest(e.cursor, report.cursor),
+        failures = report.failures,
+        server_errors = report.server_errors,
+        rejections = report.rejections,
+        rejected_before = report.rejected_before,
+        failing_since = case when report.failures > 0 then coalesce(e.failing_since, now()) end,
+        state = case when report.off is null then e.state else 'off' end,
+        reason = coalesce(report.off, e.reason),
+        retry_at = case
+          when report.off is not null or e.state = 'off' then null
+          when report.retry_in_ms is not null and ${takeable(by)} then now() + report.retry_in_ms * interval '1 millisecond'
+          when report.renew and e.lease_by = ${by} then now() + ${LEASE_MS} * interval '1 millisecond'
+          when report.ensure_due then coalesce(e.retry_at, now())
+          else e.retry_at
+        end,
+        lease_by = case
+          when report.off is not null or e.state = 'off' then null
+          when report.retry_in_ms is not null and ${takeable(by)} then null
+          else e.lease_by
+        end
+      from held join report using (n)
+      where e.id = held.id
+      returning report.n, e.id, e.cursor, e.retry_at is not null as due, e.lease_by is not distinct from ${by} as leased,
+        e.state = 'active' as active
+    ),
+    dead as (
+      insert into dead_letters (endpoint_id, seq, reason)
+      select written.id, letter.seq, letter.reason
+      from unnest(
+        ${deadLetters.map((letter) => letter.n)}::bigint[],
+        ${deadLetters.map((letter) => letter.seq)}::bigint[],
+        ${deadLetters.map((letter) => letter.reason)}::text[]
+      ) as letter (n, seq, reason) join written using (n)
+      on conflict (endpoint_id, seq) do update set reason = excluded.reason, at = now()
+    ),
+    tried as (
+      insert into attempts (endpoint_id, seq, attempt, at, outcome, status, ms, error)
+      select * from unnest(
+        ${attempts.map((a) => a.endpoint)}::bigint[],
+        ${attempts.map((a) => a.seq)}::bigint[],
+        ${attempts.map((a) => a.attempt)}::integer[],
+        ${attempts.map((a) => new Date(a.at).toISOString())}::timestamptz[],
+        ${attempts.map((a) => a.outcome)}::text[],
+        ${attempts.map((a) => a.status)}::smallint[],
+        ${attempts.map((a) => Math.round(a.ms))}::integer[],
+        ${attempts.map((a) => a.error)}::text[]
+      )
+      on conflict do nothing
+    )
+    select n, cursor, due, leased, active from written
+  `.execute(db);
+  const found = new Map(rows.map(({ n, ...answer }) => [n, answer]));
+  return progress.map((_, n) => found.get(n + 1) ?? null);
+}
+
+/**
+ * Takes up to `limit` endpoints whose due time has come, earliest first, for the relay: they are due again in 30 s, should their wake be
+ * lost. Returns their inboxes. Locks the endpoints it takes; those that are locked are passed over.
+ */
+export async function takeDue(db: Db, limit: number): Promise<readonly number[]> {
+  const { rows } = await sql<{ inbox_id: number }>`
+    with taken as materialized (
+      select id from endpoints where retry_at <= now() and state = 'active' order by retry_at limit ${limit} for update skip locked
+    )
+    update endpoints set retry_at = now() + ${LEASE_MS} * interval '1 millisecond', lease_by = ${RELAY}
+    from taken where endpoints.id = taken.id
+    returning inbox_id
+  `.execute(db);
+  return rows.map((row) => row.inbox_id);
+}
+
+/**
+ * Makes every active endpoint that is behind its inbox, and has no due time, due at once: so the queue can be rebuilt after the broker lost it.
+ * Of one partition, or of all. Returns how many.
+ */
+export async function repair(db: Db, only?: { partition: number; partitions: number }): Promise<number> {
+  const partition = only === undefined ? sql`` : sql`and b.id % ${only.partitions} = ${only.partition}`;
+  const result = await sql`
+    with behind as materialized (
+      select e.id from endpoints e join inboxes b on b.id = e.inbox_id
+      where e.state = 'active' and e.retry_at is null and e.cursor < b.head ${partition}
+      order by e.id for no key update of e
+    )
+    update endpoints set retry_at = now(), lease_by = null
+    from behind where endpoints.id = behind.id and endpoints.retry_at is null
+  `.execute(db);
+  return Number(result.numAffectedRows ?? 0);
+}
+
+/** Makes every endpoint that somebody holds a lease on due at once. Only for a process that is known to be alone on its database. */
+export async function breakLeases(db: Db): Promise<void> {
+  await sql`update endpoints set retry_at = now(), lease_by = null where lease_by is not null`.execute(db);
+}

@@ -1,0 +1,35 @@
+/** SQLSTATE classes after which it is unknown whether a statement was carried out, or in which it was not for a passing reason. */
+const PASSING = new Set([
+  "40001", // serialization failure
+  "40P01", // deadlock
+  "53300", // too many connections
+  "55P03", // lock not available
+  "57P01", // shut down by the administrator
+  "57P02", // crash of another backend
+  "57P03", // starting up
+  "25006", // read-only: a replica that is not promoted yet
+]);
+
+function property(error: unknown, name: "code" | "constraint"): string | undefined {
+  if (typeof error !== "object" || error === null) return undefined;
+  const value: unknown = (error as Record<string, unknown>)[name];
+  return typeof value === "string" ? value : undefined;
+}
+
+/** The unique constraint that a statement broke, if that is why it failed. */
+export function constraintOf(error: unknown): string | undefined {
+  return property(error, "code") === "23505" ? property(error, "constraint") : undefined;
+}
+
+/**
+ * Whether a statement failed because the database was not there, or would not have it just then: it may have been carried out, and is
+ * worth trying again. Otherwise the statement itself is at fault.
+ */
+export function isUnavailable(error: unknown): boolean {
+  const code = property(error, "code");
+  if (code === undefined) {
+    // What pg says of a broken or refused connection has no code, or that of the socket.
+    return error instanceof Error && /connection|timeout|terminated|not queryable/iu.test(error.message);
+  }
+  return PASSING.has(code) || code.startsWith("08") || /^E[A-Z]+$/u.test(code);
+}

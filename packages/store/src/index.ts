@@ -1,0 +1,52 @@
+export {
+  appendMessages,
+  type AppendedBatch,
+  type AppendedMessage,
+  type AppendResult,
+  type NewMessage,
+} from "./append-messages.ts";
+export type { Db } from "./database.ts";
+export {
+  type Attempt,
+  breakLeases,
+  clearLevel,
+  type EndpointRow,
+  LEASE_MS,
+  type LeaseAnswer,
+  loadMailboxes,
+  type MailboxRow,
+  type Progress,
+  type ProgressAnswer,
+  readEvents,
+  recordProgress,
+  repair,
+  takeDue,
+  takeLeases,
+} from "./deliveries.ts";
+export { isUnavailable } from "./errors.ts";
+export { createEmbeddedMaintenance, ping, prune } from "./maintenance.ts";
+export { findMessage, type StoredMessage } from "./messages.ts";
+export { openStore, type Store } from "./open-store.ts";
+export { deleteOutbox, outboxBacklog, takeOutbox } from "./outbox.ts";
+export { agree, type Agreement, migrate, StoreMismatch } from "./schema.ts";
+export {
+  beginSession,
+  type EndpointsChanged,
+  endSession,
+  type NewEndpoint,
+  type NewSession,
+  recentRevocations,
+  type RefreshResult,
+  rotateRefresh,
+} from "./sessions.ts";
+export {
+  createUser,
+  type Credentials,
+  deleteUser,
+  findCredentials,
+  findUserByName,
+  type LoginKeys,
+  type NewUser,
+  type PublicUser,
+  type UniqueUserField,
+} from "./users.ts";

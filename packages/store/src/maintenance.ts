@@ -1,0 +1,47 @@
+import { sql } from "kysely";
+import type { Db } from "./database.ts";
+
+/** Whether the database answers. @throws what it answers instead. */
+export async function ping(db: Db): Promise<void> {
+  await sql`select 1`.execute(db);
+}
+
+/** Deletes attempts older than `days`, and what is left of sessions that ended longer ago than that. */
+export async function prune(db: Db, days: number): Promise<void> {
+  const before = sql`now() - ${days} * interval '1 day'`;
+  await sql`delete from attempts where at < ${before}`.execute(db);
+  await sql`delete from sessions where user_id is null and revoked_at < ${before}`.execute(db);
+}
+
+const MIB = 1024 * 1024;
+const CHECKPOINT_AFTER_BYTES = 64 * MIB;
+const OUTBOX_VACUUM_ABOVE_BYTES = MIB / 4;
+const VACUUM_EVERY_MS = 60_000;
+
+/**
+ * What a server does by itself, and an embedded database does not: returns a function to call every second or so, that makes a checkpoint for
+ * every 64 MB of write-ahead log, empties the outbox's dead rows, and once a minute vacuums and analyses the tables that change most.
+ */
+export function createEmbeddedMaintenance(db: Db, monotonic: () => number): () => Promise<void> {
+  let checkpointed: string | undefined;
+  let vacuumed = monotonic();
+
+  return async () => {
+    const { rows } = await sql<{ position: string; written: number; outbox: number }>`
+      select pg_current_wal_lsn()::text as position, pg_relation_size('outbox') as outbox,
+        (pg_current_wal_lsn() - coalesce(${checkpointed ?? null}::pg_lsn, '0/0'))::float8 as written
+    `.execute(db);
+    const now = rows[0];
+    if (now === undefined) return;
+    if (Number(now.outbox) > OUTBOX_VACUUM_ABOVE_BYTES) await sql`vacuum outbox`.execute(db);
+    if (checkpointed === undefined || now.written > CHECKPOINT_AFTER_BYTES) {
+      await sql`checkpoint`.execute(db);
+      checkpointed = now.position;
+    }
+    if (monotonic() - vacuumed > VACUUM_EVERY_MS) {
+      for (const table of ["inboxes", "endpoints", "outbox", "sessions"]) await sql`vacuum (analyze) ${sql.table(table)}`.execute(db);
+      for (const table of ["messages", "events", "attempts"]) await sql`analyze ${sql.table(table)}`.execute(db);
+      vacuumed = monotonic();
+    }
+  };
+}

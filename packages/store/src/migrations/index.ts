@@ -1,0 +1,10 @@
+import type { Migration } from "kysely/migration";
+import * as initial from "./0001-initial.ts";
+
+/** All migrations by name; they run in the order of their names, forward only. */
+export const migrations: Record<string, Migration> = {
+  "0001-initial": initial,
+};
+
+/** The schema that this code is written for. */
+export const SCHEMA_VERSION = Object.keys(migrations).length;

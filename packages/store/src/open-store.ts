@@ -1,0 +1,89 @@
+import { Kysely, PGliteDialect, PostgresDialect } from "kysely";
+import pg from "pg";
+import type { Database, Db } from "./database.ts";
+import { exclusive } from "./exclusive-driver.ts";
+
+/** An open database. */
+export interface Store {
+  readonly db: Db;
+  readonly embedded: boolean;
+  /** Waits for running statements and closes all connections. */
+  close(): Promise<void>;
+}
+
+export interface StoreOptions {
+  /** `postgres://user:password@host:port/database`, or `pglite:<folder>` for an embedded database in that folder. */
+  url: string;
+  /** Connections at most; an embedded database has one. */
+  maxConnections?: number;
+  /** Told of a connection that broke while idle; the pool replaces it. */
+  onError?(error: Error): void;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** No statement of ours takes long; one that does is stuck, and must not hold its locks for ever. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+const INT8 = 20;
+const INT8_ARRAY = 1016;
+
+/** All our int8 values are ids and counts within 2^53; a larger one is a fault, not something to round. */
+function parseInt8(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`an int8 beyond 2^53: ${text}`);
+  return value;
+}
+
+const parseInt8Array = (text: string): number[] =>
+  text === "{}" ? [] : text.slice(1, -1).split(",").map(parseInt8);
+
+function openPostgres(options: StoreOptions): Store {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.maxConnections ?? 10,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    application_name: "messenger",
+    keepAlive: true,
+    types: {
+      getTypeParser(oid: number, format?: string) {
+        if (format !== "binary" && oid === INT8) return parseInt8 as never;
+        if (format !== "binary" && oid === INT8_ARRAY) return parseInt8Array as never;
+        return pg.types.getTypeParser(oid, format as never) as never;
+      },
+    },
+  });
+  pool.on("error", (error) => options.onError?.(error));
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+  return { db, embedded: false, close: () => db.destroy() };
+}
+
+async function openEmbedded(folder: string): Promise<Store> {
+  // Loaded only when it is used: it is large, and not in the image.
+  const { PGlite } = await import("@electric-sql/pglite");
+  const pglite = await PGlite.create(folder, { parsers: { [INT8]: parseInt8, [INT8_ARRAY]: parseInt8Array } });
+  const dialect = new PGliteDialect({ pglite });
+  const db = new Kysely<Database>({
+    dialect: {
+      createDriver: () => exclusive(dialect.createDriver()),
+      createQueryCompiler: () => dialect.createQueryCompiler(),
+      createAdapter: () => dialect.createAdapter(),
+      createIntrospector: (on) => dialect.createIntrospector(on),
+    },
+  });
+  return {
+    db,
+    embedded: true,
+    async close() {
+      await db.destroy();
+      if (!pglite.closed) await pglite.close();
+    },
+  };
+}
+
+/** Opens a store; does not migrate it. @throws when the embedded folder cannot be opened; Postgres is connected to at the first statement. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  if (options.url.startsWith("pglite:")) return openEmbedded(options.url.slice("pglite:".length));
+  return openPostgres(options);
+}

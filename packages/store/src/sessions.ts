@@ -1,0 +1,159 @@
+import { sql } from "kysely";
+import type { Db } from "./database.ts";
+
+/** At most so many sessions of a user are live; the oldest ends when another begins. */
+export const MAX_LIVE_SESSIONS = 100;
+const PREVIOUS_SECRET_HOURS = 24;
+
+export interface NewSession {
+  userId: number;
+  /** SHA-256 of the refresh token. */
+  refreshHash: Uint8Array;
+  refreshDays: number;
+  deviceName: string | null;
+  publicKey: string | null;
+  /** Where this session's messages are pushed to. */
+  endpoint: NewEndpoint | null;
+}
+
+export interface NewEndpoint {
+  address: string;
+  kinds: readonly string[];
+  /** Seals the new secret; gets the inbox, which a sealed secret belongs to. */
+  sealSecret(inbox: number): Uint8Array;
+  /** Why the address must not be pushed to; null if it may. */
+  refusal: string | null;
+}
+
+/** What changed an inbox's endpoints: its senders are told by a wake, which the outbox row covers until then. */
+export interface EndpointsChanged {
+  inbox: number;
+  outboxId: number;
+}
+
+/** All changes of an inbox's endpoints happen one after the other, and none while an append to it is under way. */
+async function lockInbox(tx: Db, userId: number): Promise<{ id: number; floor: number } | null> {
+  const { rows } = await sql<{ id: number; floor: number }>`
+    select id, floor from inboxes where user_id = ${userId} for no key update
+  `.execute(tx);
+  return rows[0] ?? null;
+}
+
+/** Raises the inbox's version, and covers the wake that tells its senders. The inbox is locked. */
+async function announceChange(tx: Db, inbox: number): Promise<EndpointsChanged> {
+  await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
+  const { rows } = await sql<{ id: number }>`insert into outbox (inbox_ids) values (array[${inbox}::bigint]) returning id`.execute(tx);
+  return { inbox, outboxId: (rows[0] as { id: number }).id };
+}
+
+/**
+ * Makes the endpoint, or revives one that is off: its cursor is then the highest of the inbox's floor and of all its endpoints' cursors, so that
+ * it gets what none of them took. One that is active goes on from where it is. The secret before the new one stays valid for a day.
+ */
+async function attachEndpoint(tx: Db, inbox: { id: number; floor: number }, endpoint: NewEndpoint): Promise<number> {
+  const state = endpoint.refusal === null ? "active" : "off";
+  const { rows } = await sql<{ id: number }>`
+    insert into endpoints as e (inbox_id, address, kinds, secret, cursor, state, reason)
+    select ${inbox.id}::bigint, ${endpoint.address}::text, ${endpoint.kinds}::text[], ${endpoint.sealSecret(inbox.id)}::bytea,
+      greatest(${inbox.floor}::bigint, max(cursor)), ${state}::text, ${endpoint.refusal}::text
+    from endpoints where inbox_id = ${inbox.id}
+    on conflict (inbox_id, address) do update set
+      cursor = case when e.state = 'off' then excluded.cursor else e.cursor end,
+      secret = excluded.secret,
+      previous_secret = e.secret,
+      previous_secret_until = now() + ${PREVIOUS_SECRET_HOURS} * interval '1 hour',
+      failures = 0, server_errors = 0, rejections = 0, rejected_before = false, failing_since = null,
+      retry_at = null, lease_by = null,
+      state = excluded.state, reason = excluded.reason, generation = e.generation + 1
+    returning id
+  `.execute(tx);
+  return (rows[0] as { id: number }).id;
+}
+
+/** Ends sessions, and switches off the endpoints that no live session uses any more. */
+async function endSessions(tx: Db, sessionIds: readonly number[]): Promise<void> {
+  await sql`
+    update sessions set revoked_at = now(), refresh_hash = null where id = any(${sessionIds}::bigint[]) and revoked_at is null
+  `.execute(tx);
+  await sql`
+    update endpoints set state = 'off', reason = 'signed out', retry_at = null, lease_by = null, generation = generation + 1
+    where id in (select endpoint_id from sessions where id = any(${sessionIds}::bigint[])) and state = 'active'
+      and not exists (select from sessions s where s.endpoint_id = endpoints.id and s.revoked_at is null)
+  `.execute(tx);
+}
+
+/**
+ * Begins a session, with its endpoint if it has one; `changed` where that changed the inbox's endpoints. Returns null where the user was deleted meanwhile.
+ * Locks the inbox, then its endpoints.
+ */
+export async function beginSession(
+  db: Db,
+  session: NewSession,
+): Promise<{ sessionId: number; changed: EndpointsChanged | null } | null> {
+  return db.transaction().execute(async (tx) => {
+    const inbox = await lockInbox(tx, session.userId);
+    if (inbox === null) return null;
+    const endpointId = session.endpoint === null ? null : await attachEndpoint(tx, inbox, session.endpoint);
+    const { rows } = await sql<{ id: number }>`
+      insert into sessions (user_id, refresh_hash, refresh_expires_at, device_name, public_key, endpoint_id)
+      values (${session.userId}, ${session.refreshHash}, now() + ${session.refreshDays} * interval '1 day',
+        ${session.deviceName}, ${session.publicKey}, ${endpointId})
+      returning id
+    `.execute(tx);
+    const surplus = await sql<{ id: number }>`
+      select id from sessions where user_id = ${session.userId} and revoked_at is null order by id desc offset ${MAX_LIVE_SESSIONS}
+    `.execute(tx);
+    if (surplus.rows.length > 0) await endSessions(tx, surplus.rows.map((row) => row.id));
+    const changed = session.endpoint !== null || surplus.rows.length > 0;
+    return { sessionId: (rows[0] as { id: number }).id, changed: changed ? await announceChange(tx, inbox.id) : null };
+  });
+}
+
+/** Ends a session of this user. Returns null where it is none, or has ended already. Locks the inbox, then its endpoints. */
+export async function endSession(db: Db, userId: number, sessionId: number): Promise<EndpointsChanged | null> {
+  return db.transaction().execute(async (tx) => {
+    const inbox = await lockInbox(tx, userId);
+    if (inbox === null) return null;
+    const live = await sql`
+      select from sessions where id = ${sessionId} and user_id = ${userId} and revoked_at is null
+    `.execute(tx);
+    if (live.rows.length === 0) return null;
+    await endSessions(tx, [sessionId]);
+    return announceChange(tx, inbox.id);
+  });
+}
+
+export type RefreshResult =
+  | { status: "refreshed"; sessionId: number; userId: number; name: string; role: "user" | "admin" }
+  /** The token was used before: somebody else has it, too. */
+  | { status: "reused"; sessionId: number; userId: number }
+  | { status: "unknown" };
+
+/** Replaces a refresh token by the next one. Locks the session. */
+export async function rotateRefresh(
+  db: Db,
+  rotation: { presented: Uint8Array; next: Uint8Array; refreshDays: number },
+): Promise<RefreshResult> {
+  const rotated = await sql<{ sessionId: number; userId: number; name: string; role: "user" | "admin" }>`
+    update sessions s set refresh_hash = ${rotation.next}, previous_refresh_hash = ${rotation.presented},
+      refresh_expires_at = now() + ${rotation.refreshDays} * interval '1 day', last_seen_at = now()
+    from users u
+    where s.refresh_hash = ${rotation.presented} and s.revoked_at is null and s.refresh_expires_at > now() and u.id = s.user_id
+    returning s.id as "sessionId", u.id as "userId", coalesce(u.username, u.email) as name, u.role
+  `.execute(db);
+  if (rotated.rows[0] !== undefined) return { status: "refreshed", ...rotated.rows[0] };
+  const reused = await sql<{ sessionId: number; userId: number }>`
+    select id as "sessionId", user_id as "userId" from sessions
+    where previous_refresh_hash = ${rotation.presented} and revoked_at is null
+  `.execute(db);
+  if (reused.rows[0] !== undefined) return { status: "reused", ...reused.rows[0] };
+  return { status: "unknown" };
+}
+
+/** Sessions revoked within the last `seconds`, by the database's clock. */
+export async function recentRevocations(db: Db, seconds: number): Promise<readonly number[]> {
+  const { rows } = await sql<{ id: number }>`
+    select id from sessions where revoked_at > now() - ${seconds} * interval '1 second'
+  `.execute(db);
+  return rows.map((row) => row.id);
+}

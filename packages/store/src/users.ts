@@ -1,0 +1,118 @@
+import { sql } from "kysely";
+import type { Db } from "./database.ts";
+import { constraintOf } from "./errors.ts";
+
+export interface NewUser {
+  username: string | null;
+  usernameKey: string | null;
+  phoneNumber: string | null;
+  phoneKey: string | null;
+  email: string | null;
+  emailKey: string | null;
+  fullName: string | null;
+  /** argon2id, in its PHC string form. */
+  passwordHash: string;
+}
+
+/** What can be taken by somebody else. */
+export type UniqueUserField = "username" | "phone_number" | "email";
+
+const FIELD_OF_CONSTRAINT: Record<string, UniqueUserField> = {
+  users_username_key_key: "username",
+  users_phone_key_key: "phone_number",
+  users_email_key_key: "email",
+};
+
+/** Makes a user and their inbox. Returns the id, or which name is taken. */
+export async function createUser(db: Db, user: NewUser): Promise<{ id: number } | { taken: UniqueUserField }> {
+  try {
+    const { rows } = await sql<{ id: number }>`
+      with made as (
+        insert into users (username, username_key, phone_number, phone_key, email, email_key, full_name, password_hash)
+        values (${user.username}, ${user.usernameKey}, ${user.phoneNumber}, ${user.phoneKey},
+          ${user.email}, ${user.emailKey}, ${user.fullName}, ${user.passwordHash})
+        returning id
+      ),
+      boxed as (insert into inboxes (user_id) select id from made)
+      select id from made
+    `.execute(db);
+    return { id: (rows[0] as { id: number }).id };
+  } catch (error) {
+    const taken = FIELD_OF_CONSTRAINT[constraintOf(error) ?? ""];
+    if (taken === undefined) throw error;
+    return { taken };
+  }
+}
+
+export interface Credentials {
+  id: number;
+  /** What others know the user by: the user name, or the e-mail address of one who has none. */
+  name: string;
+  role: "user" | "admin";
+  passwordHash: string;
+}
+
+/** The forms in which what somebody typed as their name may be known. */
+export interface LoginKeys {
+  usernameKey: string | null;
+  emailKey: string | null;
+  phoneKey: string | null;
+}
+
+/** Finds who signs in. A user name comes before an e-mail address, and that before a phone number, whose form is free. */
+export async function findCredentials(db: Db, keys: LoginKeys): Promise<Credentials | null> {
+  const { rows } = await sql<Credentials>`
+    select id, coalesce(username, email) as name, role, password_hash as "passwordHash" from users
+    where username_key = ${keys.usernameKey} or email_key = ${keys.emailKey} or phone_key = ${keys.phoneKey}
+    order by (username_key is not distinct from ${keys.usernameKey}) desc, (email_key is not distinct from ${keys.emailKey}) desc
+    limit 1
+  `.execute(db);
+  return rows[0] ?? null;
+}
+
+export interface PublicUser {
+  id: number;
+  username: string;
+  fullName: string | null;
+  /** Of the newest session that has one, revoked or not. */
+  publicKey: string | null;
+}
+
+export async function findUserByName(db: Db, usernameKey: string): Promise<PublicUser | null> {
+  const { rows } = await sql<PublicUser>`
+    select u.id, u.username, u.full_name as "fullName", (
+      select s.public_key from sessions s where s.user_id = u.id and s.public_key is not null order by s.id desc limit 1
+    ) as "publicKey"
+    from users u where u.username_key = ${usernameKey}
+  `.execute(db);
+  return rows[0] ?? null;
+}
+
+/**
+ * Deletes a user: the account, its sessions, its inbox with all events, and its endpoints. What the user sent stays with those who received
+ * it. Returns false where there is no such user.
+ *
+ * Locks the inbox first: an append that is under way ends before, and a later one finds no receiver. The sessions stay, without their
+ * data, for as long as their tokens would have been valid, so that every replica learns that they are revoked.
+ */
+export async function deleteUser(db: Db, userId: number): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const { rows } = await sql<{ id: number }>`select id from inboxes where user_id = ${userId} for update`.execute(tx);
+    const inbox = rows[0]?.id;
+    if (inbox === undefined) return false;
+    await sql`
+      update sessions set revoked_at = coalesce(revoked_at, now()), user_id = null, public_key = null, device_name = null,
+        refresh_hash = null, previous_refresh_hash = null, endpoint_id = null
+      where user_id = ${userId}
+    `.execute(tx);
+    const endpoints = sql`(select id from endpoints where inbox_id = ${inbox})`;
+    await sql`delete from attempts where endpoint_id in ${endpoints}`.execute(tx);
+    await sql`delete from dead_letters where endpoint_id in ${endpoints}`.execute(tx);
+    await sql`delete from endpoints where inbox_id = ${inbox}`.execute(tx);
+    await sql`delete from events where inbox_id = ${inbox}`.execute(tx);
+    await sql`delete from inboxes where id = ${inbox}`.execute(tx);
+    await sql`delete from participants where user_id = ${userId}`.execute(tx);
+    await sql`delete from users where id = ${userId}`.execute(tx);
+    return true;
+  });
+}

@@ -1,0 +1,96 @@
+import { randomUUID } from "node:crypto";
+import helmet from "@fastify/helmet";
+import rateLimit from "@fastify/rate-limit";
+import swagger from "@fastify/swagger";
+import swaggerUi from "@fastify/swagger-ui";
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type RawServerDefault,
+} from "fastify";
+import type { Context } from "./context.ts";
+import { answerErrors } from "./http/errors.ts";
+import { parseJsonBody } from "./http/json-body.ts";
+import { requireSessions } from "./http/session.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { messageRoutes } from "./routes/messages.ts";
+import { sessionRoutes } from "./routes/sessions.ts";
+import { userRoutes } from "./routes/users.ts";
+
+export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>;
+
+/** In JSON, a byte of a message can take six: `\u001f`. */
+const ESCAPED_BYTES = 6;
+const OTHER_FIELDS_BYTES = 32 * 1024;
+const REQUEST_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_MS = 75_000; // longer than nginx keeps its connections to us
+
+/** The HTTP API. Holds no process code: it does not listen, and ends nothing. */
+export async function createApp(context: Context): Promise<App> {
+  const { settings } = context;
+  const app = fastify({
+    loggerInstance: context.log as FastifyBaseLogger,
+    disableRequestLogging: true,
+    genReqId: () => randomUUID(), // never one that the client chose
+    bodyLimit: settings.maxMessageBytes * ESCAPED_BYTES + OTHER_FIELDS_BYTES,
+    trustProxy: settings.trustedProxies.length === 0 ? false : [...settings.trustedProxies],
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    return503OnClosing: false,
+    routerOptions: { ignoreTrailingSlash: true },
+    frameworkErrors: (error, request, reply) => sendFrameworkProblem(error, request, reply as unknown as FastifyReply),
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.setValidatorCompiler(TypeBoxValidatorCompiler);
+  app.addHttpMethod("GET", { hasBody: true, overrideExisting: true });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(["application/json"], { parseAs: "buffer" }, async (_request: unknown, body: Buffer) => parseJsonBody(body));
+
+  app.addHook("onSend", async (request, reply) => {
+    reply.header("x-request-id", request.id);
+  });
+  app.addHook("onResponse", async (request, reply) => {
+    const path = request.url.split("?", 1)[0]; // a query can hold names
+    const status = reply.statusCode;
+    const ms = Math.round(reply.elapsedTime * 10) / 10;
+    request.log.info({ req: request.id, method: request.method, path, status, ms, user: request.identity?.userId }, "request");
+  });
+
+  answerErrors(app, context);
+  requireSessions(app, context);
+  await app.register(helmet, { contentSecurityPolicy: false, strictTransportSecurity: false });
+  await app.register(rateLimit, { global: false });
+  await app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: {
+        title: "Messenger",
+        version: "0.1.0",
+        description: "A self-hosted, queue-backed messenger. See the README for the push that receivers get.",
+        license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+      },
+      components: { securitySchemes: { session: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
+    },
+  });
+  await app.register(swaggerUi, { routePrefix: "/api/docs", staticCSP: true });
+  app.get("/api/openapi.json", { schema: { hide: true } }, () => app.swagger());
+
+  healthRoutes(app, context);
+  userRoutes(app, context);
+  sessionRoutes(app, context);
+  messageRoutes(app, context);
+  await app.ready();
+  return app;
+}
+
+/** What Fastify refuses before it knows the route: a path that cannot be decoded, for one. */
+function sendFrameworkProblem(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const status = error.statusCode ?? 400;
+  const body = { type: "about:blank", title: "Bad Request", status, detail: error.message, code: "bad_request", request_id: request.id };
+  void reply.code(status).type("application/problem+json; charset=utf-8").send(JSON.stringify(body));
+}

@@ -1,0 +1,111 @@
+import { BatcherFull, type Clock, createBatcher, type InboxEvent } from "@messenger/core";
+import type { AppendedBatch, AppendResult, NewMessage } from "@messenger/store";
+
+/** The store did not answer in time, or more wait than may; nothing is known to be lost, and trying again is safe. */
+export class Overloaded extends Error {
+  override readonly name = "Overloaded";
+}
+
+export interface AppendQueue {
+  /**
+   * Resolves once the message is durable, or is known not to be written.
+   * @throws {Overloaded}
+   */
+  append(message: NewMessage): Promise<AppendResult>;
+  readonly waiting: number;
+  /** Resolves when nothing waits any more. */
+  idle(): Promise<void>;
+}
+
+export interface AppendQueueDeps {
+  clock: Clock;
+  appendMessages(messages: readonly NewMessage[]): Promise<AppendedBatch>;
+  /** Whether the statement failed for a reason that passes, its outcome being unknown. */
+  isUnavailable(error: unknown): boolean;
+  /** Told of what was appended, after the clients are answered. */
+  onAppended(batch: { events: readonly InboxEvent[]; outboxId: number | null }): void;
+  onBatch(size: number, ms: number): void;
+  onError(error: unknown): void;
+}
+
+type Settled = { result: AppendResult } | { error: unknown };
+
+const MAX_BATCH = 500;
+const MAX_STATEMENTS = 2;
+const MAX_WAITING = 10_000;
+const TRY_FOR_MS = 10_000;
+const RETRY_FIRST_MS = 50;
+const RETRY_MOST_MS = 1_000;
+
+/**
+ * Writes messages that wait at the same moment together: one statement and one commit for all of them, two statements at a time.
+ */
+export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
+  const { clock } = deps;
+
+  function sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      clock.after(ms, resolve);
+    });
+  }
+
+  /** One batch, again and again while the store is away: the ids are the same, so that it is written once. */
+  async function appendSurely(messages: readonly NewMessage[]): Promise<AppendedBatch> {
+    const deadline = clock.monotonic() + TRY_FOR_MS;
+    for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
+      try {
+        return await deps.appendMessages(messages);
+      } catch (error) {
+        if (!deps.isUnavailable(error)) throw error;
+        deps.onError(error);
+        if (clock.monotonic() + delayMs > deadline) throw new Overloaded("the database does not answer", { cause: error });
+        await sleep(delayMs);
+      }
+    }
+  }
+
+  async function run(messages: readonly NewMessage[]): Promise<readonly Settled[]> {
+    const started = clock.monotonic();
+    let batch: AppendedBatch;
+    try {
+      batch = await appendSurely(messages);
+    } catch (error) {
+      if (error instanceof Overloaded || messages.length === 1) return messages.map(() => ({ error }));
+      // One of them is at fault: each by itself, so that it fails alone.
+      deps.onError(error);
+      const settled: Settled[] = [];
+      for (const message of messages) settled.push(...(await run([message])));
+      return settled;
+    }
+    deps.onBatch(messages.length, clock.monotonic() - started);
+    announce(messages, batch);
+    return batch.results.map((result) => ({ result }));
+  }
+
+  function announce(messages: readonly NewMessage[], batch: AppendedBatch): void {
+    if (batch.events.length === 0) return;
+    const contents = new Map(messages.map((message) => [message.id, message.content]));
+    const events = batch.events.map((event) => ({ ...event, content: contents.get(event.messageId) as Uint8Array }));
+    setImmediate(() => deps.onAppended({ events, outboxId: batch.outboxId }));
+  }
+
+  const batcher = createBatcher<NewMessage, Settled>({ run, maxBatch: MAX_BATCH, maxRunning: MAX_STATEMENTS, maxWaiting: MAX_WAITING });
+
+  return {
+    async append(message) {
+      let settled: Settled;
+      try {
+        settled = await batcher.add(message);
+      } catch (error) {
+        if (error instanceof BatcherFull) throw new Overloaded("too many messages wait to be written", { cause: error });
+        throw error;
+      }
+      if ("error" in settled) throw settled.error;
+      return settled.result;
+    },
+    get waiting() {
+      return batcher.waiting;
+    },
+    idle: () => batcher.idle(),
+  };
+}

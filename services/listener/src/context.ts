@@ -1,0 +1,38 @@
+import type { AddressGuard } from "@messenger/channels";
+import type { Clock, Ids, Keyring, Random } from "@messenger/core";
+import type { Logger } from "@messenger/runtime";
+import type { Db } from "@messenger/store";
+import type { AppendQueue } from "./append-queue.ts";
+import type { ListenerMetrics } from "./metrics.ts";
+import type { Passwords } from "./passwords.ts";
+import type { Publisher } from "./publisher.ts";
+import type { Revocations } from "./revocations.ts";
+import type { Tokens } from "./tokens.ts";
+
+/** Settings that requests are answered by. */
+export interface ApiSettings {
+  passwordMinLength: number;
+  maxMessageBytes: number;
+  trustedProxies: readonly string[];
+}
+
+/** All that a route needs. */
+export interface Context {
+  settings: ApiSettings;
+  db: Db;
+  appends: AppendQueue;
+  publisher: Publisher;
+  keyring: Keyring;
+  tokens: Tokens;
+  passwords: Passwords;
+  revocations: Revocations;
+  guard: AddressGuard;
+  clock: Clock;
+  random: Random;
+  ids: Ids;
+  metrics: ListenerMetrics;
+  log: Logger;
+  isUnavailable(error: unknown): boolean;
+  /** Whether it can do its work now: why not, or undefined. */
+  unreadiness(): Promise<string | undefined>;
+}

@@ -1,0 +1,21 @@
+/** The quality (RFC 9110, 12.5.1) that an `Accept` header gives a media type: that of the most specific range that matches it; 0 if none does. */
+function qualityOf(accept: string, type: string): number {
+  const [major] = type.split("/");
+  let best = { precision: -1, quality: 0 };
+  for (const part of accept.split(",")) {
+    const [range = "", ...parameters] = part.split(";").map((piece) => piece.trim().toLowerCase());
+    const precision = [`*/*`, `${major}/*`, type].indexOf(range);
+    if (precision <= best.precision) continue;
+    const weight = parameters.find((parameter) => parameter.startsWith("q="))?.slice(2);
+    const quality = weight === undefined ? 1 : Number(weight);
+    best = { precision, quality: Number.isFinite(quality) ? quality : 0 };
+  }
+  return best.quality;
+}
+
+/** Whether a request would rather have JSON than text. A tie, or no preference, goes to text. */
+export function prefersJson(accept: string | undefined): boolean {
+  if (accept === undefined) return false;
+  const json = Math.max(qualityOf(accept, "application/json"), qualityOf(accept, "application/problem+json"));
+  return json > qualityOf(accept, "text/plain");
+}

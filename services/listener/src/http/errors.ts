@@ -1,0 +1,51 @@
+import type { FastifyError, FastifyInstance } from "fastify";
+import { Overloaded } from "../append-queue.ts";
+import type { Context } from "../context.ts";
+import { HttpProblem, type ProblemOptions, sendProblem } from "./problem.ts";
+
+/** What the contract answers to every field that is missing or malformed. */
+export const VALIDATION_TEXT = "Validation error.";
+
+function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions {
+  if (error instanceof HttpProblem) return error.options;
+  if (error instanceof Overloaded) {
+    return { status: 503, code: "overloaded", detail: `${error.message}; nothing was lost: try again` };
+  }
+  if (error.validation !== undefined) {
+    const faults = error.validation.map(({ instancePath, message }) => `${instancePath === "" ? "" : `${instancePath.slice(1)} `}${message}`);
+    return {
+      status: 400,
+      code: "validation_error",
+      detail: `${error.validationContext ?? "body"}: ${faults.slice(0, 5).join("; ")}`,
+      text: VALIDATION_TEXT,
+    };
+  }
+  switch (error.statusCode) {
+    case 413:
+      return { status: 413, code: "too_large", detail: `the body is too large: a message has at most ${maxMessageBytes} bytes` };
+    case 415:
+      return { status: 415, code: "unsupported_media_type", detail: "a body must be JSON, and say so: Content-Type: application/json" };
+    default: {
+      const status = error.statusCode ?? 500;
+      if (status >= 400 && status < 500) {
+        return { status, code: "bad_request", detail: error.message, text: status === 400 ? VALIDATION_TEXT : undefined };
+      }
+      return { status: 500, code: "internal", detail: "something failed here; it was logged under this request's id" };
+    }
+  }
+}
+
+/** Makes an answer of everything that is thrown, and of requests for what is not there. */
+export function answerErrors(app: FastifyInstance, context: Context): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const problem = context.isUnavailable(error)
+      ? { status: 503, code: "store_unavailable", detail: "the database does not answer; try again" }
+      : describe(error, context.settings.maxMessageBytes);
+    if (problem.status >= 500) request.log.error({ err: error }, "a request failed");
+    context.metrics.onRejected(problem.code);
+    return sendProblem(request, reply, problem);
+  });
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(request, reply, { status: 404, code: "no_such_route", detail: "there is nothing at this address; see /api/docs" }),
+  );
+}

@@ -1,0 +1,38 @@
+import { isUtf8 } from "node:buffer";
+import secureJson from "secure-json-parse";
+import { HttpProblem } from "./problem.ts";
+
+const malformed = (detail: string): HttpProblem => new HttpProblem({ status: 400, code: "malformed_body", detail });
+
+/** Neither can be stored as text: Postgres has no NUL, and a lone surrogate is no character. */
+function refuseUnstorable(value: unknown): void {
+  if (typeof value === "string") {
+    if (value.includes("\0")) throw malformed("a string holds a NUL character");
+    if (!value.isWellFormed()) throw malformed("a string holds half a surrogate pair");
+    return;
+  }
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, item] of Object.entries(value)) {
+    refuseUnstorable(key);
+    refuseUnstorable(item);
+  }
+}
+
+/**
+ * Reads a JSON body. An empty one counts as none. Both characters that are refused can only be written as escapes, so a body without any
+ * is not searched.
+ * @throws {HttpProblem} 400
+ */
+export function parseJsonBody(body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  if (!isUtf8(body)) throw malformed("the body is not UTF-8");
+  const text = body.toString("utf8");
+  let value: unknown;
+  try {
+    value = secureJson.parse(text, { protoAction: "error", constructorAction: "error" });
+  } catch (error) {
+    throw malformed(error instanceof RangeError ? "the body is nested too deeply" : "the body is not JSON");
+  }
+  if (text.includes("\\u")) refuseUnstorable(value);
+  return value;
+}

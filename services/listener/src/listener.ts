@@ -1,0 +1,126 @@
+import { once } from "node:events";
+import { Server } from "node:net";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Broker } from "@messenger/broker";
+import type { AddressGuard } from "@messenger/channels";
+import { type Clock, createIds, type Keyring, type Random } from "@messenger/core";
+import { createClosing, type Logger, type Registry } from "@messenger/runtime";
+import { appendMessages, deleteOutbox, isUnavailable, ping, recentRevocations, type Store } from "@messenger/store";
+import { type App, createApp } from "./app.ts";
+import { createAppendQueue } from "./append-queue.ts";
+import type { ApiSettings, Context } from "./context.ts";
+import { createListenerMetrics } from "./metrics.ts";
+import { createPasswords } from "./passwords.ts";
+import { createPublisher } from "./publisher.ts";
+import { startRevocations } from "./revocations.ts";
+import { createTokens } from "./tokens.ts";
+
+export interface ListenerOptions {
+  store: Store;
+  broker: Broker;
+  keyring: Keyring;
+  guard: AddressGuard;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  registry: Registry;
+  settings: ApiSettings;
+  tokenTtlSeconds: number;
+  host: string;
+  /** 0 takes a free one. */
+  port: number;
+  /** How long open connections are still answered when it closes. */
+  closeGraceMs: number;
+}
+
+export interface Listener {
+  /** Where it listens: `http://127.0.0.1:5000`. */
+  readonly url: string;
+  /** Accepts no more connections, answers those that are open, and publishes what was accepted. */
+  close(): Promise<void>;
+}
+
+/** Answers the HTTP API on a port, until it is closed. */
+export async function startListener(options: ListenerOptions): Promise<Listener> {
+  const { store, broker, clock, random, log } = options;
+  const { db } = store;
+  const closing = createClosing();
+  const metrics = createListenerMetrics(options.registry);
+  const onError = (error: unknown): void => log.warn({ err: error }, "the store could not be written or read");
+
+  const publisher = createPublisher({
+    broker,
+    deleteOutbox: (ids) => deleteOutbox(db, ids),
+    onPublished: metrics.onPublished,
+    onError,
+  });
+  const appends = createAppendQueue({
+    clock,
+    appendMessages: (messages) => appendMessages(db, messages),
+    isUnavailable,
+    onAppended: (batch) => publisher.publishEvents(batch),
+    onBatch: metrics.onBatch,
+    onError,
+  });
+  metrics.observe({ waiting: () => appends.waiting, connected: () => broker.connected });
+  const revocations = await startRevocations({
+    recentRevocations: (seconds) => recentRevocations(db, seconds),
+    ttlSeconds: options.tokenTtlSeconds,
+    clock,
+    onError,
+  });
+  closing.add(() => revocations.stop());
+  closing.add(() => publisher.idle());
+
+  const context: Context = {
+    settings: options.settings,
+    db,
+    appends,
+    publisher,
+    keyring: options.keyring,
+    tokens: createTokens({ keys: options.keyring.tokenKeys, ttlSeconds: options.tokenTtlSeconds, clock, random }),
+    passwords: await createPasswords(),
+    revocations,
+    guard: options.guard,
+    clock,
+    random,
+    ids: createIds({ clock, random }),
+    metrics,
+    log,
+    isUnavailable,
+    async unreadiness() {
+      if (!revocations.fresh) return "the database does not answer";
+      return ping(db).then(
+        () => undefined,
+        () => "the database does not answer",
+      );
+    },
+  };
+  const app = await createApp(context);
+  const url = await app.listen({ host: options.host, port: options.port }).then(() => urlOf(app, options.host));
+  closing.add(() => closeApp(app, options.closeGraceMs));
+  return { url, close: () => closing.closeAll() };
+}
+
+function urlOf(app: App, host: string): string {
+  const { port } = app.server.address() as AddressInfo;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/**
+ * Fastify's own `close` cuts connections that are idle, on which a request may be under way, and waits for ever for one that is busy. So: stops
+ * accepting first, answers what still comes with `Connection: close`, and closes when nothing is open, or the time is up.
+ */
+async function closeApp(app: App, graceMs: number): Promise<void> {
+  const { server } = app;
+  server.on("request", (_request, response) => {
+    if (!response.headersSent) response.setHeader("connection", "close");
+  });
+  const accepted = once(server, "close");
+  // The method of `net.Server`, which leaves open connections alone; that of `http.Server` cuts idle ones.
+  Server.prototype.close.call(server);
+  await Promise.race([accepted, sleep(graceMs, undefined, { ref: false })]);
+  server.closeAllConnections();
+  await app.close();
+}

@@ -1,0 +1,60 @@
+import { checkCidr, createAddressGuard } from "@messenger/channels";
+import { systemClock, systemRandom } from "@messenger/core";
+import {
+  createClosing,
+  createLogger,
+  createRegistry,
+  integer,
+  list,
+  openBackends,
+  readSettings,
+  runService,
+  serveMetrics,
+  serviceSettings,
+  string,
+} from "@messenger/runtime";
+import { startListener } from "./listener.ts";
+import { apiSettings } from "./settings.ts";
+
+const CLOSE_GRACE_MS = 10_000;
+
+await runService("listener", async () => {
+  const settings = readSettings(
+    {
+      ...serviceSettings,
+      ...apiSettings,
+      host: string("HOST", { fallback: "127.0.0.1" }),
+      port: integer("PORT", { fallback: 5000, min: 0, max: 65_535 }),
+      trustedProxies: list("TRUSTED_PROXIES", { fallback: [], check: checkProxy }),
+      allowCidrs: list("PUSH_ALLOW_CIDRS", { fallback: [], check: checkCidr }),
+    },
+    process.env,
+  );
+  const log = createLogger("listener", settings.logLevel);
+  const closing = createClosing();
+  const registry = createRegistry();
+  const backends = await openBackends(settings, log, closing);
+  const metrics = await serveMetrics({ registry, host: settings.metricsHost, port: settings.metricsPort });
+  closing.add(() => metrics.close());
+  const listener = await startListener({
+    ...backends,
+    guard: createAddressGuard({ allowCidrs: settings.allowCidrs }),
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    registry,
+    settings,
+    tokenTtlSeconds: settings.tokenTtlSeconds,
+    host: settings.host,
+    port: settings.port,
+    closeGraceMs: CLOSE_GRACE_MS,
+  });
+  closing.add(() => listener.close());
+  log.info({ url: listener.url, metricsPort: metrics.port }, "listening");
+  return { log, close: () => closing.closeAll() };
+});
+
+/** An address, or a range of them. */
+function checkProxy(item: string): void {
+  checkCidr(item.includes("/") ? item : `${item}/${item.includes(":") ? 128 : 32}`);
+}

@@ -1,0 +1,54 @@
+import type { Broker } from "@messenger/broker";
+import { createBatcher, type InboxEvent } from "@messenger/core";
+import type { EndpointsChanged } from "@messenger/store";
+
+/** Publishes what was committed, and drops the outbox rows of what the broker confirmed. What it cannot publish, the relay will. */
+export interface Publisher {
+  publishEvents(batch: { events: readonly InboxEvent[]; outboxId: number | null }): void;
+  /** Has the senders of an inbox read its endpoints anew. */
+  wake(changed: EndpointsChanged | null): void;
+  /** Resolves when all that was handed over is settled. */
+  idle(): Promise<void>;
+}
+
+export function createPublisher(deps: {
+  broker: Pick<Broker, "publish">;
+  deleteOutbox(ids: readonly number[]): Promise<void>;
+  onPublished(messages: number, confirmed: boolean): void;
+  onError(error: unknown): void;
+}): Publisher {
+  const { broker } = deps;
+  const underway = new Set<Promise<void>>();
+  const deletes = createBatcher<number, null>({
+    maxBatch: 1_000,
+    maxRunning: 1,
+    async run(ids) {
+      await deps.deleteOutbox(ids);
+      return ids.map(() => null);
+    },
+  });
+
+  async function publish(messages: Parameters<Broker["publish"]>[0], outboxId: number | null): Promise<void> {
+    const confirmed = await broker.publish(messages);
+    deps.onPublished(messages.length, confirmed);
+    // A row that cannot be deleted makes a wake too many, no more.
+    if (confirmed && outboxId !== null) await deletes.add(outboxId);
+  }
+
+  function start(messages: Parameters<Broker["publish"]>[0], outboxId: number | null): void {
+    const done = publish(messages, outboxId)
+      .catch((error: unknown) => deps.onError(error))
+      .finally(() => underway.delete(done));
+    underway.add(done);
+  }
+
+  return {
+    publishEvents: ({ events, outboxId }) => start(events.map((event) => ({ type: "event", ...event })), outboxId),
+    wake(changed) {
+      if (changed !== null) start([{ type: "wake", inbox: changed.inbox }], changed.outboxId);
+    },
+    async idle() {
+      await Promise.all(underway);
+    },
+  };
+}

@@ -1,0 +1,144 @@
+import { LoginAnswer, LoginBody, LogoutAnswer, LogoutBody, RefreshBody, SessionTokens } from "@messenger/contracts";
+import { emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
+import { endSession, findCredentials, type LoginKeys, rotateRefresh } from "@messenger/store";
+import type { App } from "../app.ts";
+import type { Context } from "../context.ts";
+import { VALIDATION_TEXT } from "../http/errors.ts";
+import { HttpProblem } from "../http/problem.ts";
+import { identityOf } from "../http/session.ts";
+import { REFRESH_DAYS, sessionTokens, startSession } from "../start-session.ts";
+import { hashRefreshToken } from "../tokens.ts";
+
+const WRONG = "Incorrect username or password.";
+/** Failed log-ins: only those count, so that nobody is slowed down who knows the password. Never by account alone, which would lock out a victim. */
+const FAILURES_PER_ACCOUNT_AND_ADDRESS = 10;
+const FAILURES_PER_ADDRESS = 100;
+const FAILURES_WINDOW_MS = 5 * 60_000;
+
+/** The key in one form of name; null where it is not one. */
+function keyOr(read: (name: string) => string, name: string): string | null {
+  try {
+    return read(name);
+  } catch (error) {
+    if (error instanceof InvalidName) return null;
+    throw error;
+  }
+}
+
+/** What somebody typed as their name, in all forms that it may be known in. */
+export function loginKeys(name: string): LoginKeys {
+  return { usernameKey: keyOr(usernameKey, name), emailKey: keyOr(emailKey, name), phoneKey: keyOr(phoneKey, name) };
+}
+
+/** Signing in and out. */
+export function sessionRoutes(app: App, context: Context): void {
+  const { db } = context;
+  const byAccount = app.createRateLimit({
+    max: FAILURES_PER_ACCOUNT_AND_ADDRESS,
+    timeWindow: FAILURES_WINDOW_MS,
+    keyGenerator: (request) => `${(request.body as LoginBody).username.normalize("NFKC").toLowerCase()}\n${request.ip}`,
+  });
+  const byAddress = app.createRateLimit({
+    max: FAILURES_PER_ADDRESS,
+    timeWindow: FAILURES_WINDOW_MS,
+    keyGenerator: (request) => request.ip,
+  });
+
+  app.post(
+    "/api/login",
+    {
+      config: { contract: true },
+      schema: {
+        summary: "Sign in, and have messages pushed to an address",
+        description: "What no other endpoint has taken yet is pushed to it at once.",
+        tags: ["sessions"],
+        body: LoginBody,
+        response: { 200: LoginAnswer },
+      },
+    },
+    async (request) => {
+      const { username, password, user_address, public_key } = request.body;
+      for (const limit of [byAccount, byAddress]) {
+        const state = await limit(request, { increment: false });
+        if (!state.isAllowed && state.isExceeded) {
+          throw new HttpProblem({
+            status: 429,
+            code: "too_many_attempts",
+            detail: "too many failed log-ins from this address; try again later",
+            retryAfterSeconds: Math.max(1, state.ttlInSeconds),
+          });
+        }
+      }
+      const user = await findCredentials(db, loginKeys(username));
+      if (!(await context.passwords.matches(user?.passwordHash ?? null, password)) || user === null) {
+        await byAccount(request);
+        await byAddress(request);
+        throw new HttpProblem({ status: 401, code: "wrong_credentials", detail: WRONG });
+      }
+      const { id: userId, name, role } = user;
+      const session = await startSession(context, { userId, name, role }, { publicKey: public_key, address: user_address });
+      return {
+        msg: "Login successful.",
+        user_id: userId,
+        token: session.tokens.access_token,
+        ...session.tokens,
+        webhook_secret: session.webhookSecret as string,
+      };
+    },
+  );
+
+  app.post(
+    "/api/logout",
+    {
+      config: { contract: true, session: true },
+      schema: {
+        summary: "End this session",
+        description: "Its address gets no more pushes, unless another session uses it.",
+        tags: ["sessions"],
+        security: [{ session: [] }],
+        body: LogoutBody,
+        response: { 200: LogoutAnswer },
+      },
+    },
+    async (request) => {
+      const { username } = request.body;
+      const { userId, sessionId } = identityOf(request);
+      const named = await findCredentials(db, loginKeys(username));
+      if (named?.id !== userId) {
+        throw new HttpProblem({
+          status: 400,
+          code: "validation_error",
+          detail: "username is not the name of the user who is signed in",
+          text: VALIDATION_TEXT,
+        });
+      }
+      context.publisher.wake(await endSession(db, userId, sessionId));
+      context.revocations.add(sessionId);
+      return { msg: "Logout successful.", username };
+    },
+  );
+
+  app.post(
+    "/api/token/refresh",
+    {
+      schema: {
+        summary: "Get a new access token",
+        description: "The refresh token is replaced by the one in the answer. One that is used a second time ends the session.",
+        tags: ["sessions"],
+        body: RefreshBody,
+        response: { 200: SessionTokens },
+      },
+    },
+    async (request) => {
+      const next = context.tokens.newRefreshToken();
+      const presented = hashRefreshToken(request.body.refresh_token);
+      const result = await rotateRefresh(db, { presented, next: next.hash, refreshDays: REFRESH_DAYS });
+      if (result.status === "refreshed") return sessionTokens(context, result, next.token);
+      if (result.status === "reused") {
+        context.publisher.wake(await endSession(db, result.userId, result.sessionId));
+        context.revocations.add(result.sessionId);
+      }
+      throw new HttpProblem({ status: 401, code: "unauthorized", detail: "the refresh token is not valid: sign in again" });
+    },
+  );
+}

@@ -1,0 +1,124 @@
+import { DeleteUserAnswer, DeleteUserBody, FindUserQuery, NewUserAnswer, NewUserBody, UserAnswer } from "@messenger/contracts";
+import { emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
+import { createUser, deleteUser, findUserByName, type NewUser } from "@messenger/store";
+import { Type } from "typebox";
+import { Value } from "typebox/value";
+import type { App } from "../app.ts";
+import type { Context } from "../context.ts";
+import { VALIDATION_TEXT } from "../http/errors.ts";
+import { HttpProblem, speaksText } from "../http/problem.ts";
+import { identityOf } from "../http/session.ts";
+import { startSession } from "../start-session.ts";
+
+const invalid = (detail: string): HttpProblem =>
+  new HttpProblem({ status: 400, code: "validation_error", detail, text: VALIDATION_TEXT });
+
+/** The names of a new user, in the forms they are shown and compared in. @throws {HttpProblem} 400 */
+function namesOf(body: NewUserBody): Omit<NewUser, "passwordHash"> {
+  const { username, phone_number, email, full_name } = body;
+  const named = username !== undefined && phone_number !== undefined;
+  const mailed = username === undefined && phone_number === undefined && email !== undefined && full_name !== undefined;
+  if (!named && !mailed) throw invalid("give username, phone_number and password, or email, full_name and password");
+  try {
+    return {
+      username: username ?? null,
+      usernameKey: username === undefined ? null : usernameKey(username),
+      phoneNumber: phone_number ?? null,
+      phoneKey: phone_number === undefined ? null : phoneKey(phone_number),
+      email: email ?? null,
+      emailKey: email === undefined ? null : emailKey(email),
+      fullName: full_name ?? null,
+    };
+  } catch (error) {
+    if (error instanceof InvalidName) throw invalid(error.message);
+    throw error;
+  }
+}
+
+/** Accounts. */
+export function userRoutes(app: App, context: Context): void {
+  const { db, settings } = context;
+
+  app.post(
+    "/api/users",
+    {
+      config: { contract: true },
+      schema: { summary: "Make an account, and sign in", tags: ["account"], body: NewUserBody, response: { 201: NewUserAnswer } },
+    },
+    async (request, reply) => {
+      const { password } = request.body;
+      const names = namesOf(request.body);
+      if ([...password].length < settings.passwordMinLength) {
+        throw invalid(`a password has at least ${settings.passwordMinLength} characters`);
+      }
+      const made = await createUser(db, { ...names, passwordHash: await context.passwords.hash(password) });
+      if ("taken" in made) {
+        throw new HttpProblem({ status: 409, code: "taken", detail: `this ${made.taken.replace("_", " ")} is taken` });
+      }
+      const user = { userId: made.id, name: names.username ?? (names.email as string), role: "user" as const };
+      const session = await startSession(context, user, { publicKey: null, address: null });
+      return reply.code(201).send({ user_id: made.id, username: names.username, ...session.tokens });
+    },
+  );
+
+  app.get(
+    "/api/users",
+    {
+      config: { contract: true, session: true },
+      schema: {
+        summary: "Find a user by name",
+        description: "The name is given as a query, or as a JSON body.",
+        tags: ["account"],
+        security: [{ session: [] }],
+        querystring: FindUserQuery,
+        response: { 200: UserAnswer },
+      },
+    },
+    async (request) => {
+      const body: unknown = request.body ?? {};
+      if (!Value.Check(FindUserQuery, body)) throw invalid("body: username must be a string of 1 to 64 characters");
+      const username = request.query.username ?? body.username;
+      if (username === undefined) throw invalid("give username, as a query or as a JSON body");
+      const user = await findUserByName(db, keyOrNone(username));
+      if (user === null) throw new HttpProblem({ status: 404, code: "no_such_user", detail: "User not found." });
+      return { user_id: user.id, username: user.username, full_name: user.fullName, public_key: user.publicKey };
+    },
+  );
+
+  app.delete(
+    "/api/users",
+    {
+      config: { contract: true, session: true },
+      schema: {
+        summary: "Delete an account",
+        description: "One's own, or any as an admin. What was sent stays with those who received it.",
+        tags: ["account"],
+        security: [{ session: [] }],
+        body: DeleteUserBody,
+        response: { 200: Type.Union([Type.String(), DeleteUserAnswer]) },
+      },
+    },
+    async (request, reply) => {
+      const { user_id } = request.body;
+      const { userId, sessionId, role } = identityOf(request);
+      if (user_id !== userId && role !== "admin") {
+        throw new HttpProblem({ status: 403, code: "forbidden", detail: "only an admin deletes another user's account" });
+      }
+      if (!(await deleteUser(db, user_id))) throw new HttpProblem({ status: 404, code: "no_such_user", detail: "User not found." });
+      if (user_id === userId) context.revocations.add(sessionId);
+      const msg = "User deleted.";
+      reply.serializer((payload) => (typeof payload === "string" ? payload : JSON.stringify(payload)));
+      if (speaksText(request)) return reply.type("text/plain; charset=utf-8").send(msg);
+      return reply.type("application/json; charset=utf-8").send({ msg, user_id });
+    },
+  );
+}
+
+/** A name that nobody can have is nobody's. */
+function keyOrNone(username: string): string {
+  try {
+    return usernameKey(username);
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,67 @@
+import type { SessionTokens } from "@messenger/contracts";
+import { formatSecret, refusalOf, SECRET_BYTES } from "@messenger/channels";
+import { parseAddress, webhookSecretContext } from "@messenger/core";
+import { beginSession } from "@messenger/store";
+import type { Context } from "./context.ts";
+import { HttpProblem } from "./http/problem.ts";
+import type { Identity } from "./tokens.ts";
+
+/** A refresh token that is not used for so long is no longer valid. */
+export const REFRESH_DAYS = 90;
+
+/** What the endpoint of a log-in takes, unless it is changed. */
+const LOGIN_KINDS = ["message.created"];
+
+export interface StartedSession {
+  tokens: SessionTokens;
+  /** Signs the pushes to the session's address, if it has one. */
+  webhookSecret: string | null;
+}
+
+/** An access token, with what belongs to it. */
+export async function sessionTokens(context: Context, identity: Identity, refreshToken: string): Promise<SessionTokens> {
+  return {
+    access_token: await context.tokens.sign(identity),
+    refresh_token: refreshToken,
+    token_type: "Bearer",
+    expires_in: context.tokens.ttlSeconds,
+  };
+}
+
+/** Signs a user in; with an address, messages are pushed there from now on. */
+export async function startSession(
+  context: Context,
+  user: Omit<Identity, "sessionId">,
+  device: { publicKey: string | null; address: string | null },
+): Promise<StartedSession> {
+  const { keyring, guard, random } = context;
+  const refresh = context.tokens.newRefreshToken();
+  const secret = random.bytes(SECRET_BYTES);
+  const address = device.address?.trim() ?? null;
+  const begun = await beginSession(context.db, {
+    userId: user.userId,
+    refreshHash: refresh.hash,
+    refreshDays: REFRESH_DAYS,
+    deviceName: null,
+    publicKey: device.publicKey,
+    endpoint:
+      address === null
+        ? null
+        : {
+            address,
+            kinds: LOGIN_KINDS,
+            sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), secret),
+            refusal: refusalOfAddress(address),
+          },
+  });
+  if (begun === null) throw new HttpProblem({ status: 401, code: "unauthorized", detail: "the account was deleted" });
+  context.publisher.wake(begun.changed);
+  return {
+    tokens: await sessionTokens(context, { ...user, sessionId: begun.sessionId }, refresh.token),
+    webhookSecret: address === null ? null : formatSecret(secret),
+  };
+
+  function refusalOfAddress(given: string): string | null {
+    return parseAddress(given).usable ? (refusalOf(given, guard) ?? null) : "the address is not a URL";
+  }
+}

@@ -1,0 +1,92 @@
+import { createHash } from "node:crypto";
+import type { Clock, Random } from "@messenger/core";
+import { jwtVerify, SignJWT } from "jose";
+import { LRUCache } from "lru-cache";
+
+/** Who a request comes from. */
+export interface Identity {
+  userId: number;
+  sessionId: number;
+  /** The user name, or the e-mail address of a user who has none. */
+  name: string;
+  role: "user" | "admin";
+}
+
+export interface Tokens {
+  /** Seconds that an access token is valid. */
+  readonly ttlSeconds: number;
+  sign(identity: Identity): Promise<string>;
+  /** Undefined where the token is not ours, was changed, or has expired. Does not know of revocations. */
+  verify(token: string): Promise<Identity | undefined>;
+  /** A refresh token, and the hash that is kept of it. */
+  newRefreshToken(): { token: string; hash: Uint8Array };
+}
+
+const ISSUER = "messenger";
+const AUDIENCE = "messenger-api";
+const CACHED_TOKENS = 10_000;
+const REFRESH_BYTES = 32;
+
+export function hashRefreshToken(token: string): Uint8Array {
+  return createHash("sha256").update(token).digest();
+}
+
+/** Access tokens: JWT, HS256 and nothing else. The first key signs; all of them verify, so that the secret can be changed. */
+export function createTokens(options: {
+  keys: readonly Uint8Array[];
+  ttlSeconds: number;
+  clock: Clock;
+  random: Random;
+}): Tokens {
+  const { keys, ttlSeconds, clock, random } = options;
+  const current = keys[0];
+  if (current === undefined) throw new Error("tokens need a key");
+  const verified = new LRUCache<string, { identity: Identity; expiresAt: number }>({ max: CACHED_TOKENS });
+
+  async function verifyAnew(token: string): Promise<{ identity: Identity; expiresAt: number } | undefined> {
+    for (const key of keys) {
+      try {
+        const { payload } = await jwtVerify(token, key, {
+          algorithms: ["HS256"],
+          issuer: ISSUER,
+          audience: AUDIENCE,
+          requiredClaims: ["sub", "sid", "exp"],
+          currentDate: new Date(clock.now()),
+        });
+        const { sub, sid, name, role, exp } = payload;
+        const userId = Number(sub);
+        if (!Number.isSafeInteger(userId) || typeof sid !== "number" || typeof name !== "string" || exp === undefined) return undefined;
+        const identity: Identity = { userId, sessionId: sid, name, role: role === "admin" ? "admin" : "user" };
+        return { identity, expiresAt: exp * 1000 };
+      } catch {
+        // Not under this key: perhaps under the one before.
+      }
+    }
+    return undefined;
+  }
+
+  return {
+    ttlSeconds,
+    sign({ userId, sessionId, name, role }) {
+      const issuedAt = Math.floor(clock.now() / 1000);
+      return new SignJWT({ sid: sessionId, name, role })
+        .setProtectedHeader({ alg: "HS256", typ: "JWT" })
+        .setIssuer(ISSUER)
+        .setAudience(AUDIENCE)
+        .setSubject(String(userId))
+        .setIssuedAt(issuedAt)
+        .setExpirationTime(issuedAt + ttlSeconds)
+        .sign(current);
+    },
+    async verify(token) {
+      const found = verified.get(token) ?? (await verifyAnew(token));
+      if (found === undefined || found.expiresAt <= clock.now()) return undefined;
+      verified.set(token, found);
+      return found.identity;
+    },
+    newRefreshToken() {
+      const token = Buffer.from(random.bytes(REFRESH_BYTES)).toString("base64url");
+      return { token, hash: hashRefreshToken(token) };
+    },
+  };
+}

@@ -1,0 +1,560 @@
+import type { PushResult } from "@messenger/channels";
+import { type Clock, type InboxEvent, parseAddress, type Random } from "@messenger/core";
+import type { Attempt, EndpointRow, LeaseAnswer, Progress, ProgressAnswer } from "@messenger/store";
+import { LEASE_MS } from "@messenger/store";
+import type { Held } from "./held.ts";
+import { judge, type Judgement, type Standing } from "./outcome.ts";
+import type { Permits } from "./permits.ts";
+
+export type LaneState =
+  /** Level with all it knows. */
+  | "idle"
+  /** Pushing what came from the broker. */
+  | "pushing"
+  /** Reading the log, under a lease. */
+  | "behind"
+  /** For a due time, or for somebody else's lease, until a wake or a reload. */
+  | "waiting"
+  /** Nothing is pushed. */
+  | "off";
+
+/** Where an event stands to a lane. */
+type Place =
+  /** The database has it as taken. */
+  | "committed"
+  /** Taken, but not committed; or in line. */
+  | "underway"
+  | "next"
+  | "ahead";
+
+type Action = "release" | "keep" | "push" | "fall behind" | "cover";
+
+const ON_EVENT: Record<LaneState, Record<Place, Action>> = {
+  idle: { committed: "release", underway: "keep", next: "push", ahead: "fall behind" },
+  pushing: { committed: "release", underway: "keep", next: "push", ahead: "fall behind" },
+  behind: { committed: "release", underway: "cover", next: "cover", ahead: "cover" },
+  waiting: { committed: "release", underway: "cover", next: "cover", ahead: "cover" },
+  off: { committed: "release", underway: "release", next: "release", ahead: "release" },
+};
+
+const ON_WAKE: Record<LaneState, Action> = {
+  idle: "fall behind",
+  pushing: "fall behind",
+  behind: "cover",
+  waiting: "fall behind",
+  off: "release",
+};
+
+/** What a lane needs of the rest of the sender. The store's parts try until they succeed; they reject only when the sender stops. */
+export interface LaneDeps {
+  clock: Clock;
+  random: Random;
+  permits: Permits;
+  push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult>;
+  report(progress: Progress): Promise<ProgressAnswer | null>;
+  takeLease(endpoint: number): Promise<LeaseAnswer | null>;
+  clearLevel(endpoint: number): Promise<boolean>;
+  /** The events after `after`, in order, some of them; none when there are no more. */
+  readEvents(inbox: number, after: number): Promise<readonly InboxEvent[]>;
+  /** Whether the broker was heard of lately. */
+  brokerHeard(): boolean;
+  /** Told of each attempt. */
+  onAttempt(event: InboxEvent, attempt: Attempt): void;
+  /** Told of what must not happen. */
+  onFault(error: unknown): void;
+}
+
+/** What its mailbox does for a lane. */
+export interface LaneHost {
+  /** Reads the inbox's endpoints anew, and has the lane `adopt` or `retire`; resolves after that. */
+  reload(): Promise<void>;
+}
+
+interface Entry {
+  held: Held;
+  /** Undefined for a wake. */
+  event: InboxEvent | undefined;
+}
+
+/** Events that wait in a lane, beside the one in flight; more are read from the log. */
+const MAX_IN_LINE = 8;
+/** No push starts with settings that are older. */
+const SETTINGS_MAX_AGE_MS = 30_000;
+const LEASE_RENEW_AFTER_MS = 10_000;
+/** No push starts with less of the lease left. */
+const LEASE_MIN_LEFT_MS = 15_000;
+const ERROR_LENGTH = 200;
+
+/**
+ * The deliveries to one endpoint: one push in flight, in the order of the log. A class, and not a factory of closures as elsewhere, because
+ * a sender keeps a hundred thousand of them in memory.
+ *
+ * The rules that make it safe are in docs/architecture.md, under "Pushing"; numbers in comments refer to them.
+ */
+export class Lane {
+  state: LaneState;
+  readonly #deps: LaneDeps;
+  readonly #host: LaneHost;
+  #endpoint: EndpointRow;
+  #origin = "";
+  /** When the settings were read, or last found unchanged: before the statement, by the monotonic clock. */
+  #settingsAt = 0;
+  /** The highest seq that was taken. */
+  #cursor: number;
+  /** The highest seq that the database has as taken. */
+  #committed: number;
+  /** The highest seq that is taken, in flight or in line. */
+  #lineEnd: number;
+  #standing: Standing;
+  #line: InboxEvent[] = [];
+  #entries: Entry[] = [];
+  /** Raised when what is under way no longer counts: another generation, a reload after a lost one, the end. */
+  #epoch = 0;
+  #run: Promise<void> = Promise.resolve();
+  #lastReport: Promise<unknown> = Promise.resolve();
+  #leaseAskedAt = 0;
+  #coverPlanned = false;
+  #lost = false;
+
+  constructor(deps: LaneDeps, host: LaneHost, row: EndpointRow, readAt: number) {
+    this.#deps = deps;
+    this.#host = host;
+    this.#endpoint = row;
+    this.#cursor = row.cursor;
+    this.#committed = row.cursor;
+    this.#lineEnd = row.cursor;
+    this.#standing = standingOf(row);
+    this.#useSettings(row, readAt);
+    // (7) Somebody may be at work on an endpoint that has a due time.
+    this.state = row.due ? "waiting" : "idle";
+  }
+
+  get endpointId(): number {
+    return this.#endpoint.id;
+  }
+
+  /** Nothing is under way, and no broker message is held: it can be forgotten, and loaded again. */
+  get forgettable(): boolean {
+    return this.#entries.length === 0 && this.#cursor === this.#committed && this.state !== "pushing" && this.state !== "behind";
+  }
+
+  offer(held: Held, event: InboxEvent): void {
+    const action = ON_EVENT[this.state][this.#placeOf(event.seq)];
+    const lineIsFull = action === "push" && this.#line.length >= MAX_IN_LINE;
+    this.#act(lineIsFull ? "fall behind" : action, { held, event });
+  }
+
+  /** Takes a wake. `level` says that the row read after it came shows the endpoint level with its inbox, and without a due time. */
+  wake(held: Held, level: boolean): void {
+    const nothingToDo = level && this.state === "idle" && this.#cursor === this.#committed;
+    this.#act(nothingToDo ? "release" : ON_WAKE[this.state], { held, event: undefined });
+  }
+
+  /** Takes over what a reload read. Of another generation, it begins anew: what is under way no longer counts. */
+  adopt(row: EndpointRow, readAt: number): void {
+    if (row.generation === this.#endpoint.generation && !this.#lost) {
+      this.#committed = Math.max(this.#committed, row.cursor);
+      this.#useSettings(row, readAt);
+      if (this.state === "idle") {
+        this.#advance(this.#committed);
+        if (row.due) this.state = "waiting";
+      }
+      this.#releaseWhere((entry) => entry.held.seq <= this.#committed);
+      return;
+    }
+    this.#epoch += 1;
+    this.#lost = false;
+    this.#beginAt(row);
+    this.#useSettings(row, readAt);
+    this.state = row.due ? "waiting" : "idle";
+    this.#offerAgain();
+  }
+
+  /** The endpoint is off, or gone. */
+  retire(): void {
+    this.#epoch += 1;
+    this.state = "off";
+    this.#line = [];
+    this.#releaseWhere(() => true);
+  }
+
+  /** The broker's connection was lost: what was held comes again, here or elsewhere. */
+  disconnect(): void {
+    this.#entries = [];
+    this.#line = [];
+    this.#lineEnd = Math.min(this.#lineEnd, this.#cursor + (this.state === "pushing" ? 1 : 0));
+  }
+
+  /** Starts no more pushes, lets the one in flight end, and gives the lease back. */
+  async stop(): Promise<void> {
+    const leased = this.state === "behind";
+    this.#epoch += 1;
+    await this.#run;
+    if (leased) this.#report({ retryInMs: 0 }, []);
+    await this.#lastReport;
+  }
+
+  // ------------------------------------------------------------------ what is held
+
+  #placeOf(seq: number): Place {
+    if (seq <= this.#committed) return "committed";
+    if (seq <= this.#lineEnd) return "underway";
+    return seq === this.#lineEnd + 1 ? "next" : "ahead";
+  }
+
+  #act(action: Action, entry: Entry): void {
+    if (action === "release") {
+      entry.held.release();
+      return;
+    }
+    this.#entries.push(entry);
+    switch (action) {
+      case "keep":
+        return;
+      case "push":
+        this.#line.push(entry.event as InboxEvent);
+        this.#lineEnd += 1;
+        if (this.state === "idle") {
+          this.state = "pushing";
+          this.#start((epoch) => this.#pushLine(epoch));
+        }
+        return;
+      case "fall behind":
+        this.state = "behind";
+        this.#line = [];
+        this.#start((epoch) => this.#catchUp(epoch));
+        this.#cover();
+        return;
+      case "cover":
+        this.#cover();
+    }
+  }
+
+  /** Has the database make sure that the endpoint has a due time, and then releases all that is held now. */
+  #cover(): void {
+    if (this.#coverPlanned) return;
+    this.#coverPlanned = true;
+    queueMicrotask(() => {
+      this.#coverPlanned = false;
+      if (this.#entries.length > 0 && this.state !== "off") this.#report({ ensureDue: true }, this.#entries);
+    });
+  }
+
+  #releaseWhere(isFree: (entry: Entry) => boolean): void {
+    const free: Entry[] = [];
+    const kept: Entry[] = [];
+    for (const entry of this.#entries) (isFree(entry) ? free : kept).push(entry);
+    if (free.length === 0) return;
+    this.#entries = kept;
+    for (const entry of free) entry.held.release();
+  }
+
+  #releaseThese(entries: readonly Entry[]): void {
+    const these = new Set(entries);
+    this.#releaseWhere((entry) => these.has(entry));
+  }
+
+  /** Treats what is still held as if it had just come. */
+  #offerAgain(): void {
+    const entries = this.#entries;
+    this.#entries = [];
+    for (const { held, event } of entries) {
+      if (event === undefined) this.wake(held, false);
+      else this.offer(held, event);
+    }
+  }
+
+  // ------------------------------------------------------------------ where it stands
+
+  #useSettings(row: EndpointRow, readAt: number): void {
+    const address = parseAddress(row.address);
+    this.#endpoint = row;
+    this.#origin = address.usable ? address.url.origin : row.address;
+    this.#settingsAt = readAt;
+  }
+
+  #beginAt(row: EndpointRow): void {
+    this.#cursor = row.cursor;
+    this.#committed = row.cursor;
+    this.#lineEnd = row.cursor;
+    this.#standing = standingOf(row);
+    this.#line = [];
+  }
+
+  #advance(seq: number): void {
+    this.#cursor = Math.max(this.#cursor, seq);
+    this.#lineEnd = Math.max(this.#lineEnd, this.#cursor);
+  }
+
+  /** Writes where the lane stands, with what is new; then releases what is committed, and all of `held` if there is a due time. */
+  #report(news: Partial<Progress>, held: readonly Entry[]): Promise<ProgressAnswer | null> {
+    const covered = [...held]; // what comes later is not covered by this
+    const epoch = this.#epoch;
+    const reportedAt = this.#deps.clock.monotonic();
+    const { failures, serverErrors, rejections, rejectedBefore } = this.#standing;
+    const answer = this.#deps.report({
+      endpoint: this.#endpoint.id,
+      generation: this.#endpoint.generation,
+      cursor: this.#cursor,
+      failures,
+      serverErrors,
+      rejections,
+      rejectedBefore,
+      retryInMs: null,
+      off: null,
+      renew: false,
+      ensureDue: false,
+      attempts: [],
+      deadLetters: [],
+      ...news,
+    });
+    const done = answer.then(
+      (written) => {
+        if (epoch === this.#epoch) this.#onWritten(written, reportedAt, covered);
+        return written;
+      },
+      () => null, // the sender stops
+    );
+    this.#lastReport = done;
+    return done;
+  }
+
+  #onWritten(written: ProgressAnswer | null, reportedAt: number, covered: readonly Entry[]): void {
+    if (written === null) {
+      this.#lose();
+      return;
+    }
+    if (!written.active) {
+      this.retire();
+      return;
+    }
+    // The generation is what it was, so the settings are.
+    this.#settingsAt = Math.max(this.#settingsAt, reportedAt);
+    // (1) Only what is committed, or has a due time that this very batch confirmed.
+    this.#committed = Math.max(this.#committed, written.cursor);
+    if (this.state === "idle") this.#advance(this.#committed);
+    this.#releaseWhere((entry) => entry.held.seq <= this.#committed);
+    if (written.due) this.#releaseThese(covered);
+  }
+
+  /** (4) Its generation is another one: nothing of it counts until the endpoint is read again. */
+  #lose(): void {
+    this.#epoch += 1;
+    this.#lost = true;
+    this.#line = [];
+    this.state = "waiting";
+    this.#host.reload().catch((error: unknown) => this.#deps.onFault(error));
+  }
+
+  // ------------------------------------------------------------------ pushing
+
+  /** One thing at a time: what starts now begins when what runs has ended. */
+  #start(run: (epoch: number) => Promise<void>): void {
+    const epoch = this.#epoch;
+    this.#run = this.#run
+      .then(() => (epoch === this.#epoch ? run(epoch) : undefined))
+      .catch((error: unknown) => this.#deps.onFault(error));
+  }
+
+  /** Pushes what came from the broker, until the line is empty or the state another. */
+  async #pushLine(epoch: number): Promise<void> {
+    while (this.state === "pushing") {
+      const event = this.#line.shift();
+      if (event === undefined) {
+        this.state = "idle";
+        this.#advance(this.#committed);
+        return;
+      }
+      if (!this.#takes(event)) this.#passOver(event);
+      else if (!(await this.#attempt(epoch, event, () => this.#freshen(epoch)))) return;
+    }
+  }
+
+  #takes(event: InboxEvent): boolean {
+    return event.content.length > 0 && this.#endpoint.kinds.includes(event.kind);
+  }
+
+  #passOver(event: InboxEvent): void {
+    this.#advance(event.seq);
+    void this.#report({}, []);
+  }
+
+  /** (6, 7) Before each push from the line: the settings are fresh, and the broker was heard of. */
+  async #freshen(epoch: number): Promise<boolean> {
+    while (epoch === this.#epoch && !this.#deps.brokerHeard()) await this.#sleep(250);
+    if (this.#deps.clock.monotonic() - this.#settingsAt > SETTINGS_MAX_AGE_MS) await this.#host.reload();
+    return epoch === this.#epoch;
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#deps.clock.after(ms, resolve);
+    });
+  }
+
+  /** Makes one attempt, once `ready` allows it. Returns whether to go on with the next event. */
+  async #attempt(epoch: number, event: InboxEvent, ready: () => Promise<boolean>): Promise<boolean> {
+    const { clock, permits } = this.#deps;
+    const permit = await permits.acquire(this.#origin, this.#standing.failures > 0);
+    let result: PushResult;
+    const endpoint = this.#endpoint;
+    let startedAt: number;
+    let started: number;
+    try {
+      if (epoch !== this.#epoch || !(await ready()) || epoch !== this.#epoch) return false;
+      startedAt = clock.now();
+      started = clock.monotonic();
+      result = await this.#deps.push(this.#endpoint, event);
+    } finally {
+      permit.release();
+    }
+    const before = this.#standing;
+    const judgement = judge(result, before, { now: clock.now(), unit: this.#deps.random.unit() });
+    const attempt: Attempt = {
+      seq: event.seq,
+      attempt: before.failures + 1,
+      at: startedAt,
+      outcome: judgement.outcome,
+      status: result.kind === "answered" ? result.status : null,
+      ms: clock.monotonic() - started,
+      error: result.kind === "answered" ? null : errorText(result),
+    };
+    this.#deps.onAttempt(event, attempt);
+    if (epoch !== this.#epoch) {
+      // (4) It counts for the generation that it was made under, if that is still the endpoint's.
+      const taken = judgement.verdict.next === "advance" ? Math.max(endpoint.cursor, event.seq) : endpoint.cursor;
+      await this.#deps.report({ ...bareProgress(endpoint), cursor: taken, attempts: [attempt] }).catch(() => null); // stopping
+      return false;
+    }
+    return this.#follow(judgement, event, attempt);
+  }
+
+  #follow({ verdict, standing }: Judgement, event: InboxEvent, attempt: Attempt): boolean {
+    this.#standing = standing;
+    const attempts = [attempt];
+    switch (verdict.next) {
+      case "advance":
+        this.#advance(event.seq);
+        void this.#report({ attempts }, []);
+        return true;
+      case "bury":
+        this.#advance(event.seq);
+        void this.#report({ attempts, deadLetters: [{ seq: event.seq, reason: verdict.reason }] }, []);
+        return true;
+      case "retry":
+        this.#pause();
+        void this.#report({ attempts, retryInMs: verdict.inMs }, this.#entries);
+        return false;
+      case "off":
+        this.#pause();
+        void this.#report({ attempts, off: verdict.reason }, []);
+        return false;
+    }
+  }
+
+  #pause(): void {
+    this.state = "waiting";
+    this.#line = [];
+    this.#lineEnd = this.#cursor;
+  }
+
+  // ------------------------------------------------------------------ reading on
+
+  /** Takes the lease, and pushes from the log until level. */
+  async #catchUp(epoch: number): Promise<void> {
+    if (this.state !== "behind") return; // the push that was in flight failed
+    await this.#lastReport;
+    if (epoch !== this.#epoch) return;
+    const covered = [...this.#entries];
+    const askedAt = this.#deps.clock.monotonic();
+    const lease = await this.#deps.takeLease(this.#endpoint.id);
+    if (epoch !== this.#epoch) return;
+    if (lease === null) {
+      this.#lose();
+      return;
+    }
+    const { endpoint } = lease;
+    const cursor = endpoint.generation === this.#endpoint.generation ? Math.max(this.#cursor, endpoint.cursor) : endpoint.cursor;
+    this.#beginAt(endpoint);
+    this.#advance(cursor);
+    this.#useSettings(endpoint, askedAt);
+    // (1, 2) Taken or not, the statement found or made a due time.
+    this.#releaseThese(covered);
+    if (!lease.taken) {
+      this.state = "waiting";
+      return;
+    }
+    this.#leaseAskedAt = askedAt;
+    await this.#readOn(epoch);
+  }
+
+  async #readOn(epoch: number): Promise<void> {
+    for (;;) {
+      const events = await this.#deps.readEvents(this.#endpoint.inbox, this.#cursor);
+      if (epoch !== this.#epoch) return;
+      for (const event of events) {
+        if (!this.#takes(event)) this.#passOver(event);
+        else if (!(await this.#attempt(epoch, event, () => this.#keepLease(epoch)))) return;
+      }
+      if (events.length === 0 && !(await this.#hasMore(epoch))) return;
+    }
+  }
+
+  /** (5, 7) Before each push from the log: enough of the lease is left, and the broker was heard of. */
+  async #keepLease(epoch: number): Promise<boolean> {
+    if (!this.#deps.brokerHeard()) {
+      this.#pause();
+      void this.#report({ retryInMs: 1_000 }, this.#entries);
+      return false;
+    }
+    if (this.#deps.clock.monotonic() - this.#leaseAskedAt < LEASE_RENEW_AFTER_MS) return true;
+    if (!(await this.#renew(epoch))) return false;
+    if (this.#deps.clock.monotonic() - this.#leaseAskedAt <= LEASE_MS - LEASE_MIN_LEFT_MS) return true;
+    // The statement took longer than the lease can spare: somebody else goes on from where the log stands.
+    this.#pause();
+    void this.#report({ retryInMs: 0 }, this.#entries);
+    return false;
+  }
+
+  async #renew(epoch: number): Promise<boolean> {
+    const askedAt = this.#deps.clock.monotonic();
+    const written = await this.#report({ renew: true }, []);
+    if (epoch !== this.#epoch || written === null) return false;
+    if (!written.leased) {
+      this.#pause();
+      this.#cover();
+      return false;
+    }
+    this.#leaseAskedAt = askedAt;
+    return true;
+  }
+
+  /** At the end of the log: gives the lease back, if the endpoint is level. Returns whether there is more to read. */
+  async #hasMore(epoch: number): Promise<boolean> {
+    await this.#lastReport;
+    if (epoch !== this.#epoch) return false;
+    const covered = [...this.#entries];
+    const cleared = await this.#deps.clearLevel(this.#endpoint.id);
+    if (epoch !== this.#epoch) return false;
+    if (!cleared) return this.#renew(epoch);
+    // (2, 3) What came before the statement is not beyond the head that it found the cursor at.
+    this.state = "idle";
+    this.#releaseThese(covered);
+    this.#offerAgain();
+    return false;
+  }
+}
+
+function standingOf({ failures, serverErrors, rejections, rejectedBefore, failingSince }: EndpointRow): Standing {
+  return { failures, serverErrors, rejections, rejectedBefore, failingSince };
+}
+
+function bareProgress(endpoint: EndpointRow): Progress {
+  const { id, generation, cursor, failures, serverErrors, rejections, rejectedBefore } = endpoint;
+  const nothing = { retryInMs: null, off: null, renew: false, ensureDue: false, attempts: [], deadLetters: [] };
+  return { endpoint: id, generation, cursor, failures, serverErrors, rejections, rejectedBefore, ...nothing };
+}
+
+function errorText(result: Exclude<PushResult, { kind: "answered" }>): string {
+  return (result.kind === "failed" ? result.error : result.reason).slice(0, ERROR_LENGTH);
+}

@@ -1,0 +1,120 @@
+import type { Delivery } from "@messenger/broker";
+import type { Clock } from "@messenger/core";
+import type { MailboxRow } from "@messenger/store";
+import { hold } from "./held.ts";
+import { Lane, type LaneDeps } from "./lane.ts";
+
+export interface MailboxDeps extends LaneDeps {
+  clock: Clock;
+  /** Reads an inbox and its active endpoints; null where it does not exist. Tries until it succeeds; rejects only when the sender stops. */
+  load(inbox: number): Promise<MailboxRow | null>;
+}
+
+/**
+ * What a sender knows of an inbox: a lane for each active endpoint. Until it has read them, and whenever an event or a wake says that what it
+ * knows may be old, broker messages wait in it, in their order and unacknowledged.
+ */
+export class Mailbox {
+  readonly #deps: MailboxDeps;
+  readonly #inbox: number;
+  #version = -1;
+  #lanes = new Map<number, Lane>();
+  #waiting: Delivery[] = [];
+  #loading: Promise<void> | undefined;
+  #loadWanted = false;
+
+  constructor(deps: MailboxDeps, inbox: number) {
+    this.#deps = deps;
+    this.#inbox = inbox;
+  }
+
+  get lanes(): Iterable<Lane> {
+    return this.#lanes.values();
+  }
+
+  /** It can be dropped from memory, and loaded again when it is needed. */
+  get forgettable(): boolean {
+    return this.#loading === undefined && [...this.#lanes.values()].every((lane) => lane.forgettable);
+  }
+
+  receive(delivery: Delivery): void {
+    this.#waiting.push(delivery);
+    if (this.#loading !== undefined) return;
+    this.#dispatchKnown();
+    if (this.#waiting.length > 0) void this.reload();
+  }
+
+  /** Reads the endpoints, with a statement that starts after this call; then hands on what waits. */
+  reload(): Promise<void> {
+    if (this.#loading !== undefined) {
+      this.#loadWanted = true;
+      return this.#loading;
+    }
+    this.#loading = this.#load()
+      .catch((error: unknown) => this.#deps.onFault(error))
+      .finally(() => {
+        this.#loading = undefined;
+      });
+    return this.#loading;
+  }
+
+  disconnect(): void {
+    this.#waiting = [];
+    for (const lane of this.#lanes.values()) lane.disconnect();
+  }
+
+  async #load(): Promise<void> {
+    do {
+      this.#loadWanted = false;
+      const deliveries = this.#waiting;
+      this.#waiting = [];
+      const readAt = this.#deps.clock.monotonic();
+      const row = await this.#deps.load(this.#inbox);
+      this.#adopt(row, readAt);
+      for (const delivery of deliveries) this.#dispatch(delivery, row);
+      this.#dispatchKnown();
+    } while (this.#loadWanted || this.#waiting.length > 0);
+  }
+
+  /** Hands on what waits, up to the first that needs the endpoints read anew: a wake, or (4) an event from after they changed. */
+  #dispatchKnown(): void {
+    for (;;) {
+      const message = this.#waiting[0]?.message;
+      if (message === undefined || message.type === "wake" || message.version > this.#version) return;
+      this.#dispatch(this.#waiting.shift() as Delivery);
+    }
+  }
+
+  #adopt(row: MailboxRow | null, readAt: number): void {
+    this.#version = row?.version ?? Number.POSITIVE_INFINITY;
+    const endpoints = new Map((row?.endpoints ?? []).map((endpoint) => [endpoint.id, endpoint]));
+    for (const [id, lane] of this.#lanes) {
+      if (endpoints.has(id)) continue;
+      lane.retire();
+      this.#lanes.delete(id);
+    }
+    for (const endpoint of endpoints.values()) {
+      const lane = this.#lanes.get(endpoint.id);
+      if (lane === undefined) this.#lanes.set(endpoint.id, new Lane(this.#deps, this, endpoint, readAt));
+      else lane.adopt(endpoint, readAt);
+    }
+  }
+
+  #dispatch(delivery: Delivery, row?: MailboxRow | null): void {
+    const { message } = delivery;
+    if (this.#lanes.size === 0) {
+      delivery.ack();
+      return;
+    }
+    const held = hold(delivery, this.#lanes.size);
+    for (const lane of this.#lanes.values()) {
+      if (message.type === "event") lane.offer(held, message);
+      else lane.wake(held, isLevel(row, lane.endpointId));
+    }
+  }
+}
+
+function isLevel(row: MailboxRow | null | undefined, endpointId: number): boolean {
+  const endpoint = row?.endpoints.find((candidate) => candidate.id === endpointId);
+  return row != null && endpoint !== undefined && !endpoint.due && endpoint.cursor >= row.head;
+}

@@ -1,0 +1,56 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { checkCidr, createAddressGuard, createWebhookChannel } from "@messenger/channels";
+import { systemClock, systemRandom } from "@messenger/core";
+import {
+  createClosing,
+  createLogger,
+  createRegistry,
+  list,
+  openBackends,
+  readSettings,
+  runService,
+  serveMetrics,
+  serviceSettings,
+} from "@messenger/runtime";
+import { createSenderMetrics } from "./metrics.ts";
+import { startSender } from "./sender.ts";
+import { senderSettings } from "./settings.ts";
+import { senderStore } from "./store.ts";
+
+await runService("sender", async () => {
+  const settings = readSettings(
+    {
+      ...serviceSettings,
+      ...senderSettings,
+      allowCidrs: list("PUSH_ALLOW_CIDRS", { fallback: [], check: checkCidr }),
+    },
+    process.env,
+  );
+  const log = createLogger("sender", settings.logLevel);
+  const closing = createClosing();
+  const registry = createRegistry();
+  const { store, broker, keyring } = await openBackends(settings, log, closing);
+  const metrics = await serveMetrics({ registry, host: settings.metricsHost, port: settings.metricsPort });
+  closing.add(() => metrics.close());
+  const guard = createAddressGuard({ allowCidrs: settings.allowCidrs });
+  const channel = createWebhookChannel({ guard, clock: systemClock });
+  closing.add(() => channel.close());
+  const name = `${hostname()}/${randomUUID()}`;
+  const sender = await startSender({
+    name,
+    store: senderStore(store.db),
+    broker,
+    channel,
+    keyring,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    metrics: createSenderMetrics(registry),
+    maxInFlight: settings.maxInFlight,
+    maxMailboxes: settings.maxMailboxes,
+  });
+  closing.add(() => sender.stop());
+  log.info({ sender: name, metricsPort: metrics.port }, "pushing");
+  return { log, close: () => closing.closeAll() };
+});

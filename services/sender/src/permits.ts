@@ -1,0 +1,101 @@
+/** Leave to have one push in flight. */
+export interface Permit {
+  release(): void;
+}
+
+export interface Permits {
+  /** Waits for its turn. `failing` says that the endpoint's last push failed. */
+  acquire(origin: string, failing: boolean): Promise<Permit>;
+  readonly inFlight: number;
+}
+
+export interface PermitLimits {
+  /** Pushes in flight at most. */
+  total: number;
+  /** Of those, for endpoints whose last push failed. */
+  failing: number;
+  /** To one origin. */
+  perOrigin: number;
+}
+
+interface Waiter {
+  failing: boolean;
+  grant(permit: Permit): void;
+}
+
+interface Origin {
+  inFlight: number;
+  /** Endpoints that are well do not wait behind those that fail. */
+  waiting: Record<"well" | "failing", Waiter[]>;
+}
+
+/**
+ * Shares out the pushes in flight: origins take turns, so that one with many endpoints does not hold up the others; and those that fail cannot
+ * use up what those that are well need.
+ */
+export function createPermits(limits: PermitLimits): Permits {
+  const origins = new Map<string, Origin>();
+  // Origins that have somebody waiting, in the order of their turns.
+  const turns = { well: new Set<string>(), failing: new Set<string>() };
+  let inFlight = 0;
+  let failingInFlight = 0;
+
+  function hasRoom(origin: Origin, failing: boolean): boolean {
+    return (
+      inFlight < limits.total && origin.inFlight < limits.perOrigin && (!failing || failingInFlight < limits.failing)
+    );
+  }
+
+  function grant(name: string, origin: Origin, waiter: Waiter): void {
+    inFlight += 1;
+    origin.inFlight += 1;
+    if (waiter.failing) failingInFlight += 1;
+    let released = false;
+    waiter.grant({
+      release() {
+        if (released) return;
+        released = true;
+        inFlight -= 1;
+        origin.inFlight -= 1;
+        if (waiter.failing) failingInFlight -= 1;
+        serve("well");
+        serve("failing");
+        if (origin.inFlight === 0 && origin.waiting.well.length === 0 && origin.waiting.failing.length === 0) {
+          origins.delete(name);
+        }
+      },
+    });
+  }
+
+  function serve(kind: "well" | "failing"): void {
+    for (const name of turns[kind]) {
+      if (inFlight >= limits.total || (kind === "failing" && failingInFlight >= limits.failing)) return;
+      const origin = origins.get(name) as Origin;
+      if (!hasRoom(origin, kind === "failing")) continue;
+      const waiter = origin.waiting[kind].shift() as Waiter;
+      turns[kind].delete(name);
+      if (origin.waiting[kind].length > 0) turns[kind].add(name); // to the end of the line
+      grant(name, origin, waiter);
+    }
+  }
+
+  return {
+    get inFlight() {
+      return inFlight;
+    },
+    acquire(name, failing) {
+      const origin = origins.get(name) ?? { inFlight: 0, waiting: { well: [], failing: [] } };
+      origins.set(name, origin);
+      const kind = failing ? "failing" : "well";
+      return new Promise((resolve) => {
+        const waiter: Waiter = { failing, grant: resolve };
+        if (origin.waiting[kind].length === 0 && hasRoom(origin, failing)) {
+          grant(name, origin, waiter);
+          return;
+        }
+        origin.waiting[kind].push(waiter);
+        turns[kind].add(name);
+      });
+    },
+  };
+}

@@ -1,0 +1,90 @@
+import type { Broker } from "@messenger/broker";
+import type { Clock, Timer } from "@messenger/core";
+
+/** What the relay needs of the store. */
+export interface RelayStore {
+  takeOutbox(limit: number): Promise<readonly { id: number; inboxIds: readonly number[] }[]>;
+  deleteOutbox(ids: readonly number[]): Promise<void>;
+  takeDue(limit: number): Promise<readonly number[]>;
+}
+
+export interface Relay {
+  /** Ends after the round that is under way. */
+  stop(): Promise<void>;
+}
+
+const EVERY_MS = 1_000;
+const ROWS = 500;
+/** Rounds of `ROWS` in one go, so that a long backlog does not keep it from looking at the other kind. */
+const MAX_ROUNDS = 20;
+
+/**
+ * Makes wakes of what would otherwise lie: outbox rows whose events nobody confirmed, and endpoints whose due time has come. Any number of
+ * relays can run at the same time; each passes over what another one has taken.
+ */
+export function startRelay(deps: {
+  store: RelayStore;
+  broker: Pick<Broker, "publish" | "connected">;
+  clock: Clock;
+  onWork(work: { kind: "outbox" | "due"; count: number }): void;
+  onError(error: unknown): void;
+}): Relay {
+  const { store, broker, clock } = deps;
+  let stopped = false;
+  let timer: Timer | undefined;
+
+  function wake(inboxes: Iterable<number>): Promise<boolean> {
+    return broker.publish([...new Set(inboxes)].map((inbox) => ({ type: "wake", inbox })));
+  }
+
+  async function relayOutbox(): Promise<number> {
+    const rows = await store.takeOutbox(ROWS);
+    if (rows.length === 0) return 0;
+    // Unconfirmed, they are due again in 5 s.
+    if (await wake(rows.flatMap((row) => row.inboxIds))) await store.deleteOutbox(rows.map((row) => row.id));
+    return rows.length;
+  }
+
+  async function relayDue(): Promise<number> {
+    const inboxes = await store.takeDue(ROWS);
+    if (inboxes.length > 0) await wake(inboxes); // unconfirmed, they are due again when the relay's lease ends
+    return inboxes.length;
+  }
+
+  async function drain(kind: "outbox" | "due", relay: () => Promise<number>): Promise<void> {
+    let count = 0;
+    for (let round = 0; round < MAX_ROUNDS && !stopped && broker.connected; round += 1) {
+      const taken = await relay();
+      count += taken;
+      if (taken < ROWS) break;
+    }
+    if (count > 0) deps.onWork({ kind, count });
+  }
+
+  async function round(): Promise<void> {
+    try {
+      await drain("outbox", relayOutbox);
+      await drain("due", relayDue);
+    } catch (error) {
+      deps.onError(error); // the next round tries again
+    }
+  }
+
+  let running: Promise<void> = Promise.resolve();
+  function plan(): void {
+    timer = clock.after(EVERY_MS, () => {
+      running = round().then(() => {
+        if (!stopped) plan();
+      });
+    });
+  }
+  plan();
+
+  return {
+    async stop() {
+      stopped = true;
+      timer?.cancel();
+      await running;
+    },
+  };
+}

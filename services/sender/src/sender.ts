@@ -1,0 +1,209 @@
+import type { Broker, Consumer, Delivery } from "@messenger/broker";
+import type { Channel, PushResult } from "@messenger/channels";
+import { type Clock, composePush, createBatcher, type InboxEvent, type Keyring, type Random, webhookSecretContext } from "@messenger/core";
+import type { EndpointRow, LeaseAnswer, MailboxRow, Progress, ProgressAnswer } from "@messenger/store";
+import { Mailbox } from "./mailbox.ts";
+import type { SenderMetrics } from "./metrics.ts";
+import { createPermits } from "./permits.ts";
+import { createRecorder } from "./recorder.ts";
+import { type RelayStore, startRelay } from "./relay.ts";
+
+/** What the sender needs of the store. Every call can be repeated when its outcome is unknown. `by` is the sender's name. */
+export interface SenderStore extends RelayStore {
+  loadMailboxes(inboxes: readonly number[]): Promise<readonly MailboxRow[]>;
+  readEvents(wanted: readonly { inbox: number; after: number }[], limit: number): Promise<readonly (readonly InboxEvent[])[]>;
+  takeLeases(by: string, endpoints: readonly number[]): Promise<readonly (LeaseAnswer | null)[]>;
+  clearLevel(by: string, endpoints: readonly number[]): Promise<ReadonlySet<number>>;
+  recordProgress(by: string, progress: readonly Progress[]): Promise<readonly (ProgressAnswer | null)[]>;
+}
+
+export interface SenderLog {
+  warn(details: object, message: string): void;
+  error(details: object, message: string): void;
+}
+
+export interface SenderOptions {
+  /** Tells this process from all other senders, those of the past included. */
+  name: string;
+  store: SenderStore;
+  broker: Broker;
+  channel: Channel;
+  keyring: Keyring;
+  clock: Clock;
+  random: Random;
+  log: SenderLog;
+  metrics: SenderMetrics;
+  /** Pushes in flight at most. */
+  maxInFlight: number;
+  /** Mailboxes kept in memory. */
+  maxMailboxes: number;
+}
+
+export interface Sender {
+  /** Takes no more, lets pushes in flight end, writes what they came to, and gives the rest back to the broker. */
+  stop(): Promise<void>;
+}
+
+/** Unacknowledged broker messages of each partition. */
+const PREFETCH = 200;
+const READ_AT_ONCE = 100;
+const BROKER_SILENT_MS = 20_000;
+const PER_ORIGIN = 32;
+const RETRY_FIRST_MS = 100;
+const RETRY_MOST_MS = 5_000;
+
+/** Consumes all partitions and pushes what comes, until it is stopped. */
+export async function startSender(options: SenderOptions): Promise<Sender> {
+  const { name, store, broker, channel, keyring, clock, random, log, metrics } = options;
+  const stopping = new AbortController();
+  const mailboxes = new Map<number, Mailbox>();
+  const secrets = new WeakMap<EndpointRow, readonly Uint8Array[]>();
+
+  function sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      clock.after(ms, resolve);
+    });
+  }
+
+  /** Tries until it succeeds: the store is away, or there is a fault that only time or an operator can mend. */
+  async function persist<Result>(what: string, run: () => Promise<Result>): Promise<Result> {
+    for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
+      try {
+        return await run();
+      } catch (error) {
+        if (stopping.signal.aborted) throw error;
+        log.warn({ err: error, retryInMs: delayMs }, `could not ${what}`);
+        await sleep(delayMs * (0.5 + random.unit()));
+      }
+    }
+  }
+
+  const recorder = createRecorder((batch) => persist("record progress", () => store.recordProgress(name, batch)));
+  const loads = createBatcher<number, MailboxRow | null>({
+    maxBatch: 500,
+    maxRunning: 2,
+    async run(inboxes) {
+      const rows = await persist("load mailboxes", () => store.loadMailboxes(inboxes));
+      const found = new Map(rows.map((row) => [row.inbox, row]));
+      return inboxes.map((inbox) => found.get(inbox) ?? null);
+    },
+  });
+  const leases = createBatcher<number, LeaseAnswer | null>({
+    maxBatch: 500,
+    maxRunning: 2,
+    run: (endpoints) => persist("take leases", () => store.takeLeases(name, endpoints)),
+  });
+  const clears = createBatcher<number, boolean>({
+    maxBatch: 500,
+    maxRunning: 2,
+    async run(endpoints) {
+      const cleared = await persist("give leases back", () => store.clearLevel(name, endpoints));
+      return endpoints.map((endpoint) => cleared.has(endpoint));
+    },
+  });
+  const reads = createBatcher<{ inbox: number; after: number }, readonly InboxEvent[]>({
+    maxBatch: 20,
+    maxRunning: 2,
+    run: (wanted) => persist("read the log", () => store.readEvents(wanted, READ_AT_ONCE)),
+  });
+
+  /** An endpoint's secrets, unsealed once for each time that its settings are read. */
+  function secretsOf(endpoint: EndpointRow): readonly Uint8Array[] {
+    const known = secrets.get(endpoint);
+    if (known !== undefined) return known;
+    const context = webhookSecretContext(endpoint.inbox, endpoint.address);
+    const unsealed = [endpoint.secret, endpoint.previousSecret]
+      .filter((secret) => secret !== null)
+      .map((secret) => keyring.webhookSecrets.unseal(context, secret));
+    secrets.set(endpoint, unsealed);
+    return unsealed;
+  }
+
+  async function push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult> {
+    let body: Uint8Array;
+    let signWith: readonly Uint8Array[];
+    try {
+      body = composePush(keyring.contents.unseal(event.messageId, event.content), event);
+      signWith = secretsOf(endpoint);
+    } catch (error) {
+      // Not the endpoint's fault, and nothing that dropping the event would mend: it is tried again, until the secret is the right one.
+      log.error({ err: error, endpoint: endpoint.id, event: event.id }, "an event could not be unsealed");
+      return { kind: "failed", error: "EUNSEAL" };
+    }
+    return channel.push({ address: endpoint.address, id: event.id, body, secrets: signWith });
+  }
+
+  const deps = {
+    clock,
+    random,
+    permits: createPermits({
+      total: options.maxInFlight,
+      failing: Math.max(1, Math.floor(options.maxInFlight / 4)),
+      perOrigin: PER_ORIGIN,
+    }),
+    push,
+    report: (progress: Progress) => recorder.report(progress),
+    takeLease: (endpoint: number) => leases.add(endpoint),
+    clearLevel: (endpoint: number) => clears.add(endpoint),
+    readEvents: (inbox: number, after: number) => reads.add({ inbox, after }),
+    load: (inbox: number) => loads.add(inbox),
+    brokerHeard: () => broker.silentMs() < BROKER_SILENT_MS,
+    onAttempt: metrics.onAttempt,
+    onFault(error: unknown) {
+      if (!stopping.signal.aborted) log.error({ err: error }, "a lane failed");
+    },
+  };
+
+  /** Finds an inbox's mailbox, or makes it; the least recently used one that is quiet makes room. */
+  function mailboxOf(inbox: number): Mailbox {
+    const found = mailboxes.get(inbox);
+    const mailbox = found ?? new Mailbox(deps, inbox);
+    if (found !== undefined) mailboxes.delete(inbox);
+    mailboxes.set(inbox, mailbox);
+    if (mailboxes.size > options.maxMailboxes) {
+      let looked = 0;
+      for (const [candidate, old] of mailboxes) {
+        looked += 1;
+        if (old.forgettable && old !== mailbox) {
+          mailboxes.delete(candidate);
+          break;
+        }
+        if (looked === 100) break; // all at work: more than the limit for a while
+      }
+    }
+    return mailbox;
+  }
+
+  function onDelivery(delivery: Delivery): void {
+    mailboxOf(delivery.message.inbox).receive(delivery);
+  }
+
+  metrics.observe({ mailboxes: () => mailboxes, inFlight: () => deps.permits.inFlight });
+  const relay = startRelay({
+    store,
+    broker,
+    clock,
+    onWork: metrics.onRelayed,
+    onError: (error) => log.warn({ err: error }, "the relay could not work"),
+  });
+  const consumer: Consumer = await broker.consume({
+    name,
+    prefetch: PREFETCH,
+    onDelivery,
+    onLost() {
+      for (const mailbox of mailboxes.values()) mailbox.disconnect();
+    },
+  });
+
+  return {
+    async stop() {
+      await relay.stop();
+      await consumer.stop();
+      const lanes = [...mailboxes.values()].flatMap((mailbox) => [...mailbox.lanes]);
+      // What cannot be written (the database is away) stays covered: by the broker, or by a lease that runs out.
+      await Promise.race([Promise.all(lanes.map((lane) => lane.stop())), sleep(15_000)]);
+      stopping.abort();
+      await consumer.close();
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { checkCidr } from "@messenger/channels";
+import { apiSettings } from "@messenger/listener";
+import {
+  createLogger,
+  integer,
+  list,
+  LOG_LEVELS,
+  masterSecret,
+  oneOf,
+  optional,
+  optionalMasterSecrets,
+  readSettings,
+  runService,
+  string,
+} from "@messenger/runtime";
+import { senderSettings } from "@messenger/sender";
+import { startStandalone } from "./standalone.ts";
+import { welcome } from "./welcome.ts";
+
+/** One can push to programs on the same machine: that is what somebody tries first. */
+const LOOPBACK = ["127.0.0.0/8", "::1/128"];
+
+await runService("messenger", async () => {
+  const settings = readSettings(
+    {
+      ...apiSettings,
+      ...senderSettings,
+      host: string("HOST", { fallback: "127.0.0.1" }),
+      port: integer("PORT", { fallback: 5000, min: 0, max: 65_535 }),
+      dataDir: string("DATA_DIR", { fallback: "./data" }),
+      logLevel: oneOf("LOG_LEVEL", LOG_LEVELS, "warn"),
+      metricsPort: integer("METRICS_PORT", { fallback: 0, min: 0, max: 65_535 }),
+      metricsHost: string("METRICS_HOST", { fallback: "127.0.0.1" }),
+      partitions: integer("PARTITIONS", { fallback: 16, min: 1, max: 256 }),
+      secret: optional(masterSecret("MESSENGER_SECRET")),
+      previousSecrets: optionalMasterSecrets("MESSENGER_SECRET_PREVIOUS"),
+      allowCidrs: list("PUSH_ALLOW_CIDRS", { fallback: LOOPBACK, check: checkCidr }),
+    },
+    process.env,
+  );
+  const log = createLogger("messenger", settings.logLevel);
+  const standalone = await startStandalone({ ...settings, settings: { ...settings, trustedProxies: [] } }, log);
+  process.stdout.write(welcome(standalone, settings.allowCidrs));
+  return { log, close: () => standalone.close() };
+});

@@ -1,0 +1,142 @@
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { createAddressGuard, createWebhookChannel } from "@messenger/channels";
+import { systemClock, systemRandom } from "@messenger/core";
+import { type Listener, type ListenerOptions, startListener } from "@messenger/listener";
+import { createClosing, createRegistry, type Logger, openBackends, serveMetrics } from "@messenger/runtime";
+import { createSenderMetrics, senderStore, startSender } from "@messenger/sender";
+import { breakLeases, createEmbeddedMaintenance, migrate, type Store } from "@messenger/store";
+import { lockFolder } from "./folder-lock.ts";
+import { ownSecret } from "./own-secret.ts";
+
+export interface StandaloneOptions {
+  dataDir: string;
+  host: string;
+  port: number;
+  /** 0 serves no metrics. */
+  metricsPort: number;
+  metricsHost: string;
+  partitions: number;
+  secret: string | undefined;
+  previousSecrets: readonly string[];
+  allowCidrs: readonly string[];
+  tokenTtlSeconds: number;
+  maxInFlight: number;
+  maxMailboxes: number;
+  settings: ListenerOptions["settings"];
+}
+
+export interface Standalone {
+  readonly url: string;
+  readonly dataDir: string;
+  close(): Promise<void>;
+}
+
+const CLOSE_GRACE_MS = 2_000;
+const MAINTAIN_EVERY_MS = 1_000;
+
+/** Looks after the embedded database, until it is stopped. */
+function startMaintenance(store: Store, log: Logger): { stop(): Promise<void> } {
+  const maintain = createEmbeddedMaintenance(store.db, () => systemClock.monotonic());
+  let stopped = false;
+  let running = Promise.resolve();
+  const plan = (): void => {
+    systemClock.after(MAINTAIN_EVERY_MS, () => {
+      if (stopped) return;
+      running = maintain()
+        .catch((error: unknown) => log.warn({ err: error }, "the database could not be looked after"))
+        .then(plan);
+    });
+  };
+  plan();
+  return {
+    async stop() {
+      stopped = true;
+      await running;
+    },
+  };
+}
+
+/** A listener and a sender in this process, on an embedded database and an in-process broker. */
+export async function startStandalone(options: StandaloneOptions, log: Logger): Promise<Standalone> {
+  const dataDir = resolve(options.dataDir);
+  const closing = createClosing();
+  try {
+    const listener = await open(dataDir, options, log, closing);
+    return { url: listener.url, dataDir, close: () => closing.closeAll() };
+  } catch (error) {
+    await closing.closeAll();
+    throw error;
+  }
+}
+
+async function open(
+  dataDir: string,
+  options: StandaloneOptions,
+  log: Logger,
+  closing: ReturnType<typeof createClosing>,
+): Promise<Listener> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const lock = await lockFolder(dataDir);
+  closing.add(() => lock.release());
+
+  const clock = systemClock;
+  const random = systemRandom;
+  const registry = createRegistry();
+  const { store, broker, keyring } = await openBackends(
+    {
+      databaseUrl: `pglite:${join(dataDir, "postgres")}`,
+      amqpUrl: "in-process:",
+      partitions: options.partitions,
+      secret: options.secret ?? (await ownSecret(dataDir)),
+      previousSecrets: options.previousSecrets,
+      async prepare(opened) {
+        await migrate(opened.db);
+        await breakLeases(opened.db); // whoever held one is dead: the folder is ours
+      },
+    },
+    log,
+    closing,
+  );
+  const maintenance = startMaintenance(store, log);
+  closing.add(() => maintenance.stop());
+  if (options.metricsPort !== 0) {
+    const metrics = await serveMetrics({ registry, host: options.metricsHost, port: options.metricsPort });
+    closing.add(() => metrics.close());
+  }
+
+  const guard = createAddressGuard({ allowCidrs: options.allowCidrs });
+  const channel = createWebhookChannel({ guard, clock });
+  closing.add(() => channel.close());
+  const sender = await startSender({
+    name: "standalone",
+    store: senderStore(store.db),
+    broker,
+    channel,
+    keyring,
+    clock,
+    random,
+    log,
+    metrics: createSenderMetrics(registry),
+    maxInFlight: options.maxInFlight,
+    maxMailboxes: options.maxMailboxes,
+  });
+  closing.add(() => sender.stop());
+  const listener = await startListener({
+    store,
+    broker,
+    keyring,
+    guard,
+    clock,
+    random,
+    log,
+    registry,
+    settings: options.settings,
+    tokenTtlSeconds: options.tokenTtlSeconds,
+    host: options.host,
+    port: options.port,
+    closeGraceMs: CLOSE_GRACE_MS,
+  });
+  closing.add(() => listener.close());
+  return listener;
+}
