@@ -11,6 +11,7 @@ import fastify, {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
+  LogController,
   type RawServerDefault,
 } from "fastify";
 import type { Context } from "./context.ts";
@@ -35,7 +36,7 @@ export async function createApp(context: Context): Promise<App> {
   const { settings } = context;
   const app = fastify({
     loggerInstance: context.log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }), // one line a request, below
     genReqId: () => randomUUID(), // never one that the client chose
     bodyLimit: settings.maxMessageBytes * ESCAPED_BYTES + OTHER_FIELDS_BYTES,
     trustProxy: settings.trustedProxies.length === 0 ? false : [...settings.trustedProxies],

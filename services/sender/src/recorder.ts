@@ -1,3 +1,4 @@
+import type { Clock } from "@messenger/core";
 import type { Progress, ProgressAnswer } from "@messenger/store";
 
 /** Writes what lanes report, many in one statement. */
@@ -7,8 +8,6 @@ export interface Recorder {
    * Reports of one endpoint that wait together are written as one, the later one's state counting.
    */
   report(progress: Progress): Promise<ProgressAnswer | null>;
-  /** Resolves when all that was reported so far is committed. */
-  flush(): Promise<void>;
 }
 
 interface Pending {
@@ -17,6 +16,11 @@ interface Pending {
 }
 
 const MAX_BATCH = 1_000;
+/**
+ * How long the first report waits for company. Nobody waits for what lanes report while they push on, so a little later costs nothing, and saves
+ * most of the statements under a light load: an embedded database spends 1.2 ms on each, in the thread that everything else runs in.
+ */
+const LINGER_MS = 5;
 
 function merge(earlier: Progress, later: Progress): Progress {
   return {
@@ -32,14 +36,19 @@ function merge(earlier: Progress, later: Progress): Progress {
 }
 
 /** `write` must not return before the batch is committed, however often it has to try; it rejects only when the sender stops. */
-export function createRecorder(write: (batch: readonly Progress[]) => Promise<readonly (ProgressAnswer | null)[]>): Recorder {
+export function createRecorder(
+  clock: Clock,
+  write: (batch: readonly Progress[]) => Promise<readonly (ProgressAnswer | null)[]>,
+): Recorder {
   let waiting = new Map<string, Pending>();
   let writing: Promise<void> | undefined;
 
   async function writeAll(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      clock.after(LINGER_MS, resolve);
+    });
+    // One statement at a time, each taking all that waits.
     while (waiting.size > 0) {
-      // What is reported in this turn of the event loop joins the batch; then one statement at a time, each taking all that waits.
-      await Promise.resolve();
       const batch = [...waiting.values()].slice(0, MAX_BATCH);
       const rest = [...waiting].slice(MAX_BATCH);
       waiting = new Map(rest);
@@ -66,9 +75,6 @@ export function createRecorder(write: (batch: readonly Progress[]) => Promise<re
       waiting.set(key, { progress, settled });
       writing ??= writeAll();
       return settled.promise;
-    },
-    async flush() {
-      await writing;
     },
   };
 }

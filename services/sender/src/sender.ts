@@ -78,7 +78,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     }
   }
 
-  const recorder = createRecorder((batch) => persist("record progress", () => store.recordProgress(name, batch)));
+  const recorder = createRecorder(clock, (batch) => persist("record progress", () => store.recordProgress(name, batch)));
   const loads = createBatcher<number, MailboxRow | null>({
     maxBatch: 500,
     maxRunning: 2,

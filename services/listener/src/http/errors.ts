@@ -1,10 +1,7 @@
 import type { FastifyError, FastifyInstance } from "fastify";
 import { Overloaded } from "../append-queue.ts";
 import type { Context } from "../context.ts";
-import { HttpProblem, type ProblemOptions, sendProblem } from "./problem.ts";
-
-/** What the contract answers to every field that is missing or malformed. */
-export const VALIDATION_TEXT = "Validation error.";
+import { HttpProblem, type ProblemOptions, sendProblem, VALIDATION_TEXT } from "./problem.ts";
 
 function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions {
   if (error instanceof HttpProblem) return error.options;

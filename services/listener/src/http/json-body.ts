@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import secureJson from "secure-json-parse";
-import { HttpProblem } from "./problem.ts";
+import { HttpProblem, VALIDATION_TEXT } from "./problem.ts";
 
-const malformed = (detail: string): HttpProblem => new HttpProblem({ status: 400, code: "malformed_body", detail });
+const malformed = (detail: string): HttpProblem => new HttpProblem({ status: 400, code: "malformed_body", detail, text: VALIDATION_TEXT });
 
 /** Neither can be stored as text: Postgres has no NUL, and a lone surrogate is no character. */
 function refuseUnstorable(value: unknown): void {

@@ -1,6 +1,9 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { prefersJson } from "./accept.ts";
 
+/** What the contract answers to every field that is missing or malformed. */
+export const VALIDATION_TEXT = "Validation error.";
+
 /** What is answered instead of a result. */
 export interface ProblemOptions {
   status: number;

@@ -5,8 +5,7 @@ import { Type } from "typebox";
 import { Value } from "typebox/value";
 import type { App } from "../app.ts";
 import type { Context } from "../context.ts";
-import { VALIDATION_TEXT } from "../http/errors.ts";
-import { HttpProblem, speaksText } from "../http/problem.ts";
+import { HttpProblem, speaksText, VALIDATION_TEXT } from "../http/problem.ts";
 import { identityOf } from "../http/session.ts";
 import { startSession } from "../start-session.ts";
 

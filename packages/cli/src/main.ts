@@ -1,0 +1,39 @@
+import { demo } from "./demo.ts";
+import { migrateDatabase } from "./migrate.ts";
+import { repairQueue } from "./repair.ts";
+
+/** A command: its one-line help, and what it does. Resolves with the exit code. */
+interface Command {
+  help: string;
+  run(env: NodeJS.ProcessEnv): Promise<number>;
+}
+
+const COMMANDS: Record<string, Command> = {
+  migrate: { help: "bring the database's schema up to this version (DATABASE_URL)", run: migrateDatabase },
+  repair: { help: "make every endpoint that is behind due at once, after the queue was lost (DATABASE_URL)", run: repairQueue },
+  demo: { help: "show the main job, on a running instance or a fresh one (MESSENGER_URL)", run: demo },
+};
+
+function usage(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(10)}${help}`);
+  return `Usage: pnpm messenger <command>\n\n${lines.join("\n")}\n`;
+}
+
+const EXIT_USAGE = 64;
+const EXIT_SETTINGS = 78;
+
+const [name = "", ...rest] = process.argv.slice(2);
+const command = COMMANDS[name];
+if (command === undefined || rest.length > 0) {
+  const wanted = name === "help" || name === "--help";
+  process[wanted ? "stdout" : "stderr"].write(usage());
+  process.exitCode = wanted ? 0 : EXIT_USAGE;
+} else {
+  try {
+    process.exitCode = await command.run(process.env);
+  } catch (error) {
+    const settings = error instanceof Error && (error.name === "SettingsError" || error.name === "StoreMismatch");
+    process.stderr.write(`messenger ${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = settings ? EXIT_SETTINGS : 1;
+  }
+}
