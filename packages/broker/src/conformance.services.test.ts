@@ -1,0 +1,213 @@
+import { deleteNamespace, testNamespace, waitFor } from "@messenger/testkit";
+import type { QueueMessage } from "@messenger/core";
+import { connect } from "amqplib";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+import type { Broker, BrokerProblem, Consumer, Delivery } from "./broker.ts";
+import { openBroker } from "./open-broker.ts";
+
+const PARTITIONS = 4;
+
+function event(inbox: number, seq: number): QueueMessage {
+  return {
+    type: "event",
+    inbox,
+    seq,
+    version: 3,
+    id: `00000000-0000-7000-8000-${String(inbox * 1000 + seq).padStart(12, "0")}`,
+    kind: "message.created",
+    messageId: "00000000-0000-7000-8000-000000000001",
+    conversation: 7,
+    createdAt: "2026-01-02T03:04:05.678Z",
+    content: Buffer.from([0, 1, 2, 255]),
+  };
+}
+
+const seqOf = (delivery: Delivery): number => (delivery.message.type === "event" ? delivery.message.seq : -1);
+
+describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name", ({ name }) => {
+  const real = name === "RabbitMQ";
+  let namespace: string;
+  let covered: number[];
+  let problems: BrokerProblem[];
+  let brokers: Broker[];
+
+  async function open(): Promise<Broker> {
+    const broker = await openBroker({
+      url: real ? inject("amqpUrl") : "in-process:",
+      namespace,
+      partitions: PARTITIONS,
+      coverPartition(partition) {
+        covered.push(partition);
+        return Promise.resolve();
+      },
+      onProblem: (problem) => void problems.push(problem),
+    });
+    brokers.push(broker);
+    return broker;
+  }
+
+  async function consume(broker: Broker, consumer: string, prefetch = 100, ack = true) {
+    const deliveries: Delivery[] = [];
+    const handle: Consumer = await broker.consume({
+      name: consumer,
+      prefetch,
+      onDelivery(delivery) {
+        deliveries.push(delivery);
+        if (ack) delivery.ack();
+      },
+      onLost: () => undefined,
+    });
+    return { deliveries, handle };
+  }
+
+  beforeEach(() => {
+    namespace = testNamespace();
+    covered = [];
+    problems = [];
+    brokers = [];
+  });
+  afterEach(async () => {
+    for (const broker of brokers) await broker.close();
+    if (real) await deleteNamespace(inject("amqpUrl"), namespace, PARTITIONS);
+  });
+
+  it("covers every partition before it is made, once", async () => {
+    await open();
+    expect(covered.sort()).toEqual([0, 1, 2, 3]);
+    if (!real) return;
+    await open();
+    expect(covered).toHaveLength(4);
+  });
+
+  it("delivers what was published, whole and in the order of its inbox", async () => {
+    const broker = await open();
+    const { deliveries } = await consume(broker, "one");
+    const sent = Array.from({ length: 200 }, (_, n) => event(1 + (n % 5), 1 + Math.floor(n / 5)));
+    expect(await broker.publish(sent)).toBe(true);
+    expect(await broker.publish([{ type: "wake", inbox: 3 }])).toBe(true);
+    await waitFor(() => deliveries.length === 201, { what: "all deliveries" });
+    for (let inbox = 1; inbox <= 5; inbox += 1) {
+      const seqs = deliveries.filter((delivery) => delivery.message.inbox === inbox && seqOf(delivery) > 0).map(seqOf);
+      expect(seqs).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
+    }
+    const first = deliveries.find((delivery) => delivery.message.inbox === 1)?.message;
+    expect(first).toMatchObject({ ...event(1, 1), content: expect.anything() });
+    expect(first?.type === "event" && Buffer.from(first.content).equals(Buffer.from([0, 1, 2, 255]))).toBe(true);
+    expect(deliveries.map((delivery) => delivery.message)).toContainEqual({ type: "wake", inbox: 3 });
+  });
+
+  it("gives a consumer no more of a partition than its prefetch, until it acknowledges", async () => {
+    const broker = await open();
+    const { deliveries } = await consume(broker, "one", 2, false);
+    await broker.publish([event(4, 1), event(4, 2), event(4, 3)]);
+    await waitFor(() => deliveries.length === 2, { what: "two deliveries" });
+    deliveries[0]?.ack();
+    await waitFor(() => deliveries.length === 3, { what: "the third delivery" });
+    expect(deliveries.map(seqOf)).toEqual([1, 2, 3]);
+  });
+
+  it("gives what one consumer leaves behind to another, in order", async () => {
+    const broker = await open();
+    const one = await consume(broker, "one", 100, false);
+    await broker.publish([event(4, 1), event(4, 2), event(4, 3)]);
+    await waitFor(() => one.deliveries.length === 3, { what: "three deliveries" });
+    one.deliveries[0]?.ack();
+    const two = await consume(broker, "two");
+    await one.handle.close();
+    one.deliveries[1]?.ack(); // belongs to a channel that is gone
+    await waitFor(() => two.deliveries.length === 2, { what: "what was left" });
+    expect(two.deliveries.map(seqOf)).toEqual([2, 3]);
+  });
+
+  it("gives a stopped consumer nothing more, which can still acknowledge what it holds", async () => {
+    const broker = await open();
+    const one = await consume(broker, "one", 100, false);
+    await broker.publish([event(4, 1)]);
+    await waitFor(() => one.deliveries.length === 1, { what: "a delivery" });
+    await one.handle.stop();
+    one.deliveries[0]?.ack();
+    await broker.publish([event(4, 2)]);
+    await one.handle.close();
+    const two = await consume(broker, "two");
+    await waitFor(() => two.deliveries.length === 1, { what: "the second event" });
+    expect(two.deliveries.map(seqOf)).toEqual([2]);
+    expect(one.deliveries).toHaveLength(1);
+  });
+
+  it("tells subscribers of an inbox that it has events, and of no other", async () => {
+    const broker = await open();
+    const heard: number[] = [];
+    const subscription = await broker.subscribe(5, ({ inbox, seq }) => void heard.push(inbox * 1000 + seq));
+    await broker.publish([event(5, 1), event(6, 1), event(5, 2)]);
+    await waitFor(() => heard.length > 0, { what: "a notice" });
+    expect(heard).toEqual([5002]);
+    await subscription.close();
+    await broker.publish([event(5, 3)]);
+    await broker.subscribe(5, ({ seq }) => void heard.push(seq));
+    await broker.publish([event(5, 4)]);
+    await waitFor(() => heard.includes(4), { what: "the second subscription's notice" });
+    expect(heard).toEqual([5002, 4]);
+  });
+
+  it.runIf(real)("puts what cannot be read aside, and goes on", async () => {
+    const broker = await open();
+    const { deliveries } = await consume(broker, "one");
+    const connection = await connect(inject("amqpUrl"));
+    const channel = await connection.createConfirmChannel();
+    channel.sendToQueue(`${namespace}.push.0`, Buffer.from("{}"), { type: "nonsense", persistent: true });
+    channel.sendToQueue(`${namespace}.push.0`, Buffer.from("{}"), { type: "wake", headers: { inbox: 5 } }); // of partition 1
+    await channel.waitForConfirms();
+    await broker.publish([event(4, 1)]);
+    await waitFor(() => deliveries.length === 1, { what: "the event behind it" });
+    await waitFor(async () => (await channel.checkQueue(`${namespace}.dead`)).messageCount === 2, { what: "the dead letters" });
+    expect(problems.map((problem) => problem.kind).filter((kind) => kind === "poison")).toHaveLength(2);
+    await connection.close();
+  });
+
+  it.runIf(real)("does not confirm into the void: a queue that was deleted is covered and made again, whatever else is bound", async () => {
+    const broker = await open();
+    const connection = await connect(inject("amqpUrl"));
+    const channel = await connection.createChannel();
+    const { queue } = await channel.assertQueue("", { exclusive: true });
+    await channel.bindQueue(queue, `${namespace}.events`, "#");
+    covered = [];
+    await channel.deleteQueue(`${namespace}.push.2`);
+    expect(await broker.publish([event(2, 1)])).toBe(false);
+    await waitFor(() => covered.includes(2) && broker.connected, { what: "the partition to be made again" });
+    await waitFor(() => broker.publish([event(2, 2)]), { what: "a publish to be confirmed" });
+    expect(covered).toEqual([2]);
+    await connection.close();
+  });
+
+  it.runIf(real)("connects again when its connection is lost, and delivers what was not acknowledged again", async () => {
+    const broker = await open();
+    let lost = 0;
+    const deliveries: Delivery[] = [];
+    await broker.consume({ name: "one", prefetch: 10, onDelivery: (delivery) => void deliveries.push(delivery), onLost: () => (lost += 1) });
+    await broker.publish([event(4, 1)]);
+    await waitFor(() => deliveries.length === 1, { what: "a delivery" });
+    const connection = await connect(inject("amqpUrl"));
+    const channel = await connection.createChannel();
+    await channel.deleteQueue(`${namespace}.push.3`); // the consumer is cancelled, and that ends the connection
+    await waitFor(() => deliveries.length === 2, { what: "the delivery to come again" });
+    expect(lost).toBe(1);
+    deliveries[0]?.ack(); // of the lost connection: nothing happens
+    deliveries[1]?.ack();
+    expect(await broker.publish([event(4, 2)])).toBe(true);
+    await waitFor(() => deliveries.length === 3, { what: "the next event" });
+    expect(deliveries.map(seqOf)).toEqual([1, 1, 2]);
+    await connection.close();
+  });
+
+  it.runIf(real)("lets every consumer of several processes have a share of the partitions, or stand by", async () => {
+    const brokersOpen = [await open(), await open()];
+    const consumers = await Promise.all(brokersOpen.map((broker, n) => consume(broker, `consumer-${n}`)));
+    const messages = Array.from({ length: 40 }, (_, n) => event(1 + (n % 8), 1 + Math.floor(n / 8)));
+    await (brokersOpen[0] as Broker).publish(messages);
+    await waitFor(() => consumers.reduce((sum, { deliveries }) => sum + deliveries.length, 0) === 40, { what: "all deliveries" });
+    for (let inbox = 1; inbox <= 8; inbox += 1) {
+      const takers = consumers.filter(({ deliveries }) => deliveries.some((delivery) => delivery.message.inbox === inbox));
+      expect(takers).toHaveLength(1);
+    }
+  });
+});

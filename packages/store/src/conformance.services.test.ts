@@ -1,0 +1,437 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createIds, systemClock, systemRandom } from "@messenger/core";
+import { createTestDatabase } from "@messenger/testkit";
+import { sql } from "kysely";
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { appendMessages, type NewMessage } from "./append-messages.ts";
+import { clearLevel, loadMailboxes, type Progress, readEvents, recordProgress, repair, takeDue, takeLeases } from "./deliveries.ts";
+import { openStore, type Store } from "./open-store.ts";
+import { deleteOutbox, outboxBacklog, takeOutbox } from "./outbox.ts";
+import { agree, migrate } from "./schema.ts";
+import { beginSession, endSession, recentRevocations, rotateRefresh } from "./sessions.ts";
+import { createUser, deleteUser, findCredentials, findUserByName } from "./users.ts";
+
+const ids = createIds({ clock: systemClock, random: systemRandom });
+
+interface Opened {
+  store: Store;
+  close(): Promise<void>;
+}
+
+const backends: { name: string; open(): Promise<Opened> }[] = [
+  {
+    name: "PostgreSQL",
+    async open() {
+      const database = await createTestDatabase(inject("databaseUrl"));
+      return { store: database.store, close: () => database.drop() };
+    },
+  },
+  {
+    name: "PGlite",
+    async open() {
+      const folder = await mkdtemp(join(tmpdir(), "messenger-store-"));
+      const store = await openStore({ url: `pglite:${folder}` });
+      await migrate(store.db);
+      return {
+        store,
+        async close() {
+          await store.close();
+          await rm(folder, { recursive: true });
+        },
+      };
+    },
+  },
+];
+
+describe.each(backends)("the store on $name", ({ open }) => {
+  let opened: Opened;
+  let store: Store;
+
+  beforeAll(async () => {
+    opened = await open();
+    store = opened.store;
+  });
+  afterAll(() => opened.close());
+
+  let names = 0;
+  async function user(): Promise<{ id: number; inbox: number; name: string }> {
+    names += 1;
+    const name = `user${names}`;
+    const made = await createUser(store.db, {
+      username: name.toUpperCase(),
+      usernameKey: name,
+      phoneNumber: `phone ${names}`,
+      phoneKey: `phone ${names}`,
+      email: null,
+      emailKey: null,
+      fullName: null,
+      passwordHash: "hash",
+    });
+    if (!("id" in made)) throw new Error("taken");
+    const { rows } = await sql<{ id: number }>`select id from inboxes where user_id = ${made.id}`.execute(store.db);
+    return { id: made.id, inbox: rows[0]?.id as number, name };
+  }
+
+  async function signIn(userId: number, address: string | null, publicKey: string | null = null) {
+    const session = await beginSession(store.db, {
+      userId,
+      refreshHash: systemRandom.bytes(32),
+      refreshDays: 1,
+      deviceName: null,
+      publicKey,
+      endpoint:
+        address === null ? null : { address, kinds: ["message.created"], sealSecret: () => systemRandom.bytes(24), refusal: null },
+    });
+    if (session === null) throw new Error("no such user");
+    return session;
+  }
+
+  function message(from: number, to: number, more: Partial<NewMessage> = {}): NewMessage {
+    return {
+      id: ids.next(),
+      sentEventId: ids.next(),
+      senderId: from,
+      receiverId: to,
+      sessionId: 0,
+      content: Buffer.from("sealed"),
+      sentAt: Date.UTC(2026, 0, 2),
+      requestKey: null,
+      ...more,
+    };
+  }
+
+  async function endpointsOf(inbox: number) {
+    return (await loadMailboxes(store.db, [inbox]))[0]?.endpoints ?? [];
+  }
+
+  function progress(endpoint: { id: number; generation: number }, cursor: number, more: Partial<Progress> = {}): Progress {
+    return {
+      endpoint: endpoint.id,
+      generation: endpoint.generation,
+      cursor,
+      failures: 0,
+      serverErrors: 0,
+      rejections: 0,
+      rejectedBefore: false,
+      retryInMs: null,
+      off: null,
+      renew: false,
+      ensureDue: false,
+      attempts: [],
+      deadLetters: [],
+      ...more,
+    };
+  }
+
+  let ada: { id: number; inbox: number; name: string };
+  let bob: { id: number; inbox: number; name: string };
+  beforeEach(async () => {
+    ada = await user();
+    bob = await user();
+  });
+
+  it("runs each migration once", async () => {
+    expect(await migrate(store.db)).toEqual([]);
+  });
+
+  it("refuses settings that differ from those it was set up with, and takes a changed secret with the one before", async () => {
+    const keyChecks = { current: "a", known: ["a"] };
+    await agree(store.db, { partitions: 16, keyChecks });
+    await agree(store.db, { partitions: 16, keyChecks });
+    await expect(agree(store.db, { partitions: 8, keyChecks })).rejects.toThrow(/PARTITIONS/u);
+    await expect(agree(store.db, { partitions: 16, keyChecks: { current: "b", known: ["b"] } })).rejects.toThrow(/MESSENGER_SECRET/u);
+    await agree(store.db, { partitions: 16, keyChecks: { current: "b", known: ["b", "a"] } });
+    await agree(store.db, { partitions: 16, keyChecks: { current: "b", known: ["b"] } });
+  });
+
+  it("numbers an inbox's events without gaps, in one batch and across them", async () => {
+    const first = await appendMessages(store.db, [message(ada.id, bob.id), message(bob.id, ada.id), message(ada.id, bob.id)]);
+    const second = await appendMessages(store.db, [message(ada.id, bob.id)]);
+    const seqs = [...first.events, ...second.events].filter((event) => event.inbox === bob.inbox).map((event) => event.seq);
+    expect(seqs).toEqual([1, 2, 3]);
+    expect(first.results.map((result) => result.status)).toEqual(["appended", "appended", "appended"]);
+    const conversations = new Set([...first.events, ...second.events].map((event) => event.conversation));
+    expect(conversations.size).toBe(1);
+  });
+
+  it("numbers without gaps and without deadlock when many append to the same inboxes at once", async () => {
+    const users = [ada, bob, await user(), await user()];
+    const batches = Array.from({ length: 20 }, (_, n) =>
+      Array.from({ length: 10 }, (_unused, m) => {
+        const from = users[(n + m) % 4] as typeof ada;
+        const to = users[(n * 3 + m * 7 + 1) % 4] as typeof ada;
+        return message(from.id, to.id);
+      }),
+    );
+    const appended = await Promise.all(batches.map((batch) => appendMessages(store.db, batch)));
+    for (const { inbox } of users) {
+      const seqs = appended.flatMap((batch) => batch.events.filter((event) => event.inbox === inbox).map((event) => event.seq));
+      expect(seqs.sort((a, b) => a - b)).toEqual(seqs.map((_, n) => n + 1));
+    }
+  });
+
+  it("covers every batch with an outbox row, until that is deleted", async () => {
+    const batch = await appendMessages(store.db, [message(ada.id, bob.id), message(bob.id, ada.id)]);
+    const { rows } = await sql<{ inbox_ids: number[] }>`select inbox_ids from outbox where id = ${batch.outboxId}`.execute(store.db);
+    expect(rows[0]?.inbox_ids.sort((a, b) => a - b)).toEqual([ada.inbox, bob.inbox]);
+    await deleteOutbox(store.db, [batch.outboxId as number]);
+    expect((await sql`select from outbox where id = ${batch.outboxId}`.execute(store.db)).rows).toEqual([]);
+  });
+
+  it("hands an outbox row that is due to one relay, and to another when that one did not finish", async () => {
+    await sql`delete from outbox`.execute(store.db);
+    await appendMessages(store.db, [message(ada.id, bob.id)]);
+    expect(await takeOutbox(store.db, 10)).toEqual([]);
+    await sql`update outbox set due_at = now() - interval '1 second'`.execute(store.db);
+    const [row] = await takeOutbox(store.db, 10);
+    expect(row?.inboxIds).toEqual([bob.inbox]);
+    expect(await takeOutbox(store.db, 10)).toEqual([]);
+    expect((await outboxBacklog(store.db)).rows).toBe(1);
+    await sql`update outbox set due_at = now() - interval '1 second'`.execute(store.db);
+    expect(await takeOutbox(store.db, 10)).toEqual([row]);
+  });
+
+  it("writes nothing for an unknown receiver, and the others of its batch all the same", async () => {
+    const batch = await appendMessages(store.db, [message(ada.id, 999_999), message(ada.id, bob.id)]);
+    expect(batch.results.map((result) => result.status)).toEqual(["no-receiver", "appended"]);
+    expect(batch.events).toHaveLength(1);
+  });
+
+  it("finds the first message for a repeat of its id or of its request key, also within one batch", async () => {
+    const first = message(ada.id, bob.id, { requestKey: systemRandom.bytes(32) });
+    const again = message(ada.id, bob.id, { requestKey: first.requestKey });
+    const batch = await appendMessages(store.db, [first, again]);
+    const [one, two] = batch.results;
+    expect([one?.status, two?.status].sort()).toEqual(["appended", "repeat"]);
+    const repeated = await appendMessages(store.db, [first, message(ada.id, bob.id, { requestKey: first.requestKey })]);
+    expect(repeated.events).toEqual([]);
+    expect(repeated.outboxId).toBeNull();
+    for (const result of repeated.results) {
+      expect(result).toMatchObject({ status: "repeat", message: { seq: 1 } });
+    }
+  });
+
+  it("tells the sender's other sessions of what was sent", async () => {
+    const one = await signIn(ada.id, null);
+    expect((await appendMessages(store.db, [message(ada.id, bob.id, { sessionId: one.sessionId })])).events).toHaveLength(1);
+    await signIn(ada.id, null);
+    const { events } = await appendMessages(store.db, [message(ada.id, bob.id, { sessionId: one.sessionId })]);
+    expect(events.map((event) => [event.kind, event.inbox]).sort()).toEqual([
+      ["message.created", bob.inbox],
+      ["message.sent", ada.inbox],
+    ]);
+  });
+
+  it("reads the logs of several inboxes after their cursors, in order", async () => {
+    const content = Buffer.from([0, 1, 255, 34, 92]);
+    await appendMessages(store.db, [message(ada.id, bob.id, { content }), message(ada.id, bob.id), message(bob.id, ada.id)]);
+    const [bobs, adas, none] = await readEvents(
+      store.db,
+      [
+        { inbox: bob.inbox, after: 0 },
+        { inbox: ada.inbox, after: 0 },
+        { inbox: ada.inbox, after: 1 },
+      ],
+      1,
+    );
+    expect(bobs?.map((event) => event.seq)).toEqual([1]);
+    expect(Buffer.from(bobs?.[0]?.content ?? []).equals(content)).toBe(true);
+    expect(adas).toHaveLength(1);
+    expect(none).toEqual([]);
+  });
+
+  it("starts a first endpoint at what none has taken, and another one where the furthest is", async () => {
+    await appendMessages(store.db, [message(ada.id, bob.id), message(ada.id, bob.id)]);
+    await signIn(bob.id, "http://one/");
+    const [one] = await endpointsOf(bob.inbox);
+    expect(one?.cursor).toBe(0);
+    await recordProgress(store.db, "s", [progress(one as never, 1)]);
+    await signIn(bob.id, "http://two/");
+    const endpoints = await endpointsOf(bob.inbox);
+    expect(endpoints.map((endpoint) => [endpoint.address, endpoint.cursor])).toEqual([
+      ["http://one/", 1],
+      ["http://two/", 1],
+    ]);
+  });
+
+  it("revives an endpoint at the furthest cursor, with a new generation and the old secret for a day", async () => {
+    const session = await signIn(bob.id, "http://one/");
+    const [before] = await endpointsOf(bob.inbox);
+    await appendMessages(store.db, [message(ada.id, bob.id)]);
+    await endSession(store.db, bob.id, session.sessionId);
+    expect(await endpointsOf(bob.inbox)).toEqual([]);
+    await signIn(bob.id, "http://one/");
+    const [after] = await endpointsOf(bob.inbox);
+    expect(after?.id).toBe(before?.id);
+    expect(after?.cursor).toBe(0);
+    expect(after?.generation).toBe((before?.generation ?? 0) + 2);
+    expect(Buffer.from(after?.previousSecret ?? [])).toEqual(Buffer.from(before?.secret ?? []));
+  });
+
+  it("keeps an endpoint that another session uses, and switches it off with the last", async () => {
+    const one = await signIn(bob.id, "http://one/");
+    const two = await signIn(bob.id, "http://one/");
+    await endSession(store.db, bob.id, one.sessionId);
+    expect(await endpointsOf(bob.inbox)).toHaveLength(1);
+    await endSession(store.db, bob.id, two.sessionId);
+    expect(await endpointsOf(bob.inbox)).toHaveLength(0);
+    expect(await endSession(store.db, bob.id, two.sessionId)).toBeNull();
+    expect(await recentRevocations(store.db, 60)).toEqual(expect.arrayContaining([one.sessionId, two.sessionId]));
+  });
+
+  it("raises the inbox's version with every change of its endpoints, and appends tell it", async () => {
+    const before = (await loadMailboxes(store.db, [bob.inbox]))[0]?.version as number;
+    const session = await signIn(bob.id, "http://one/");
+    expect(session.changed?.inbox).toBe(bob.inbox);
+    const { events } = await appendMessages(store.db, [message(ada.id, bob.id)]);
+    expect(events[0]?.version).toBe(before + 1);
+    await endSession(store.db, bob.id, session.sessionId);
+    expect((await loadMailboxes(store.db, [bob.inbox]))[0]?.version).toBe(before + 2);
+  });
+
+  describe("an endpoint that has work", () => {
+    let endpoint: { id: number; generation: number };
+    beforeEach(async () => {
+      await signIn(bob.id, "http://one/");
+      await appendMessages(store.db, [message(ada.id, bob.id), message(ada.id, bob.id)]);
+      endpoint = (await endpointsOf(bob.inbox))[0] as never;
+    });
+    const due = async (): Promise<boolean | undefined> => (await endpointsOf(bob.inbox))[0]?.due;
+
+    it("moves its cursor forward only", async () => {
+      await recordProgress(store.db, "s", [progress(endpoint, 2)]);
+      const [answer] = await recordProgress(store.db, "s", [progress(endpoint, 1)]);
+      expect(answer).toMatchObject({ cursor: 2, due: false, active: true });
+    });
+
+    it("writes nothing for another generation but the attempts, and says so", async () => {
+      const attempts = [{ seq: 1, attempt: 1, at: 1_700_000_000_000, outcome: "delivered", status: 204, ms: 1.5, error: null }];
+      const stale = { ...endpoint, generation: endpoint.generation - 1 };
+      expect(await recordProgress(store.db, "s", [progress(stale, 2, { attempts, off: "late" })])).toEqual([null]);
+      expect((await endpointsOf(bob.inbox))[0]).toMatchObject({ cursor: 0 });
+      const { rows } = await sql`select seq, outcome from attempts where endpoint_id = ${endpoint.id}`.execute(store.db);
+      expect(rows).toEqual([{ seq: 1, outcome: "delivered" }]);
+    });
+
+    it("can have the same batch written twice", async () => {
+      const attempts = [{ seq: 1, attempt: 1, at: 1_700_000_000_000, outcome: "rejected", status: 404, ms: 1, error: null }];
+      const batch = [progress(endpoint, 1, { attempts, deadLetters: [{ seq: 1, reason: "answered 404" }] })];
+      await recordProgress(store.db, "s", batch);
+      await recordProgress(store.db, "s", batch);
+      const tries = await sql`select from attempts where endpoint_id = ${endpoint.id}`.execute(store.db);
+      const dead = await sql`select from dead_letters where endpoint_id = ${endpoint.id}`.execute(store.db);
+      expect([tries.rows.length, dead.rows.length]).toEqual([1, 1]);
+    });
+
+    it("gives its lease to one sender, which keeps it until it lets go", async () => {
+      const [mine] = await takeLeases(store.db, "one", [endpoint.id]);
+      expect(mine).toMatchObject({ taken: true, endpoint: { cursor: 0 } });
+      expect((await takeLeases(store.db, "two", [endpoint.id]))[0]).toMatchObject({ taken: false });
+      expect((await takeLeases(store.db, "one", [endpoint.id]))[0]).toMatchObject({ taken: true });
+      const [answer] = await recordProgress(store.db, "two", [progress(endpoint, 1, { retryInMs: 60_000 })]);
+      expect(answer).toMatchObject({ cursor: 1, due: true, leased: false });
+      expect(await recordProgress(store.db, "one", [progress(endpoint, 1, { renew: true })])).toMatchObject([{ leased: true }]);
+    });
+
+    it("clears its due time only for who holds the lease, and only at the head", async () => {
+      await takeLeases(store.db, "one", [endpoint.id]);
+      expect((await clearLevel(store.db, "one", [endpoint.id])).size).toBe(0);
+      await recordProgress(store.db, "one", [progress(endpoint, 2)]);
+      expect((await clearLevel(store.db, "two", [endpoint.id])).size).toBe(0);
+      expect(await clearLevel(store.db, "one", [endpoint.id])).toEqual(new Set([endpoint.id]));
+      expect(await due()).toBe(false);
+    });
+
+    it("gets a due time when asked for, and keeps the one it has", async () => {
+      expect((await recordProgress(store.db, "s", [progress(endpoint, 0, { ensureDue: true })]))[0]).toMatchObject({ due: true });
+      await recordProgress(store.db, "s", [progress(endpoint, 0, { retryInMs: 60_000 })]);
+      await recordProgress(store.db, "s", [progress(endpoint, 0, { ensureDue: true })]);
+      expect(await takeDue(store.db, 10)).toEqual([]);
+    });
+
+    it("is handed to one relay when its time has come, and then to whoever takes the lease", async () => {
+      await recordProgress(store.db, "s", [progress(endpoint, 0, { retryInMs: 0 })]);
+      expect(await takeDue(store.db, 10)).toEqual([bob.inbox]);
+      expect(await takeDue(store.db, 10)).toEqual([]);
+      expect((await takeLeases(store.db, "one", [endpoint.id]))[0]).toMatchObject({ taken: true });
+    });
+
+    it("has no due time once it is off, and is not loaded", async () => {
+      await recordProgress(store.db, "s", [progress(endpoint, 0, { retryInMs: 0 })]);
+      const [answer] = await recordProgress(store.db, "s", [progress(endpoint, 0, { off: "gone" })]);
+      expect(answer).toMatchObject({ active: false, due: false });
+      expect(await endpointsOf(bob.inbox)).toEqual([]);
+      expect(await takeDue(store.db, 10)).toEqual([]);
+      expect(await takeLeases(store.db, "one", [endpoint.id])).toEqual([null]);
+    });
+
+    it("is made due by a repair of its partition while it is behind, and not by another's", async () => {
+      const partition = bob.inbox % 4;
+      await repair(store.db, { partition: (partition + 1) % 4, partitions: 4 });
+      expect(await due()).toBe(false);
+      await repair(store.db, { partition, partitions: 4 });
+      expect(await due()).toBe(true);
+    });
+
+    it("is left alone by a repair when it is level", async () => {
+      await recordProgress(store.db, "s", [progress(endpoint, 2)]);
+      await repair(store.db);
+      expect(await due()).toBe(false);
+    });
+  });
+
+  it("keeps names apart from each other, and says which is taken", async () => {
+    const names = { username: "X", usernameKey: "x", phoneNumber: null, phoneKey: null, email: null, emailKey: null, fullName: null };
+    await createUser(store.db, { ...names, passwordHash: "h" });
+    expect(await createUser(store.db, { ...names, passwordHash: "h" })).toEqual({ taken: "username" });
+  });
+
+  it("finds a user by name, with the public key of the newest session that has one", async () => {
+    await signIn(bob.id, null, "first");
+    const session = await signIn(bob.id, null, "second");
+    await signIn(bob.id, null);
+    await endSession(store.db, bob.id, session.sessionId);
+    expect(await findUserByName(store.db, bob.name)).toMatchObject({ id: bob.id, publicKey: "second" });
+    expect(await findUserByName(store.db, "nobody")).toBeNull();
+  });
+
+  it("finds who signs in by user name before by phone number", async () => {
+    const found = await findCredentials(store.db, { usernameKey: bob.name, emailKey: null, phoneKey: `phone ${names - 1}` });
+    expect(found?.id).toBe(bob.id);
+  });
+
+  it("lets a refresh token be used once, and notices the second time", async () => {
+    const refreshHash = systemRandom.bytes(32);
+    await beginSession(store.db, { userId: bob.id, refreshHash, refreshDays: 1, deviceName: null, publicKey: null, endpoint: null });
+    const rotation = { presented: refreshHash, next: systemRandom.bytes(32), refreshDays: 1 };
+    expect(await rotateRefresh(store.db, rotation)).toMatchObject({ status: "refreshed", userId: bob.id });
+    expect(await rotateRefresh(store.db, rotation)).toMatchObject({ status: "reused", userId: bob.id });
+    expect(await rotateRefresh(store.db, { ...rotation, presented: systemRandom.bytes(32) })).toEqual({ status: "unknown" });
+  });
+
+  it("deletes a user with inbox and endpoints, revokes the sessions, and leaves what others received", async () => {
+    const session = await signIn(ada.id, "http://ada/");
+    await appendMessages(store.db, [message(ada.id, bob.id), message(bob.id, ada.id)]);
+    expect(await deleteUser(store.db, ada.id)).toBe(true);
+    expect(await deleteUser(store.db, ada.id)).toBe(false);
+    expect(await loadMailboxes(store.db, [ada.inbox])).toEqual([]);
+    expect(await recentRevocations(store.db, 60)).toContain(session.sessionId);
+    expect((await appendMessages(store.db, [message(bob.id, ada.id)])).results).toEqual([{ status: "no-receiver" }]);
+    expect((await readEvents(store.db, [{ inbox: bob.inbox, after: 0 }], 10))[0]).toHaveLength(1);
+  });
+
+  it("keeps statements from elsewhere out of a transaction that is undone", async () => {
+    const failing = store.db.transaction().execute(async (tx) => {
+      await sql`insert into meta (key, value) values ('inside', '1')`.execute(tx);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      throw new Error("undo");
+    });
+    const outside = sql`insert into meta (key, value) values ('outside', '1')`.execute(store.db);
+    await expect(failing).rejects.toThrow("undo");
+    await outside;
+    const { rows } = await sql<{ key: string }>`select key from meta where key in ('inside', 'outside')`.execute(store.db);
+    expect(rows.map((row) => row.key)).toEqual(["outside"]);
+  });
+});

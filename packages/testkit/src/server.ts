@@ -1,0 +1,37 @@
+/** A server that tests were given, or started. */
+export interface Server {
+  readonly url: string;
+  /** Where it comes from, for a person. */
+  readonly origin: string;
+  stop(): Promise<void>;
+}
+
+/** A server of a test's own, which it may break. */
+export interface BreakableServer extends Server {
+  /** Kills it at once, and empties its data. */
+  destroy(): Promise<void>;
+  /** Starts it again, on the same port. */
+  startAgain(): Promise<void>;
+}
+
+/** A way to get a server; undefined where this machine does not offer it. */
+export type Way = () => Promise<BreakableServer | undefined>;
+
+/** Tries one way after the other. @throws with what each of them lacks. */
+export async function firstOf(name: string, ways: readonly { origin: string; way: Way }[]): Promise<BreakableServer> {
+  const faults: string[] = [];
+  for (const { origin, way } of ways) {
+    try {
+      const server = await way();
+      if (server !== undefined) return server;
+      faults.push(`${origin}: there is none`);
+    } catch (error) {
+      faults.push(`${origin}: ${(error as Error).message}`);
+    }
+  }
+  const list = faults.map((fault) => `  - ${fault}`).join("\n");
+  throw new Error(
+    `The tests need ${name}, and got none:\n${list}\n` +
+      `Give one by TEST_DATABASE_URL or TEST_AMQP_URL, start a Docker engine, or install ${name} on this machine.`,
+  );
+}

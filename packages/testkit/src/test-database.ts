@@ -1,0 +1,43 @@
+import { randomBytes } from "node:crypto";
+import { migrate, openStore, type Store } from "@messenger/store";
+import pg from "pg";
+
+export interface TestDatabase {
+  url: string;
+  store: Store;
+  /** Closes the store and drops the database. */
+  drop(): Promise<void>;
+}
+
+async function admin(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+/** A database of the test's own on this server, migrated. */
+export async function createTestDatabase(serverUrl: string): Promise<TestDatabase> {
+  const name = `test_${randomBytes(6).toString("hex")}`;
+  await admin(serverUrl, `create database ${name}`);
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  const store = await openStore({ url: url.href });
+  await migrate(store.db);
+  return {
+    url: url.href,
+    store,
+    async drop() {
+      await store.close();
+      await admin(serverUrl, `drop database ${name} with (force)`);
+    },
+  };
+}
+
+/** A name for a test's own exchanges and queues. */
+export function testNamespace(): string {
+  return `test-${randomBytes(6).toString("hex")}`;
+}

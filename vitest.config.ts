@@ -1,0 +1,30 @@
+import { defineConfig } from "vitest/config";
+
+const services = { globalSetup: "packages/testkit/src/global-setup.ts", testTimeout: 60_000, hookTimeout: 180_000 };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        // Fast ones, beside the code: they need nothing.
+        test: { name: "unit", include: ["{packages,services}/*/src/**/*.test.ts"], exclude: ["**/*.{services,faults}.test.ts"] },
+      },
+      {
+        // On real PostgreSQL and RabbitMQ, and on the embedded ones.
+        test: { name: "services", include: ["{packages,services}/*/src/**/*.services.test.ts"], ...services },
+      },
+      {
+        // Whole processes, which are killed: one file at a time.
+        test: {
+          name: "faults",
+          include: ["{packages,services}/*/src/**/*.faults.test.ts"],
+          ...services,
+          testTimeout: 300_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+    maxWorkers: 2,
+  },
+});
