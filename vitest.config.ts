@@ -7,17 +7,17 @@ export default defineConfig({
     projects: [
       {
         // Fast ones, beside the code: they need nothing.
-        test: { name: "unit", include: ["{packages,services}/*/src/**/*.test.ts"], exclude: ["**/*.{services,faults}.test.ts"] },
+        test: { name: "unit", include: ["{packages,services}/*/{src,tests}/**/*.test.ts"], exclude: ["**/*.{services,faults}.test.ts"] },
       },
       {
         // On real PostgreSQL and RabbitMQ, and on the embedded ones.
-        test: { name: "services", include: ["{packages,services}/*/src/**/*.services.test.ts"], ...services },
+        test: { name: "services", include: ["{packages,services}/*/{src,tests}/**/*.services.test.ts"], ...services },
       },
       {
         // Whole processes, which are killed: one file at a time.
         test: {
           name: "faults",
-          include: ["{packages,services}/*/src/**/*.faults.test.ts"],
+          include: ["{packages,services}/*/{src,tests}/**/*.faults.test.ts"],
           ...services,
           testTimeout: 300_000,
           fileParallelism: false,

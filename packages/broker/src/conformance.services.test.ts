@@ -142,72 +142,74 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
     await waitFor(() => heard.length > 0, { what: "a notice" });
     expect(heard).toEqual([5002]);
     await subscription.close();
+    const others: number[] = [];
+    await broker.subscribe(5, ({ seq }) => void others.push(seq));
     await broker.publish([event(5, 3)]);
-    await broker.subscribe(5, ({ seq }) => void heard.push(seq));
-    await broker.publish([event(5, 4)]);
-    await waitFor(() => heard.includes(4), { what: "the second subscription's notice" });
-    expect(heard).toEqual([5002, 4]);
+    await waitFor(() => others.includes(3), { what: "the second subscription's notice" });
+    expect(heard).toEqual([5002]);
   });
 
-  it.runIf(real)("puts what cannot be read aside, and goes on", async () => {
-    const broker = await open();
-    const { deliveries } = await consume(broker, "one");
-    const connection = await connect(inject("amqpUrl"));
-    const channel = await connection.createConfirmChannel();
-    channel.sendToQueue(`${namespace}.push.0`, Buffer.from("{}"), { type: "nonsense", persistent: true });
-    channel.sendToQueue(`${namespace}.push.0`, Buffer.from("{}"), { type: "wake", headers: { inbox: 5 } }); // of partition 1
-    await channel.waitForConfirms();
-    await broker.publish([event(4, 1)]);
-    await waitFor(() => deliveries.length === 1, { what: "the event behind it" });
-    await waitFor(async () => (await channel.checkQueue(`${namespace}.dead`)).messageCount === 2, { what: "the dead letters" });
-    expect(problems.map((problem) => problem.kind).filter((kind) => kind === "poison")).toHaveLength(2);
-    await connection.close();
-  });
+  if (real) {
+    it("puts what cannot be read aside, and goes on", async () => {
+      const broker = await open();
+      const { deliveries } = await consume(broker, "one");
+      const connection = await connect(inject("amqpUrl"));
+      const channel = await connection.createConfirmChannel();
+      channel.sendToQueue(`${namespace}.push.0`, Buffer.from("{}"), { type: "nonsense", persistent: true });
+      channel.sendToQueue(`${namespace}.push.0`, Buffer.from("{}"), { type: "wake", headers: { inbox: 5 } }); // of partition 1
+      await channel.waitForConfirms();
+      await broker.publish([event(4, 1)]);
+      await waitFor(() => deliveries.length === 1, { what: "the event behind it" });
+      await waitFor(async () => (await channel.checkQueue(`${namespace}.dead`)).messageCount === 2, { what: "the dead letters" });
+      expect(problems.map((problem) => problem.kind).filter((kind) => kind === "poison")).toHaveLength(2);
+      await connection.close();
+    });
 
-  it.runIf(real)("does not confirm into the void: a queue that was deleted is covered and made again, whatever else is bound", async () => {
-    const broker = await open();
-    const connection = await connect(inject("amqpUrl"));
-    const channel = await connection.createChannel();
-    const { queue } = await channel.assertQueue("", { exclusive: true });
-    await channel.bindQueue(queue, `${namespace}.events`, "#");
-    covered = [];
-    await channel.deleteQueue(`${namespace}.push.2`);
-    expect(await broker.publish([event(2, 1)])).toBe(false);
-    await waitFor(() => covered.includes(2) && broker.connected, { what: "the partition to be made again" });
-    await waitFor(() => broker.publish([event(2, 2)]), { what: "a publish to be confirmed" });
-    expect(covered).toEqual([2]);
-    await connection.close();
-  });
+    it("does not confirm into the void: a queue that was deleted is covered and made again, whatever else is bound", async () => {
+      const broker = await open();
+      const connection = await connect(inject("amqpUrl"));
+      const channel = await connection.createChannel();
+      const { queue } = await channel.assertQueue("", { exclusive: true });
+      await channel.bindQueue(queue, `${namespace}.events`, "#");
+      covered = [];
+      await channel.deleteQueue(`${namespace}.push.2`);
+      expect(await broker.publish([event(2, 1)])).toBe(false);
+      await waitFor(() => covered.includes(2) && broker.connected, { what: "the partition to be made again" });
+      await waitFor(() => broker.publish([event(2, 2)]), { what: "a publish to be confirmed" });
+      expect(covered).toEqual([2]);
+      await connection.close();
+    });
 
-  it.runIf(real)("connects again when its connection is lost, and delivers what was not acknowledged again", async () => {
-    const broker = await open();
-    let lost = 0;
-    const deliveries: Delivery[] = [];
-    await broker.consume({ name: "one", prefetch: 10, onDelivery: (delivery) => void deliveries.push(delivery), onLost: () => (lost += 1) });
-    await broker.publish([event(4, 1)]);
-    await waitFor(() => deliveries.length === 1, { what: "a delivery" });
-    const connection = await connect(inject("amqpUrl"));
-    const channel = await connection.createChannel();
-    await channel.deleteQueue(`${namespace}.push.3`); // the consumer is cancelled, and that ends the connection
-    await waitFor(() => deliveries.length === 2, { what: "the delivery to come again" });
-    expect(lost).toBe(1);
-    deliveries[0]?.ack(); // of the lost connection: nothing happens
-    deliveries[1]?.ack();
-    expect(await broker.publish([event(4, 2)])).toBe(true);
-    await waitFor(() => deliveries.length === 3, { what: "the next event" });
-    expect(deliveries.map(seqOf)).toEqual([1, 1, 2]);
-    await connection.close();
-  });
+    it("connects again when its connection is lost, and delivers what was not acknowledged again", async () => {
+      const broker = await open();
+      let lost = 0;
+      const deliveries: Delivery[] = [];
+      await broker.consume({ name: "one", prefetch: 10, onDelivery: (delivery) => void deliveries.push(delivery), onLost: () => (lost += 1) });
+      await broker.publish([event(4, 1)]);
+      await waitFor(() => deliveries.length === 1, { what: "a delivery" });
+      const connection = await connect(inject("amqpUrl"));
+      const channel = await connection.createChannel();
+      await channel.deleteQueue(`${namespace}.push.3`); // the consumer is cancelled, and that ends the connection
+      await waitFor(() => deliveries.length === 2, { what: "the delivery to come again" });
+      expect(lost).toBe(1);
+      deliveries[0]?.ack(); // of the lost connection: nothing happens
+      deliveries[1]?.ack();
+      await waitFor(() => broker.publish([event(4, 2)]), { what: "a publish to be confirmed" });
+      await waitFor(() => deliveries.length === 3, { what: "the next event" });
+      expect(deliveries.map(seqOf)).toEqual([1, 1, 2]);
+      await connection.close();
+    });
 
-  it.runIf(real)("lets every consumer of several processes have a share of the partitions, or stand by", async () => {
-    const brokersOpen = [await open(), await open()];
-    const consumers = await Promise.all(brokersOpen.map((broker, n) => consume(broker, `consumer-${n}`)));
-    const messages = Array.from({ length: 40 }, (_, n) => event(1 + (n % 8), 1 + Math.floor(n / 8)));
-    await (brokersOpen[0] as Broker).publish(messages);
-    await waitFor(() => consumers.reduce((sum, { deliveries }) => sum + deliveries.length, 0) === 40, { what: "all deliveries" });
-    for (let inbox = 1; inbox <= 8; inbox += 1) {
-      const takers = consumers.filter(({ deliveries }) => deliveries.some((delivery) => delivery.message.inbox === inbox));
-      expect(takers).toHaveLength(1);
-    }
-  });
+    it("lets every consumer of several processes have a share of the partitions, or stand by", async () => {
+      const brokersOpen = [await open(), await open()];
+      const consumers = await Promise.all(brokersOpen.map((broker, n) => consume(broker, `consumer-${n}`)));
+      const messages = Array.from({ length: 40 }, (_, n) => event(1 + (n % 8), 1 + Math.floor(n / 8)));
+      await (brokersOpen[0] as Broker).publish(messages);
+      await waitFor(() => consumers.reduce((sum, { deliveries }) => sum + deliveries.length, 0) === 40, { what: "all deliveries" });
+      for (let inbox = 1; inbox <= 8; inbox += 1) {
+        const takers = consumers.filter(({ deliveries }) => deliveries.some((delivery) => delivery.message.inbox === inbox));
+        expect(takers).toHaveLength(1);
+      }
+    });
+  }
 });

@@ -16,7 +16,7 @@ import fastify, {
 } from "fastify";
 import type { Context } from "./context.ts";
 import { answerErrors } from "./http/errors.ts";
-import { parseJsonBody } from "./http/json-body.ts";
+import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
 import { requireSessions } from "./http/session.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { messageRoutes } from "./routes/messages.ts";
@@ -52,6 +52,10 @@ export async function createApp(context: Context): Promise<App> {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(["application/json"], { parseAs: "buffer" }, async (_request: unknown, body: Buffer) => parseJsonBody(body));
 
+  app.addHook("preValidation", async (request) => {
+    refuseUnstorable(request.query);
+    refuseUnstorable(request.params);
+  });
   app.addHook("onSend", async (request, reply) => {
     reply.header("x-request-id", request.id);
   });

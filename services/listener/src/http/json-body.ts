@@ -4,8 +4,11 @@ import { HttpProblem, VALIDATION_TEXT } from "./problem.ts";
 
 const malformed = (detail: string): HttpProblem => new HttpProblem({ status: 400, code: "malformed_body", detail, text: VALIDATION_TEXT });
 
-/** Neither can be stored as text: Postgres has no NUL, and a lone surrogate is no character. */
-function refuseUnstorable(value: unknown): void {
+/**
+ * Looks through all strings of a value for what cannot be stored as text: Postgres has no NUL, and a lone surrogate is no character.
+ * @throws {HttpProblem} 400
+ */
+export function refuseUnstorable(value: unknown): void {
   if (typeof value === "string") {
     if (value.includes("\0")) throw malformed("a string holds a NUL character");
     if (!value.isWellFormed()) throw malformed("a string holds half a surrogate pair");

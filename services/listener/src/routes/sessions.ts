@@ -59,7 +59,7 @@ export function sessionRoutes(app: App, context: Context): void {
       const { username, password, user_address, public_key } = request.body;
       for (const limit of [byAccount, byAddress]) {
         const state = await limit(request, { increment: false });
-        if (!state.isAllowed && state.isExceeded) {
+        if (!state.isAllowed && state.remaining <= 0) {
           throw new HttpProblem({
             status: 429,
             code: "too_many_attempts",

@@ -1,0 +1,110 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createAddressGuard, createWebhookChannel } from "@messenger/channels";
+import { systemClock, systemRandom } from "@messenger/core";
+import { startListener } from "@messenger/listener";
+import { createClosing, createLogger, createRegistry, openBackends } from "@messenger/runtime";
+import { createSenderMetrics, senderStore, startSender } from "@messenger/sender";
+import { createTestDatabase, deleteNamespace, testNamespace } from "@messenger/testkit";
+import { inject } from "vitest";
+import { startStandalone } from "../src/standalone.ts";
+
+/** Messenger, running in this process. */
+export interface Deployment {
+  /** Where each listener listens. */
+  urls: readonly string[];
+  close(): Promise<void>;
+}
+
+export const SECRET = "a secret of the tests, of more than 32 bytes";
+const LOOPBACK = ["127.0.0.0/8", "::1/128"];
+const PARTITIONS = 4;
+const API = { passwordMinLength: 8, maxMessageBytes: 4096, trustedProxies: [] };
+const LIMITS = { maxInFlight: 64, maxMailboxes: 1_000 };
+const log = createLogger("test", "fatal");
+
+/** As somebody starts it who only has Node. */
+async function embedded(): Promise<Deployment> {
+  const folder = await mkdtemp(join(tmpdir(), "messenger-test-"));
+  const standalone = await startStandalone(
+    {
+      ...LIMITS,
+      dataDir: folder,
+      host: "127.0.0.1",
+      port: 0,
+      metricsPort: 0,
+      metricsHost: "127.0.0.1",
+      partitions: PARTITIONS,
+      secret: SECRET,
+      previousSecrets: [],
+      allowCidrs: LOOPBACK,
+      tokenTtlSeconds: 3600,
+      settings: API,
+    },
+    log,
+  );
+  return {
+    urls: [standalone.url],
+    async close() {
+      await standalone.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** Two listeners and two senders on PostgreSQL and RabbitMQ, each with connections of its own, as if they were processes. */
+async function distributed(): Promise<Deployment> {
+  const database = await createTestDatabase(inject("databaseUrl"));
+  const namespace = testNamespace();
+  const closing = createClosing();
+  closing.add(() => database.drop());
+  closing.add(() => deleteNamespace(inject("amqpUrl"), namespace, PARTITIONS));
+  const guard = createAddressGuard({ allowCidrs: LOOPBACK });
+  const common = { clock: systemClock, random: systemRandom, log };
+
+  const open = () =>
+    openBackends(
+      {
+        databaseUrl: database.url,
+        amqpUrl: inject("amqpUrl"),
+        amqpNamespace: namespace,
+        partitions: PARTITIONS,
+        secret: SECRET,
+        previousSecrets: [],
+      },
+      log,
+      closing,
+    );
+
+  for (const name of ["sender-1", "sender-2"]) {
+    const { store, broker, keyring } = await open();
+    const channel = createWebhookChannel({ guard, clock: systemClock });
+    closing.add(() => channel.close());
+    const metrics = createSenderMetrics(createRegistry());
+    const sender = await startSender({ ...common, ...LIMITS, name, store: senderStore(store.db), broker, channel, keyring, metrics });
+    closing.add(() => sender.stop());
+  }
+  const urls: string[] = [];
+  for (let n = 0; n < 2; n += 1) {
+    const listener = await startListener({
+      ...common,
+      ...(await open()),
+      guard,
+      registry: createRegistry(),
+      settings: API,
+      tokenTtlSeconds: 3600,
+      host: "127.0.0.1",
+      port: 0,
+      closeGraceMs: 100,
+    });
+    closing.add(() => listener.close());
+    urls.push(listener.url);
+  }
+  return { urls, close: () => closing.closeAll() };
+}
+
+export const deployments = [
+  { name: "embedded", deploy: embedded },
+  { name: "distributed", deploy: distributed },
+];

@@ -1,0 +1,108 @@
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Deployment, deployments } from "./deployments.ts";
+import { http } from "./http.ts";
+import { messageBody, PASSWORD, type Person, register } from "./people.ts";
+
+/** Strings that programs stumble over, beside ordinary ones. They go out as JSON escapes, so that they arrive as they are. */
+const nastyString = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc.constantFrom("", "\0", "a\0b", "\ud800", "\udfff!", "'; drop table users; --", "__proto__", "\u202e", "𝒳".repeat(40), "{}", "%00"),
+);
+const nastyValue = fc.oneof(
+  nastyString,
+  fc.constantFrom(0, -1, 0.5, 1e308, 2 ** 53, 2 ** 53 + 2, -(2 ** 63), true, null),
+  fc.array(nastyString, { maxLength: 3 }),
+  fc.dictionary(nastyString, nastyString, { maxKeys: 3 }),
+);
+
+/** `JSON.stringify` writes lone surrogates as escapes, and NUL too: what arrives is what was meant. */
+const bodyOf = (fields: readonly string[]) =>
+  fc.oneof(
+    fc.record(Object.fromEntries(fields.map((field) => [field, nastyValue])), { requiredKeys: [] }).map((body) => JSON.stringify(body)),
+    fc.string({ unit: "binary" }),
+    fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+    fc.json(),
+  );
+
+const ROUTES = [
+  { method: "POST", path: "/api/users/", fields: ["username", "phone_number", "password", "email", "full_name"] },
+  { method: "GET", path: "/api/users/", fields: ["username"] },
+  { method: "DELETE", path: "/api/users/", fields: ["user_id"] },
+  { method: "POST", path: "/api/login/", fields: ["username", "password", "user_address", "public_key"] },
+  { method: "POST", path: "/api/logout/", fields: ["username"] },
+  { method: "POST", path: "/api/messages/", fields: ["message", "sender_id", "sender_username", "receiver_id", "send_date"] },
+  { method: "POST", path: "/api/token/refresh/", fields: ["refresh_token"] },
+];
+
+describe.each(deployments)("bad input, $name", ({ deploy }) => {
+  let deployment: Deployment;
+  let base: string;
+  let ada: Person;
+  let bob: Person;
+  beforeAll(async () => {
+    deployment = await deploy();
+    base = deployment.urls[0] as string;
+    ada = await register(base);
+    bob = await register(base);
+  });
+  afterAll(() => deployment.close());
+
+  it.each(ROUTES)("is never answered by 500 at $method $path", async ({ method, path, fields }) => {
+    await fc.assert(
+      fc.asyncProperty(bodyOf(fields), async (body) => {
+        const answer = await http(base + path, { method, body, token: ada.token });
+        expect(answer.status).toBeLessThan(500);
+        if (answer.status >= 400) expect(answer.text.length).toBeGreaterThan(5);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("is never answered by 500 in paths and queries", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: "binary" }), async (text) => {
+        const part = encodeURIComponent(text.toWellFormed());
+        for (const path of [`/api/users/?username=${part}`, `/api/messages/${part}`, `/${part}`, `/api/users/?%${part.slice(0, 3)}`]) {
+          const answer = await http(base + path, { token: ada.token });
+          expect(answer.status).toBeLessThan(500);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  const poisons = { NUL: "a\0b", "a lone surrogate": "a\ud800b", "a lone low surrogate": "\udc00" };
+  describe.each(Object.entries(poisons))("%s", (_name, poison) => {
+    const bodies: [string, string, Record<string, unknown>][] = [
+      ["POST", "/api/users/", { username: "somebody", phone_number: "1234567", password: PASSWORD }],
+      ["POST", "/api/users/", { email: "a@b.c", full_name: "Some Body", password: PASSWORD }],
+      ["POST", "/api/login/", { username: "somebody", password: PASSWORD, user_address: "http://x/", public_key: "k" }],
+      ["POST", "/api/messages/", {}],
+    ];
+    it("is refused in every string, and changes nothing", async () => {
+      for (const [method, path, given] of bodies) {
+        const body = path === "/api/messages/" ? messageBody(ada, bob) : given;
+        for (const [field, value] of Object.entries(body)) {
+          if (typeof value !== "string") continue;
+          const answer = await http(base + path, { method, body: { ...body, [field]: value + poison }, token: ada.token });
+          expect([path, field, answer.status]).toEqual([path, field, 400]);
+        }
+      }
+    });
+  });
+
+  it("is refused: integers beyond 2^53, broken JSON, bytes that are no UTF-8, prototypes, other media types", async () => {
+    const send = (body: unknown, headers?: Record<string, string>) =>
+      http(`${base}/api/messages/`, { body, token: ada.token, accept: "application/json", headers });
+    const text = JSON.stringify(messageBody(ada, bob));
+    const big = text.replace(`"receiver_id":${bob.id}`, `"receiver_id":9007199254740993`);
+    expect(await send(big)).toMatchObject({ status: 400, json: { code: "validation_error" } });
+    expect(await send(text.slice(0, -1))).toMatchObject({ status: 400, json: { detail: "the body is not JSON" } });
+    expect(await send(Buffer.from(text.replace("hello", "\xff"), "latin1"))).toMatchObject({ json: { detail: "the body is not UTF-8" } });
+    expect(await send(text.replace("{", '{"__proto__":{"a":1},'))).toMatchObject({ status: 400 });
+    expect(await send("[".repeat(4000))).toMatchObject({ status: 400 });
+    expect(await send(text, { "content-type": "text/xml" })).toMatchObject({ status: 415 });
+    expect((await http(`${base}/api/users/?username=${bob.name}`, { token: ada.token })).status).toBe(200);
+  });
+});
