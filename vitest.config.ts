@@ -7,7 +7,11 @@ export default defineConfig({
     projects: [
       {
         // Fast ones, beside the code: they need nothing.
-        test: { name: "unit", include: ["{packages,services}/*/{src,tests}/**/*.test.ts"], exclude: ["**/*.{services,faults}.test.ts"] },
+        test: {
+          name: "unit",
+          include: ["{packages,services}/*/{src,tests}/**/*.test.ts"],
+          exclude: ["**/*.{services,faults}.test.ts"],
+        },
       },
       {
         // On real PostgreSQL and RabbitMQ, and on the embedded ones.

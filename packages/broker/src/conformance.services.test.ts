@@ -184,7 +184,12 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
       const broker = await open();
       let lost = 0;
       const deliveries: Delivery[] = [];
-      await broker.consume({ name: "one", prefetch: 10, onDelivery: (delivery) => void deliveries.push(delivery), onLost: () => (lost += 1) });
+      await broker.consume({
+        name: "one",
+        prefetch: 10,
+        onDelivery: (delivery) => void deliveries.push(delivery),
+        onLost: () => (lost += 1),
+      });
       await broker.publish([event(4, 1)]);
       await waitFor(() => deliveries.length === 1, { what: "a delivery" });
       const connection = await connect(inject("amqpUrl"));
@@ -205,7 +210,9 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
       const consumers = await Promise.all(brokersOpen.map((broker, n) => consume(broker, `consumer-${n}`)));
       const messages = Array.from({ length: 40 }, (_, n) => event(1 + (n % 8), 1 + Math.floor(n / 8)));
       await (brokersOpen[0] as Broker).publish(messages);
-      await waitFor(() => consumers.reduce((sum, { deliveries }) => sum + deliveries.length, 0) === 40, { what: "all deliveries" });
+      await waitFor(() => consumers.reduce((sum, { deliveries }) => sum + deliveries.length, 0) === 40, {
+        what: "all deliveries",
+      });
       for (let inbox = 1; inbox <= 8; inbox += 1) {
         const takers = consumers.filter(({ deliveries }) => deliveries.some((delivery) => delivery.message.inbox === inbox));
         expect(takers).toHaveLength(1);

@@ -162,7 +162,8 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       try {
         const started = await startSession(ended);
         session = started;
-        for (const member of members) if (member.channel === undefined) await startMember(member, started.connection, started.publisher);
+        for (const member of members)
+          if (member.channel === undefined) await startMember(member, started.connection, started.publisher);
         delayMs = RECONNECT_FIRST_MS;
         firstConnect();
         const error = await ended;

@@ -13,12 +13,11 @@ export function formatSecret(secret: Uint8Array): string {
  * The headers that sign a push by Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA-256 over id, time stamp and body, once for
  * each secret that is valid. `timestamp` is in seconds.
  */
-export function signatureHeaders(push: {
-  id: string;
-  timestamp: number;
-  body: Uint8Array;
-  secrets: readonly Uint8Array[];
-}): { "webhook-id": string; "webhook-timestamp": string; "webhook-signature": string } {
+export function signatureHeaders(push: { id: string; timestamp: number; body: Uint8Array; secrets: readonly Uint8Array[] }): {
+  "webhook-id": string;
+  "webhook-timestamp": string;
+  "webhook-signature": string;
+} {
   const signatures = push.secrets.map((secret) => {
     const mac = createHmac("sha256", secret).update(`${push.id}.${push.timestamp}.`).update(push.body).digest("base64");
     return `v1,${mac}`;

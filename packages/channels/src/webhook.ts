@@ -25,7 +25,11 @@ export function refusalOf(address: string, guard: AddressGuard): string | undefi
 function guardedLookup(guard: AddressGuard): LookupFunction {
   return (hostname, _options, callback) => {
     guard.resolve(hostname).then(
-      (found) => callback(null, found.map(({ address, family }) => ({ address, family }))),
+      (found) =>
+        callback(
+          null,
+          found.map(({ address, family }) => ({ address, family })),
+        ),
       (error: unknown) => callback(error as NodeJS.ErrnoException, []),
     );
   };
@@ -113,7 +117,9 @@ export function createWebhookChannel(options: {
       if (refusal !== undefined) return { kind: "refused", reason: refusal };
       const { url } = parseAddress(push.address) as { url: URL };
       const limit = new AbortController();
-      const timer = clock.after(TOTAL_MS, () => limit.abort(Object.assign(new Error("no answer in time"), { code: "ETIMEDOUT" })));
+      const timer = clock.after(TOTAL_MS, () =>
+        limit.abort(Object.assign(new Error("no answer in time"), { code: "ETIMEDOUT" })),
+      );
       try {
         return await post(url, push, limit.signal);
       } catch (error) {

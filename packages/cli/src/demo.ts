@@ -107,7 +107,9 @@ export async function demo(env: NodeJS.ProcessEnv): Promise<number> {
   const instance = await findOrStartInstance(env);
   const receiver = await startReceiver();
   try {
-    process.stdout.write(`\n${instance.started ? "Started a fresh Messenger" : "Found a running Messenger"} at ${instance.url}\n\n`);
+    process.stdout.write(
+      `\n${instance.started ? "Started a fresh Messenger" : "Found a running Messenger"} at ${instance.url}\n\n`,
+    );
     const run = Date.now().toString(36);
     const sender = await register(instance.url, `demo-ada-${run}`);
     const recipient = await register(instance.url, `demo-bob-${run}`);

@@ -1,5 +1,4 @@
-const FORM =
-  /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d{2}:?\d{2})?)?$/iu;
+const FORM = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d{2}:?\d{2})?)?$/iu;
 
 /**
  * Reads a `send_date`: ISO 8601 or `YYYY-MM-DD HH:MM:SS`; UTC where it has no zone. Returns milliseconds since the epoch, or

@@ -33,7 +33,9 @@ function readText(setting: Setting<unknown>, env: NodeJS.ProcessEnv): string | u
   try {
     return readFileSync(file, "utf8").trim();
   } catch (error) {
-    throw new Error(`the file of ${setting.name}_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`, { cause: error });
+    throw new Error(`the file of ${setting.name}_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`, {
+      cause: error,
+    });
   }
 }
 
@@ -124,7 +126,10 @@ function checkSecret(text: string): string {
 }
 
 /** A list, separated by commas; `check` throws for an item that is no good. */
-export function list(name: string, options: { fallback: readonly string[]; check(item: string): void }): Setting<readonly string[]> {
+export function list(
+  name: string,
+  options: { fallback: readonly string[]; check(item: string): void },
+): Setting<readonly string[]> {
   return {
     name,
     fallback: options.fallback,

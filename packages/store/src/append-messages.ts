@@ -191,10 +191,7 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
 /**
  * Looks up what the insert skipped. A second statement, because a repeat and its first insert can race, and one statement then sees neither.
  */
-async function findRepeats(
-  db: Db,
-  skipped: readonly NewMessage[],
-): Promise<(message: NewMessage) => AppendResult | undefined> {
+async function findRepeats(db: Db, skipped: readonly NewMessage[]): Promise<(message: NewMessage) => AppendResult | undefined> {
   const { rows } = await sql<RepeatRow>`
     select m.id, m.request_key, m.content, m.conversation_id as conversation, e.seq, m.created_at
     from messages m join events e on e.message_id = m.id and e.kind = 'message.created'

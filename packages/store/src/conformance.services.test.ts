@@ -6,7 +6,16 @@ import { createTestDatabase } from "@messenger/testkit";
 import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { appendMessages, type NewMessage } from "./append-messages.ts";
-import { clearLevel, loadMailboxes, type Progress, readEvents, recordProgress, repair, takeDue, takeLeases } from "./deliveries.ts";
+import {
+  clearLevel,
+  loadMailboxes,
+  type Progress,
+  readEvents,
+  recordProgress,
+  repair,
+  takeDue,
+  takeLeases,
+} from "./deliveries.ts";
 import { openStore, type Store } from "./open-store.ts";
 import { deleteOutbox, outboxBacklog, takeOutbox } from "./outbox.ts";
 import { agree, migrate } from "./schema.ts";
@@ -82,7 +91,9 @@ describe.each(backends)("the store on $name", ({ open }) => {
       deviceName: null,
       publicKey,
       endpoint:
-        address === null ? null : { address, kinds: ["message.created"], sealSecret: () => systemRandom.bytes(24), refusal: null },
+        address === null
+          ? null
+          : { address, kinds: ["message.created"], sealSecret: () => systemRandom.bytes(24), refusal: null },
     });
     if (session === null) throw new Error("no such user");
     return session;
@@ -141,7 +152,9 @@ describe.each(backends)("the store on $name", ({ open }) => {
     await agree(store.db, { partitions: 16, keyChecks });
     await agree(store.db, { partitions: 16, keyChecks });
     await expect(agree(store.db, { partitions: 8, keyChecks })).rejects.toThrow(/PARTITIONS/u);
-    await expect(agree(store.db, { partitions: 16, keyChecks: { current: "b", known: ["b"] } })).rejects.toThrow(/MESSENGER_SECRET/u);
+    await expect(agree(store.db, { partitions: 16, keyChecks: { current: "b", known: ["b"] } })).rejects.toThrow(
+      /MESSENGER_SECRET/u,
+    );
     await agree(store.db, { partitions: 16, keyChecks: { current: "b", known: ["b", "a"] } });
     await agree(store.db, { partitions: 16, keyChecks: { current: "b", known: ["b"] } });
   });
@@ -174,7 +187,9 @@ describe.each(backends)("the store on $name", ({ open }) => {
 
   it("covers every batch with an outbox row, until that is deleted", async () => {
     const batch = await appendMessages(store.db, [message(ada.id, bob.id), message(bob.id, ada.id)]);
-    const { rows } = await sql<{ inbox_ids: number[] }>`select inbox_ids from outbox where id = ${batch.outboxId}`.execute(store.db);
+    const { rows } = await sql<{ inbox_ids: number[] }>`select inbox_ids from outbox where id = ${batch.outboxId}`.execute(
+      store.db,
+    );
     expect(rows[0]?.inbox_ids.sort((a, b) => a - b)).toEqual([ada.inbox, bob.inbox]);
     await deleteOutbox(store.db, [batch.outboxId as number]);
     expect((await sql`select from outbox where id = ${batch.outboxId}`.execute(store.db)).rows).toEqual([]);
@@ -383,7 +398,15 @@ describe.each(backends)("the store on $name", ({ open }) => {
   });
 
   it("keeps names apart from each other, and says which is taken", async () => {
-    const names = { username: "X", usernameKey: "x", phoneNumber: null, phoneKey: null, email: null, emailKey: null, fullName: null };
+    const names = {
+      username: "X",
+      usernameKey: "x",
+      phoneNumber: null,
+      phoneKey: null,
+      email: null,
+      emailKey: null,
+      fullName: null,
+    };
     await createUser(store.db, { ...names, passwordHash: "h" });
     expect(await createUser(store.db, { ...names, passwordHash: "h" })).toEqual({ taken: "username" });
   });
@@ -404,7 +427,14 @@ describe.each(backends)("the store on $name", ({ open }) => {
 
   it("lets a refresh token be used once, and notices the second time", async () => {
     const refreshHash = systemRandom.bytes(32);
-    await beginSession(store.db, { userId: bob.id, refreshHash, refreshDays: 1, deviceName: null, publicKey: null, endpoint: null });
+    await beginSession(store.db, {
+      userId: bob.id,
+      refreshHash,
+      refreshDays: 1,
+      deviceName: null,
+      publicKey: null,
+      endpoint: null,
+    });
     const rotation = { presented: refreshHash, next: systemRandom.bytes(32), refreshDays: 1 };
     expect(await rotateRefresh(store.db, rotation)).toMatchObject({ status: "refreshed", userId: bob.id });
     expect(await rotateRefresh(store.db, rotation)).toMatchObject({ status: "reused", userId: bob.id });

@@ -39,7 +39,8 @@ export function createEmbeddedMaintenance(db: Db, monotonic: () => number): () =
       checkpointed = now.position;
     }
     if (monotonic() - vacuumed > VACUUM_EVERY_MS) {
-      for (const table of ["inboxes", "endpoints", "outbox", "sessions"]) await sql`vacuum (analyze) ${sql.table(table)}`.execute(db);
+      for (const table of ["inboxes", "endpoints", "outbox", "sessions"])
+        await sql`vacuum (analyze) ${sql.table(table)}`.execute(db);
       for (const table of ["messages", "events", "attempts"]) await sql`analyze ${sql.table(table)}`.execute(db);
       vacuumed = monotonic();
     }

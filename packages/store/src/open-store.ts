@@ -33,8 +33,7 @@ function parseInt8(text: string): number {
   return value;
 }
 
-const parseInt8Array = (text: string): number[] =>
-  text === "{}" ? [] : text.slice(1, -1).split(",").map(parseInt8);
+const parseInt8Array = (text: string): number[] => (text === "{}" ? [] : text.slice(1, -1).split(",").map(parseInt8));
 
 function openPostgres(options: StoreOptions): Store {
   const pool = new pg.Pool({

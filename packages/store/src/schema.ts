@@ -75,9 +75,5 @@ export async function agree(db: Db, agreement: Agreement): Promise<void> {
       "MESSENGER_SECRET is not the secret that this database was written with; to change it, give the one before as MESSENGER_SECRET_PREVIOUS",
     );
   }
-  await db
-    .updateTable("meta")
-    .set({ value: agreement.keyChecks.current })
-    .where("key", "=", "key_check")
-    .execute();
+  await db.updateTable("meta").set({ value: agreement.keyChecks.current }).where("key", "=", "key_check").execute();
 }

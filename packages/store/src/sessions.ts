@@ -42,7 +42,9 @@ async function lockInbox(tx: Db, userId: number): Promise<{ id: number; floor: n
 /** Raises the inbox's version, and covers the wake that tells its senders. The inbox is locked. */
 async function announceChange(tx: Db, inbox: number): Promise<EndpointsChanged> {
   await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
-  const { rows } = await sql<{ id: number }>`insert into outbox (inbox_ids) values (array[${inbox}::bigint]) returning id`.execute(tx);
+  const { rows } = await sql<{
+    id: number;
+  }>`insert into outbox (inbox_ids) values (array[${inbox}::bigint]) returning id`.execute(tx);
   return { inbox, outboxId: (rows[0] as { id: number }).id };
 }
 
@@ -103,7 +105,11 @@ export async function beginSession(
     const surplus = await sql<{ id: number }>`
       select id from sessions where user_id = ${session.userId} and revoked_at is null order by id desc offset ${MAX_LIVE_SESSIONS}
     `.execute(tx);
-    if (surplus.rows.length > 0) await endSessions(tx, surplus.rows.map((row) => row.id));
+    if (surplus.rows.length > 0)
+      await endSessions(
+        tx,
+        surplus.rows.map((row) => row.id),
+      );
     const changed = session.endpoint !== null || surplus.rows.length > 0;
     return { sessionId: (rows[0] as { id: number }).id, changed: changed ? await announceChange(tx, inbox.id) : null };
   });

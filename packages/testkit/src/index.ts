@@ -1,4 +1,5 @@
 export { freePort } from "./free-port.ts";
+export { findUncovered, type Uncovered } from "./invariant.ts";
 export { printed, type ServiceProcess, startService } from "./process.ts";
 export { deleteNamespace, startRabbit } from "./rabbit.ts";
 export { type Arrival, type Behaviour, type ScriptedReceiver, startScriptedReceiver } from "./receiver.ts";

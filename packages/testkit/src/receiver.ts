@@ -70,7 +70,15 @@ export async function startScriptedReceiver(): Promise<ScriptedReceiver> {
       .then((rawBody) => {
         const body = JSON.parse(rawBody) as Record<string, unknown>;
         const id = String(request.headers["webhook-id"]);
-        const arrival: Arrival = { path: request.url ?? "", id, seq: body["seq"] as number, body, rawBody, headers: request.headers, at };
+        const arrival: Arrival = {
+          path: request.url ?? "",
+          id,
+          seq: body["seq"] as number,
+          body,
+          rawBody,
+          headers: request.headers,
+          at,
+        };
         arrivals.push(arrival);
         return act(decide(arrival), response);
       })

@@ -50,7 +50,9 @@ export async function createApp(context: Context): Promise<App> {
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
   app.addHttpMethod("GET", { hasBody: true, overrideExisting: true });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(["application/json"], { parseAs: "buffer" }, async (_request: unknown, body: Buffer) => parseJsonBody(body));
+  app.addContentTypeParser(["application/json"], { parseAs: "buffer" }, async (_request: unknown, body: Buffer) =>
+    parseJsonBody(body),
+  );
 
   app.addHook("preValidation", async (request) => {
     refuseUnstorable(request.query);
@@ -96,6 +98,13 @@ export async function createApp(context: Context): Promise<App> {
 /** What Fastify refuses before it knows the route: a path that cannot be decoded, for one. */
 function sendFrameworkProblem(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const status = error.statusCode ?? 400;
-  const body = { type: "about:blank", title: "Bad Request", status, detail: error.message, code: "bad_request", request_id: request.id };
+  const body = {
+    type: "about:blank",
+    title: "Bad Request",
+    status,
+    detail: error.message,
+    code: "bad_request",
+    request_id: request.id,
+  };
   void reply.code(status).type("application/problem+json; charset=utf-8").send(JSON.stringify(body));
 }

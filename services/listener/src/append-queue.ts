@@ -89,7 +89,12 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     setImmediate(() => deps.onAppended({ events, outboxId: batch.outboxId }));
   }
 
-  const batcher = createBatcher<NewMessage, Settled>({ run, maxBatch: MAX_BATCH, maxRunning: MAX_STATEMENTS, maxWaiting: MAX_WAITING });
+  const batcher = createBatcher<NewMessage, Settled>({
+    run,
+    maxBatch: MAX_BATCH,
+    maxRunning: MAX_STATEMENTS,
+    maxWaiting: MAX_WAITING,
+  });
 
   return {
     async append(message) {

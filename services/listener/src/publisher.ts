@@ -43,7 +43,11 @@ export function createPublisher(deps: {
   }
 
   return {
-    publishEvents: ({ events, outboxId }) => start(events.map((event) => ({ type: "event", ...event })), outboxId),
+    publishEvents: ({ events, outboxId }) =>
+      start(
+        events.map((event) => ({ type: "event", ...event })),
+        outboxId,
+      ),
     wake(changed) {
       if (changed !== null) start([{ type: "wake", inbox: changed.inbox }], changed.outboxId);
     },

@@ -32,12 +32,7 @@ export function hashRefreshToken(token: string): Uint8Array {
 }
 
 /** Access tokens: JWT, HS256 and nothing else. The first key signs; all of them verify, so that the secret can be changed. */
-export function createTokens(options: {
-  keys: readonly Uint8Array[];
-  ttlSeconds: number;
-  clock: Clock;
-  random: Random;
-}): Tokens {
+export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds: number; clock: Clock; random: Random }): Tokens {
   const { keys, ttlSeconds, clock, random } = options;
   const current = keys[0];
   if (current === undefined) throw new Error("tokens need a key");
@@ -55,7 +50,8 @@ export function createTokens(options: {
         });
         const { sub, sid, name, role, exp } = payload;
         const userId = Number(sub);
-        if (!Number.isSafeInteger(userId) || typeof sid !== "number" || typeof name !== "string" || exp === undefined) return undefined;
+        if (!Number.isSafeInteger(userId) || typeof sid !== "number" || typeof name !== "string" || exp === undefined)
+          return undefined;
         const identity: Identity = { userId, sessionId: sid, name, role: role === "admin" ? "admin" : "user" };
         return { identity, expiresAt: exp * 1000 };
       } catch {

@@ -41,9 +41,7 @@ export function createPermits(limits: PermitLimits): Permits {
   let failingInFlight = 0;
 
   function hasRoom(origin: Origin, failing: boolean): boolean {
-    return (
-      inFlight < limits.total && origin.inFlight < limits.perOrigin && (!failing || failingInFlight < limits.failing)
-    );
+    return inFlight < limits.total && origin.inFlight < limits.perOrigin && (!failing || failingInFlight < limits.failing);
   }
 
   function grant(name: string, origin: Origin, waiter: Waiter): void {

@@ -1,6 +1,14 @@
 import type { Broker, Consumer, Delivery } from "@messenger/broker";
 import type { Channel, PushResult } from "@messenger/channels";
-import { type Clock, composePush, createBatcher, type InboxEvent, type Keyring, type Random, webhookSecretContext } from "@messenger/core";
+import {
+  type Clock,
+  composePush,
+  createBatcher,
+  type InboxEvent,
+  type Keyring,
+  type Random,
+  webhookSecretContext,
+} from "@messenger/core";
 import type { EndpointRow, LeaseAnswer, MailboxRow, Progress, ProgressAnswer } from "@messenger/store";
 import { Mailbox } from "./mailbox.ts";
 import type { SenderMetrics } from "./metrics.ts";

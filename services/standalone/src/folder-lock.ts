@@ -55,7 +55,8 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
   const lock = socketPath(folder, NAME);
   const own = socketPath(folder, `lock.${process.pid}.sock`);
   const dead = socketPath(folder, `lock.${process.pid}.dead`);
-  const inUse = (): FolderInUse => new FolderInUse(`another Messenger runs on ${folder}: stop it, or set DATA_DIR to another folder`);
+  const inUse = (): FolderInUse =>
+    new FolderInUse(`another Messenger runs on ${folder}: stop it, or set DATA_DIR to another folder`);
 
   await rm(own, { force: true });
   const server: Server = createServer((socket) => socket.destroy());

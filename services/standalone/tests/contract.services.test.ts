@@ -72,7 +72,9 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
 
   describe("making a user", () => {
     it("answers 201 with the id, signed in already", async () => {
-      const answer = await http(`${base}/api/users/`, { body: { username: `${ada.name}x`, phone_number: "abcde", password: PASSWORD } });
+      const answer = await http(`${base}/api/users/`, {
+        body: { username: `${ada.name}x`, phone_number: "abcde", password: PASSWORD },
+      });
       expect(answer.status).toBe(201);
       expect(answer.json).toMatchObject({ token_type: "Bearer", expires_in: 3600, username: `${ada.name}x` });
       expect(Number.isInteger(answer.json["user_id"])).toBe(true);
@@ -86,7 +88,12 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
       const email = `${ada.name}@example.org`;
       const made = await http(`${base}/api/users/`, { body: { email, password: PASSWORD, full_name: "Ada L." } });
       expect(made.status).toBe(201);
-      const person = { id: made.json["user_id"] as number, name: email, password: PASSWORD, token: made.json["access_token"] as string };
+      const person = {
+        id: made.json["user_id"] as number,
+        name: email,
+        password: PASSWORD,
+        token: made.json["access_token"] as string,
+      };
       expect((await send(base, person, bob)).status).toBe(200);
       expect((await logIn(base, person, receiver.url)).token).toBeTruthy();
     });
@@ -115,7 +122,10 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
     it("takes a phone number of 5 and of 32 characters, and a password of 1,024", async () => {
       const five = Math.random().toString(36).slice(2, 7).padEnd(5, "x");
       const longest = { username: `${ada.name}-l`, phone_number: ada.name.padEnd(32, "y"), password: "p".repeat(1024) };
-      expect((await http(`${base}/api/users/`, { body: { username: `${ada.name}-s`, phone_number: five, password: PASSWORD } })).status).toBe(201);
+      expect(
+        (await http(`${base}/api/users/`, { body: { username: `${ada.name}-s`, phone_number: five, password: PASSWORD } }))
+          .status,
+      ).toBe(201);
       expect((await http(`${base}/api/users/`, { body: longest })).status).toBe(201);
     });
 
@@ -125,7 +135,10 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
       const wide = ada.name.replaceAll(/[a-z]/gu, (letter) => String.fromCodePoint(0xff41 + letter.charCodeAt(0) - 97));
       expect((await http(`${base}/api/users/`, { body: { ...taken, username: wide } })).status).toBe(409);
       const phone = { username: `${ada.name}y`, phone_number: `tel ${ada.name}`, password: PASSWORD };
-      expect((await http(`${base}/api/users/`, { body: phone, accept: JSON_ONLY })).json).toMatchObject({ status: 409, code: "taken" });
+      expect((await http(`${base}/api/users/`, { body: phone, accept: JSON_ONLY })).json).toMatchObject({
+        status: 409,
+        code: "taken",
+      });
     });
 
     it("ignores fields that are not known", async () => {
@@ -138,15 +151,23 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
     it("finds by query, and by a JSON body on GET", async () => {
       const expected = { user_id: bob.id, username: bob.name, public_key: null };
       expect((await http(`${base}/api/users/?username=${bob.name}`, { token: ada.token })).json).toMatchObject(expected);
-      const byBody = await http(`${base}/api/users/`, { method: "GET", body: { username: bob.name.toUpperCase() }, token: ada.token });
+      const byBody = await http(`${base}/api/users/`, {
+        method: "GET",
+        body: { username: bob.name.toUpperCase() },
+        token: ada.token,
+      });
       expect([byBody.status, byBody.json["user_id"]]).toEqual([200, bob.id]);
     });
 
     it("takes an empty body with a JSON type for none", async () => {
       const headers = { "content-type": "application/json" };
-      expect((await http(`${base}/api/users/?username=${bob.name}`, { method: "GET", token: ada.token, headers })).status).toBe(200);
+      expect((await http(`${base}/api/users/?username=${bob.name}`, { method: "GET", token: ada.token, headers })).status).toBe(
+        200,
+      );
       const empty = { ...headers, "content-length": "0" };
-      expect((await http(`${base}/api/users/?username=${bob.name}`, { method: "GET", token: ada.token, headers: empty })).status).toBe(200);
+      expect(
+        (await http(`${base}/api/users/?username=${bob.name}`, { method: "GET", token: ada.token, headers: empty })).status,
+      ).toBe(200);
     });
 
     it("answers 404 for nobody, and 400 without a name or with a malformed one", async () => {
@@ -185,7 +206,12 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
     });
 
     it("answers in JSON who prefers that", async () => {
-      const answer = await http(`${base}/api/users/`, { method: "DELETE", body: { user_id: bob.id }, token: bob.token, accept: JSON_ONLY });
+      const answer = await http(`${base}/api/users/`, {
+        method: "DELETE",
+        body: { user_id: bob.id },
+        token: bob.token,
+        accept: JSON_ONLY,
+      });
       expect(answer.json).toEqual({ msg: "User deleted.", user_id: bob.id });
     });
   });
@@ -245,7 +271,10 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
       const at = performance.now();
       expect(answer.json).toEqual({ msg: "Logout successful.", username: bob.name });
       expect((await find(base)).status).toBe(401);
-      await waitFor(async () => (await find(other)).status === 401, { what: "the other listener to refuse the token", timeoutMs: 1_000 });
+      await waitFor(async () => (await find(other)).status === 401, {
+        what: "the other listener to refuse the token",
+        timeoutMs: 1_000,
+      });
       expect(performance.now() - at).toBeLessThan(1_000);
     });
 
@@ -291,7 +320,10 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
     });
 
     it.each(["message", "sender_id", "sender_username", "receiver_id", "send_date"])("answers 400 without %s", async (field) => {
-      const answer = await http(`${base}/api/messages/`, { body: { ...messageBody(ada, bob), [field]: undefined }, token: ada.token });
+      const answer = await http(`${base}/api/messages/`, {
+        body: { ...messageBody(ada, bob), [field]: undefined },
+        token: ada.token,
+      });
       expect([answer.status, answer.text]).toEqual([400, "Validation error."]);
     });
 
@@ -310,7 +342,8 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
     });
 
     it("answers 401 to another sender than the token's user", async () => {
-      const as = (more: object) => http(`${base}/api/messages/`, { body: { ...messageBody(ada, bob), ...more }, token: ada.token });
+      const as = (more: object) =>
+        http(`${base}/api/messages/`, { body: { ...messageBody(ada, bob), ...more }, token: ada.token });
       expect((await as({ sender_id: bob.id })).status).toBe(401);
       expect((await as({ sender_username: bob.name })).status).toBe(401);
       expect((await as({ sender_username: ada.name.toUpperCase() })).status).toBe(200);
@@ -335,7 +368,9 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
       expect((await send(base, ada, bob, "twice", key)).status).toBe(422);
       expect((await send(base, bob, ada, "once", key)).json["message_id"]).not.toBe(first.json["message_id"]);
       expect((await send(base, ada, bob, "once", { "idempotency-key": "with space" })).status).toBe(400);
-      const many = await Promise.all(Array.from({ length: 10 }, () => send(base, ada, bob, "race", { "idempotency-key": "race" })));
+      const many = await Promise.all(
+        Array.from({ length: 10 }, () => send(base, ada, bob, "race", { "idempotency-key": "race" })),
+      );
       expect(new Set(many.map((answer) => answer.json["message_id"])).size).toBe(1);
     });
 
@@ -354,7 +389,10 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
           .setSubject(String(ada.id))
           .setExpirationTime(expires)
           .sign(new TextEncoder().encode(key));
-      const none = [{ alg: "none", typ: "JWT" }, { sub: String(ada.id), sid: 1, name: ada.name, iss: "messenger", aud: "messenger-api", exp: 9_999_999_999 }]
+      const none = [
+        { alg: "none", typ: "JWT" },
+        { sub: String(ada.id), sid: 1, name: ada.name, iss: "messenger", aud: "messenger-api", exp: 9_999_999_999 },
+      ]
         .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
         .join(".");
       const [head, claims, signature] = ada.token.split(".") as [string, string, string];

@@ -82,7 +82,16 @@ async function distributed(): Promise<Deployment> {
     const channel = createWebhookChannel({ guard, clock: systemClock });
     closing.add(() => channel.close());
     const metrics = createSenderMetrics(createRegistry());
-    const sender = await startSender({ ...common, ...LIMITS, name, store: senderStore(store.db), broker, channel, keyring, metrics });
+    const sender = await startSender({
+      ...common,
+      ...LIMITS,
+      name,
+      store: senderStore(store.db),
+      broker,
+      channel,
+      keyring,
+      metrics,
+    });
     closing.add(() => sender.stop());
   }
   const urls: string[] = [];

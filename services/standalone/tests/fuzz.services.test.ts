@@ -7,7 +7,19 @@ import { messageBody, PASSWORD, type Person, register } from "./people.ts";
 /** Strings that programs stumble over, beside ordinary ones. They go out as JSON escapes, so that they arrive as they are. */
 const nastyString = fc.oneof(
   fc.string({ unit: "binary" }),
-  fc.constantFrom("", "\0", "a\0b", "\ud800", "\udfff!", "'; drop table users; --", "__proto__", "\u202e", "𝒳".repeat(40), "{}", "%00"),
+  fc.constantFrom(
+    "",
+    "\0",
+    "a\0b",
+    "\ud800",
+    "\udfff!",
+    "'; drop table users; --",
+    "__proto__",
+    "\u202e",
+    "𝒳".repeat(40),
+    "{}",
+    "%00",
+  ),
 );
 const nastyValue = fc.oneof(
   nastyString,
@@ -19,7 +31,9 @@ const nastyValue = fc.oneof(
 /** `JSON.stringify` writes lone surrogates as escapes, and NUL too: what arrives is what was meant. */
 const bodyOf = (fields: readonly string[]) =>
   fc.oneof(
-    fc.record(Object.fromEntries(fields.map((field) => [field, nastyValue])), { requiredKeys: [] }).map((body) => JSON.stringify(body)),
+    fc
+      .record(Object.fromEntries(fields.map((field) => [field, nastyValue])), { requiredKeys: [] })
+      .map((body) => JSON.stringify(body)),
     fc.string({ unit: "binary" }),
     fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
     fc.json(),
@@ -63,7 +77,12 @@ describe.each(deployments)("bad input, $name", ({ deploy }) => {
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: "binary" }), async (text) => {
         const part = encodeURIComponent(text.toWellFormed());
-        for (const path of [`/api/users/?username=${part}`, `/api/messages/${part}`, `/${part}`, `/api/users/?%${part.slice(0, 3)}`]) {
+        for (const path of [
+          `/api/users/?username=${part}`,
+          `/api/messages/${part}`,
+          `/${part}`,
+          `/api/users/?%${part.slice(0, 3)}`,
+        ]) {
           const answer = await http(base + path, { token: ada.token });
           expect(answer.status).toBeLessThan(500);
         }
@@ -99,7 +118,9 @@ describe.each(deployments)("bad input, $name", ({ deploy }) => {
     const big = text.replace(`"receiver_id":${bob.id}`, `"receiver_id":9007199254740993`);
     expect(await send(big)).toMatchObject({ status: 400, json: { code: "validation_error" } });
     expect(await send(text.slice(0, -1))).toMatchObject({ status: 400, json: { detail: "the body is not JSON" } });
-    expect(await send(Buffer.from(text.replace("hello", "\xff"), "latin1"))).toMatchObject({ json: { detail: "the body is not UTF-8" } });
+    expect(await send(Buffer.from(text.replace("hello", "\xff"), "latin1"))).toMatchObject({
+      json: { detail: "the body is not UTF-8" },
+    });
     expect(await send(text.replace("{", '{"__proto__":{"a":1},'))).toMatchObject({ status: 400 });
     expect(await send("[".repeat(4000))).toMatchObject({ status: 400 });
     expect(await send(text, { "content-type": "text/xml" })).toMatchObject({ status: 415 });

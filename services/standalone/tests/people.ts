@@ -44,7 +44,12 @@ export function send(
   text?: string,
   headers?: Record<string, string>,
 ): Promise<Answer> {
-  return http(`${base}/api/messages/`, { body: messageBody(from, to, text), token: from.token, accept: "application/json", headers });
+  return http(`${base}/api/messages/`, {
+    body: messageBody(from, to, text),
+    token: from.token,
+    accept: "application/json",
+    headers,
+  });
 }
 
 /** Sends, and returns the id of the message, which must be accepted. */

@@ -9,7 +9,9 @@ function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions 
     return { status: 503, code: "overloaded", detail: `${error.message}; nothing was lost: try again` };
   }
   if (error.validation !== undefined) {
-    const faults = error.validation.map(({ instancePath, message }) => `${instancePath === "" ? "" : `${instancePath.slice(1)} `}${message}`);
+    const faults = error.validation.map(
+      ({ instancePath, message }) => `${instancePath === "" ? "" : `${instancePath.slice(1)} `}${message}`,
+    );
     return {
       status: 400,
       code: "validation_error",
@@ -21,7 +23,11 @@ function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions 
     case 413:
       return { status: 413, code: "too_large", detail: `the body is too large: a message has at most ${maxMessageBytes} bytes` };
     case 415:
-      return { status: 415, code: "unsupported_media_type", detail: "a body must be JSON, and say so: Content-Type: application/json" };
+      return {
+        status: 415,
+        code: "unsupported_media_type",
+        detail: "a body must be JSON, and say so: Content-Type: application/json",
+      };
     default: {
       const status = error.statusCode ?? 500;
       if (status >= 400 && status < 500) {
@@ -43,6 +49,10 @@ export function answerErrors(app: FastifyInstance, context: Context): void {
     return sendProblem(request, reply, problem);
   });
   app.setNotFoundHandler((request, reply) =>
-    sendProblem(request, reply, { status: 404, code: "no_such_route", detail: "there is nothing at this address; see /api/docs" }),
+    sendProblem(request, reply, {
+      status: 404,
+      code: "no_such_route",
+      detail: "there is nothing at this address; see /api/docs",
+    }),
   );
 }

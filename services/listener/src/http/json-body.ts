@@ -2,7 +2,8 @@ import { isUtf8 } from "node:buffer";
 import secureJson from "secure-json-parse";
 import { HttpProblem, VALIDATION_TEXT } from "./problem.ts";
 
-const malformed = (detail: string): HttpProblem => new HttpProblem({ status: 400, code: "malformed_body", detail, text: VALIDATION_TEXT });
+const malformed = (detail: string): HttpProblem =>
+  new HttpProblem({ status: 400, code: "malformed_body", detail, text: VALIDATION_TEXT });
 
 /**
  * Looks through all strings of a value for what cannot be stored as text: Postgres has no NUL, and a lone surrogate is no character.

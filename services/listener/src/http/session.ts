@@ -26,7 +26,11 @@ export function requireSessions(app: FastifyInstance, context: Context): void {
     const identity = await context.tokens.verify(token);
     if (identity === undefined) throw refuse("the access token is not valid, or has expired");
     if (!context.revocations.fresh) {
-      throw new HttpProblem({ status: 503, code: "store_unavailable", detail: "it cannot be seen which sessions have ended; try again" });
+      throw new HttpProblem({
+        status: 503,
+        code: "store_unavailable",
+        detail: "it cannot be seen which sessions have ended; try again",
+      });
     }
     if (context.revocations.has(identity.sessionId)) throw refuse("this session has ended: sign in again");
     request.identity = identity;

@@ -17,15 +17,13 @@ export function healthRoutes(app: App, context: Context): void {
     },
   );
 
-  app.get("/api/health/live", { schema: { summary: "Whether the process lives", tags: ["operation"] } }, () => ({ status: "ok" }));
+  app.get("/api/health/live", { schema: { summary: "Whether the process lives", tags: ["operation"] } }, () => ({
+    status: "ok",
+  }));
 
-  app.get(
-    "/api/health/ready",
-    { schema: { summary: "Whether messages can be accepted now", tags: ["operation"] } },
-    async () => {
-      const reason = await context.unreadiness();
-      if (reason !== undefined) throw new HttpProblem({ status: 503, code: "not_ready", detail: reason });
-      return { status: "ok" };
-    },
-  );
+  app.get("/api/health/ready", { schema: { summary: "Whether messages can be accepted now", tags: ["operation"] } }, async () => {
+    const reason = await context.unreadiness();
+    if (reason !== undefined) throw new HttpProblem({ status: 503, code: "not_ready", detail: reason });
+    return { status: "ok" };
+  });
 }

@@ -125,7 +125,8 @@ export function messageRoutes(app: App, context: Context): void {
     },
     async (request) => {
       const stored = await findMessage(context.db, request.params.id, identityOf(request).userId);
-      if (stored?.content == null) throw new HttpProblem({ status: 404, code: "no_such_message", detail: "there is no such message" });
+      if (stored?.content == null)
+        throw new HttpProblem({ status: 404, code: "no_such_message", detail: "there is no such message" });
       const content = JSON.parse(keyring.contents.unseal(stored.id, stored.content).toString()) as MessageContent;
       return { message_id: stored.id, conversation_id: stored.conversation, ...content, created_at: stored.createdAt };
     },

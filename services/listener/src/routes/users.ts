@@ -103,7 +103,8 @@ export function userRoutes(app: App, context: Context): void {
       if (user_id !== userId && role !== "admin") {
         throw new HttpProblem({ status: 403, code: "forbidden", detail: "only an admin deletes another user's account" });
       }
-      if (!(await deleteUser(db, user_id))) throw new HttpProblem({ status: 404, code: "no_such_user", detail: "User not found." });
+      if (!(await deleteUser(db, user_id)))
+        throw new HttpProblem({ status: 404, code: "no_such_user", detail: "User not found." });
       if (user_id === userId) context.revocations.add(sessionId);
       const msg = "User deleted.";
       reply.serializer((payload) => (typeof payload === "string" ? payload : JSON.stringify(payload)));

@@ -1,0 +1,75 @@
+import type { Db } from "@messenger/store";
+import { connect } from "amqplib";
+import { sql } from "kysely";
+import { waitFor } from "./wait-for.ts";
+
+/** An event that an active endpoint has not taken, and that nothing covers: it would be lost. */
+export interface Uncovered {
+  endpoint: number;
+  inbox: number;
+  seq: number;
+}
+
+interface Behind {
+  endpoint: number;
+  inbox: number;
+  cursor: number;
+  head: number;
+}
+
+interface Queued {
+  events: Set<string>;
+  wakes: Set<number>;
+}
+
+/**
+ * Reads what is in the partition queues, and gives all of it back: consumes without acknowledging, until no message is left in them that was not
+ * seen. (A quorum queue with a single active consumer does not support `basic.get`.)
+ */
+async function readQueues(amqpUrl: string, namespace: string, partitions: number): Promise<Queued> {
+  const queued: Queued = { events: new Set(), wakes: new Set() };
+  const connection = await connect(amqpUrl);
+  const channel = await connection.createChannel();
+  for (let partition = 0; partition < partitions; partition += 1) {
+    const queue = `${namespace}.push.${partition}`;
+    await waitFor(async () => (await channel.checkQueue(queue)).consumerCount === 0, {
+      what: "the senders' consumers to be gone",
+    });
+    await channel.consume(queue, (message) => {
+      const { inbox, seq } = (message?.properties.headers ?? {}) as { inbox: number; seq?: number };
+      if (message?.properties.type === "wake") queued.wakes.add(inbox);
+      else queued.events.add(`${inbox}/${seq}`);
+    });
+    await waitFor(async () => (await channel.checkQueue(queue)).messageCount === 0, { what: "a queue to be read" });
+  }
+  await connection.close(); // what was not acknowledged goes back
+  return queued;
+}
+
+/**
+ * Checks the invariant: every event that an active endpoint has not taken is covered by an outbox row, a broker message, or a due time. All
+ * senders must have stopped; listeners may run: the database is read before the queues, and what is covered in the one by an outbox row is
+ * only dropped there once it is in the others.
+ */
+export async function findUncovered(options: {
+  db: Db;
+  amqpUrl: string;
+  namespace: string;
+  partitions: number;
+}): Promise<Uncovered[]> {
+  const { rows } = await sql<Behind>`
+    select e.id as endpoint, b.id as inbox, e.cursor, b.head
+    from endpoints e join inboxes b on b.id = e.inbox_id
+    where e.state = 'active' and e.cursor < b.head and e.retry_at is null
+      and not exists (select from outbox where b.id = any(outbox.inbox_ids))
+  `.execute(options.db);
+  const queued = await readQueues(options.amqpUrl, options.namespace, options.partitions);
+  const uncovered: Uncovered[] = [];
+  for (const { endpoint, inbox, cursor, head } of rows) {
+    if (queued.wakes.has(inbox)) continue;
+    for (let seq = cursor + 1; seq <= head; seq += 1) {
+      if (!queued.events.has(`${inbox}/${seq}`)) uncovered.push({ endpoint, inbox, seq });
+    }
+  }
+  return uncovered;
+}
