@@ -25,7 +25,7 @@ export interface AddressGuardOptions {
   /** Ranges that are opened on purpose, such as `127.0.0.0/8` or `fd00::/8`. */
   allowCidrs?: readonly string[];
   /** How names are resolved; the system's way by default. */
-  resolveName?(hostname: string): Promise<readonly ResolvedAddress[]>;
+  resolveName?: (hostname: string) => Promise<readonly ResolvedAddress[]>;
 }
 
 /** RFC 6052: an IPv4 address in the last four bytes of 64:ff9b::/96; RFC 8215 keeps 64:ff9b:1::/48 for local use, which stays refused. */

@@ -47,7 +47,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
       for (const entry of entries) entry.reject(error);
     } finally {
       running -= 1;
-      pump();
+      schedule();
     }
   }
 
@@ -68,8 +68,10 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   function schedule(): void {
     if (scheduled || running >= options.maxRunning) return;
     scheduled = true;
-    // Requests that were read from their sockets in the same turn of the event loop join the same batch.
-    queueMicrotask(() => {
+    // After all sockets that are readable in this turn of the event loop were read: their requests join the same batch. A microtask is too
+    // early: it runs between two sockets, and an embedded database, which answers in this thread, would then get them one by one (300
+    // messages/s with 128 clients, against 2,300).
+    setImmediate(() => {
       scheduled = false;
       pump();
     });

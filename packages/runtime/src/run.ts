@@ -12,9 +12,12 @@ export interface Running {
   close(): Promise<void>;
 }
 
+/** Of packages and services that this one does not know, by name. */
+const OPERATORS_ERRORS = new Set(["StoreMismatch", "FolderInUse"]);
+
 /** An error that is the operator's to mend, and whose message says how: it is shown without a stack trace. */
 function isOperators(error: unknown): error is Error {
-  return error instanceof SettingsError || (error instanceof Error && error.name === "StoreMismatch");
+  return error instanceof SettingsError || (error instanceof Error && OPERATORS_ERRORS.has(error.name));
 }
 
 /**

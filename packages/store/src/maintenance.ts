@@ -33,7 +33,7 @@ export function createEmbeddedMaintenance(db: Db, monotonic: () => number): () =
     `.execute(db);
     const now = rows[0];
     if (now === undefined) return;
-    if (Number(now.outbox) > OUTBOX_VACUUM_ABOVE_BYTES) await sql`vacuum outbox`.execute(db);
+    if (now.outbox > OUTBOX_VACUUM_ABOVE_BYTES) await sql`vacuum outbox`.execute(db);
     if (checkpointed === undefined || now.written > CHECKPOINT_AFTER_BYTES) {
       await sql`checkpoint`.execute(db);
       checkpointed = now.position;

@@ -49,7 +49,7 @@ function openPostgres(options: StoreOptions): Store {
       getTypeParser(oid: number, format?: string) {
         if (format !== "binary" && oid === INT8) return parseInt8 as never;
         if (format !== "binary" && oid === INT8_ARRAY) return parseInt8Array as never;
-        return pg.types.getTypeParser(oid, format as never) as never;
+        return pg.types.getTypeParser(oid, format as never);
       },
     },
   });

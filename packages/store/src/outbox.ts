@@ -27,5 +27,5 @@ export async function outboxBacklog(db: Db): Promise<{ rows: number; oldestSecon
   const { rows } = await sql<{ rows: number; oldest: number }>`
     select count(*) as rows, coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest from outbox
   `.execute(db);
-  return { rows: rows[0]?.rows ?? 0, oldestSeconds: Number(rows[0]?.oldest ?? 0) };
+  return { rows: rows[0]?.rows ?? 0, oldestSeconds: rows[0]?.oldest ?? 0 };
 }

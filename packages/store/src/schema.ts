@@ -30,7 +30,7 @@ async function appliedMigrations(db: Db): Promise<number> {
 export async function migrate(db: Db): Promise<readonly string[]> {
   await appliedMigrations(db);
   const { error, results } = await migrator(db).migrateToLatest();
-  if (error !== undefined) throw error;
+  if (error !== undefined) throw new Error("the schema could not be migrated", { cause: error });
   return (results ?? []).map((result) => result.migrationName);
 }
 

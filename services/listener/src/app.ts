@@ -34,8 +34,9 @@ const KEEP_ALIVE_MS = 75_000; // longer than nginx keeps its connections to us
 /** The HTTP API. Holds no process code: it does not listen, and ends nothing. */
 export async function createApp(context: Context): Promise<App> {
   const { settings } = context;
+  const logger: FastifyBaseLogger = context.log; // the wider type, or the app would have another one
   const app = fastify({
-    loggerInstance: context.log as FastifyBaseLogger,
+    loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }), // one line a request, below
     genReqId: () => randomUUID(), // never one that the client chose
     bodyLimit: settings.maxMessageBytes * ESCAPED_BYTES + OTHER_FIELDS_BYTES,

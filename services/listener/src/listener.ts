@@ -52,7 +52,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const publisher = createPublisher({
     broker,
     deleteOutbox: (ids) => deleteOutbox(db, ids),
-    onPublished: metrics.onPublished,
+    onPublished: (messages, confirmed) => metrics.onPublished(messages, confirmed),
     onError,
   });
   const appends = createAppendQueue({
@@ -60,7 +60,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     appendMessages: (messages) => appendMessages(db, messages),
     isUnavailable,
     onAppended: (batch) => publisher.publishEvents(batch),
-    onBatch: metrics.onBatch,
+    onBatch: (size, ms) => metrics.onBatch(size, ms),
     onError,
   });
   metrics.observe({ waiting: () => appends.waiting, connected: () => broker.connected });

@@ -190,7 +190,7 @@ export class Lane {
     const leased = this.state === "behind";
     this.#epoch += 1;
     await this.#run;
-    if (leased) this.#report({ retryInMs: 0 }, []);
+    if (leased) void this.#report({ retryInMs: 0 }, []);
     await this.#lastReport;
   }
 
@@ -236,7 +236,7 @@ export class Lane {
     this.#coverPlanned = true;
     queueMicrotask(() => {
       this.#coverPlanned = false;
-      if (this.#entries.length > 0 && this.state !== "off") this.#report({ ensureDue: true }, this.#entries);
+      if (this.#entries.length > 0 && this.state !== "off") void this.#report({ ensureDue: true }, this.#entries);
     });
   }
 

@@ -6,6 +6,7 @@ import {
   createClosing,
   createLogger,
   createRegistry,
+  integer,
   list,
   openBackends,
   readSettings,
@@ -23,6 +24,7 @@ await runService("sender", async () => {
     {
       ...serviceSettings,
       ...senderSettings,
+      metricsPort: integer("METRICS_PORT", { fallback: 9465, min: 0, max: 65_535 }), // a listener beside it has the usual one
       allowCidrs: list("PUSH_ALLOW_CIDRS", { fallback: [], check: checkCidr }),
     },
     process.env,

@@ -30,7 +30,7 @@ export function startRelay(deps: {
   onError(error: unknown): void;
 }): Relay {
   const { store, broker, clock } = deps;
-  let stopped = false;
+  const stopping = new AbortController();
   let timer: Timer | undefined;
 
   function wake(inboxes: Iterable<number>): Promise<boolean> {
@@ -53,7 +53,7 @@ export function startRelay(deps: {
 
   async function drain(kind: "outbox" | "due", relay: () => Promise<number>): Promise<void> {
     let count = 0;
-    for (let round = 0; round < MAX_ROUNDS && !stopped && broker.connected; round += 1) {
+    for (let round = 0; round < MAX_ROUNDS && !stopping.signal.aborted && broker.connected; round += 1) {
       const taken = await relay();
       count += taken;
       if (taken < ROWS) break;
@@ -74,7 +74,7 @@ export function startRelay(deps: {
   function plan(): void {
     timer = clock.after(EVERY_MS, () => {
       running = round().then(() => {
-        if (!stopped) plan();
+        if (!stopping.signal.aborted) plan();
       });
     });
   }
@@ -82,7 +82,7 @@ export function startRelay(deps: {
 
   return {
     async stop() {
-      stopped = true;
+      stopping.abort();
       timer?.cancel();
       await running;
     },

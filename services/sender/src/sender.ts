@@ -9,7 +9,7 @@ import {
   type Random,
   webhookSecretContext,
 } from "@messenger/core";
-import type { EndpointRow, LeaseAnswer, MailboxRow, Progress, ProgressAnswer } from "@messenger/store";
+import type { Attempt, EndpointRow, LeaseAnswer, MailboxRow, Progress, ProgressAnswer } from "@messenger/store";
 import { Mailbox } from "./mailbox.ts";
 import type { SenderMetrics } from "./metrics.ts";
 import { createPermits } from "./permits.ts";
@@ -156,7 +156,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     readEvents: (inbox: number, after: number) => reads.add({ inbox, after }),
     load: (inbox: number) => loads.add(inbox),
     brokerHeard: () => broker.silentMs() < BROKER_SILENT_MS,
-    onAttempt: metrics.onAttempt,
+    onAttempt: (event: InboxEvent, attempt: Attempt) => metrics.onAttempt(event, attempt),
     onFault(error: unknown) {
       if (!stopping.signal.aborted) log.error({ err: error }, "a lane failed");
     },
@@ -191,7 +191,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     store,
     broker,
     clock,
-    onWork: metrics.onRelayed,
+    onWork: (work) => metrics.onRelayed(work),
     onError: (error) => log.warn({ err: error }, "the relay could not work"),
   });
   const consumer: Consumer = await broker.consume({

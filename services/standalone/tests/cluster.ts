@@ -18,7 +18,7 @@ export interface Cluster {
   readonly amqpUrl: string;
   readonly namespace: string;
   /** Where the listeners listen that run. */
-  urls(): readonly string[];
+  urls: () => readonly string[];
   startListener(): Promise<ServiceProcess>;
   startSender(): Promise<ServiceProcess>;
   senders(): readonly ServiceProcess[];

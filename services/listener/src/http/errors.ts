@@ -19,7 +19,8 @@ function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions 
       text: VALIDATION_TEXT,
     };
   }
-  switch (error.statusCode) {
+  const status = error.statusCode ?? 500;
+  switch (status) {
     case 413:
       return { status: 413, code: "too_large", detail: `the body is too large: a message has at most ${maxMessageBytes} bytes` };
     case 415:
@@ -29,7 +30,6 @@ function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions 
         detail: "a body must be JSON, and say so: Content-Type: application/json",
       };
     default: {
-      const status = error.statusCode ?? 500;
       if (status >= 400 && status < 500) {
         return { status, code: "bad_request", detail: error.message, text: status === 400 ? VALIDATION_TEXT : undefined };
       }

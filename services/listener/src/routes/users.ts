@@ -47,14 +47,14 @@ export function userRoutes(app: App, context: Context): void {
     async (request, reply) => {
       const { password } = request.body;
       const names = namesOf(request.body);
-      if ([...password].length < settings.passwordMinLength) {
+      if (Array.from(password).length < settings.passwordMinLength) {
         throw invalid(`a password has at least ${settings.passwordMinLength} characters`);
       }
       const made = await createUser(db, { ...names, passwordHash: await context.passwords.hash(password) });
       if ("taken" in made) {
         throw new HttpProblem({ status: 409, code: "taken", detail: `this ${made.taken.replace("_", " ")} is taken` });
       }
-      const user = { userId: made.id, name: names.username ?? (names.email as string), role: "user" as const };
+      const user = { userId: made.id, name: names.username ?? names.email ?? "", role: "user" as const };
       const session = await startSession(context, user, { publicKey: null, address: null });
       return reply.code(201).send({ user_id: made.id, username: names.username, ...session.tokens });
     },

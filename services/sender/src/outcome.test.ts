@@ -1,0 +1,102 @@
+import { describe, expect, it } from "vitest";
+import { judge, type Standing } from "./outcome.ts";
+
+const WELL: Standing = { failures: 0, serverErrors: 0, rejections: 0, rejectedBefore: false, failingSince: null };
+const AT = { now: 1_000_000_000_000, unit: 0.5 };
+const DAY = 24 * 60 * 60 * 1000;
+const answered = (status: number, retryAfterMs?: number) => ({ kind: "answered" as const, status, retryAfterMs });
+
+describe("an attempt", () => {
+  it.each([200, 201, 202, 204, 299])("answered %i is delivered, and forgets all failures", (status) => {
+    const before = { failures: 3, serverErrors: 2, rejections: 1, rejectedBefore: true, failingSince: 5 };
+    expect(judge(answered(status), before, AT)).toEqual({ outcome: "delivered", verdict: { next: "advance" }, standing: WELL });
+  });
+
+  it.each([408, 425, 429, 500, 501, 502, 503, 504, 599])("answered %i is tried again", (status) => {
+    expect(judge(answered(status), WELL, AT)).toMatchObject({
+      outcome: "transient",
+      verdict: { next: "retry", inMs: 1_000 },
+      standing: { failures: 1, failingSince: AT.now },
+    });
+  });
+
+  it("backs off by steps, and by the last of them for ever", () => {
+    const delays = Array.from({ length: 11 }, (_, failures) => {
+      const { verdict } = judge({ kind: "failed", error: "ECONNREFUSED" }, { ...WELL, failures, failingSince: AT.now }, AT);
+      return verdict.next === "retry" ? verdict.inMs / 1000 : verdict;
+    });
+    expect(delays).toEqual([1, 5, 30, 120, 600, 1800, 3600, 7200, 14_400, 14_400, 14_400]);
+  });
+
+  it("jitters by a fifth either way", () => {
+    const delay = (unit: number) => judge(answered(503), { ...WELL, failures: 2, failingSince: 1 }, { now: 2, unit }).verdict;
+    expect([delay(0), delay(0.999_999)]).toEqual([
+      { next: "retry", inMs: 24_000 },
+      { next: "retry", inMs: 36_000 },
+    ]);
+  });
+
+  it.each([
+    [500, 1_000],
+    [90_000, 90_000],
+    [10 * DAY, 3_600_000],
+  ])("follows a Retry-After of %i ms, if it is longer, up to an hour", (asked, inMs) => {
+    expect(judge(answered(429, asked), WELL, AT).verdict).toEqual({ next: "retry", inMs });
+  });
+
+  it("is put aside after 20 answers of 500 or 501, and the endpoint still counts as failing", () => {
+    expect(judge(answered(500), { ...WELL, failures: 18, serverErrors: 18, failingSince: AT.now }, AT).verdict.next).toBe(
+      "retry",
+    );
+    const { verdict, standing } = judge(answered(501), { ...WELL, failures: 19, serverErrors: 19, failingSince: AT.now }, AT);
+    expect(verdict).toMatchObject({ next: "bury" });
+    expect(standing).toMatchObject({ failures: 20, serverErrors: 0, failingSince: AT.now });
+  });
+
+  it.each([502, 503, 504])("is never put aside for %i", (status) => {
+    expect(judge(answered(status), { ...WELL, failures: 99, serverErrors: 19, failingSince: AT.now }, AT).verdict.next).toBe(
+      "retry",
+    );
+  });
+
+  it.each([301, 302, 307, 400, 401, 404, 422])("answered %i is rejected: three quick tries, then it is put aside", (status) => {
+    let standing = WELL;
+    const verdicts = [1, 2, 3].map(() => {
+      const judgement = judge(answered(status), standing, AT);
+      standing = judgement.standing;
+      return judgement.verdict;
+    });
+    expect(verdicts).toEqual([
+      { next: "retry", inMs: 1_000 },
+      { next: "retry", inMs: 1_000 },
+      { next: "bury", reason: `answered ${status} 3 times` },
+    ]);
+    expect(standing).toEqual({ ...WELL, rejectedBefore: true });
+  });
+
+  it("that is rejected after the event before was rejected, too, is the endpoint's fault: it backs off, and is not put aside", () => {
+    let standing: Standing = { ...WELL, rejectedBefore: true };
+    for (let n = 0; n < 10; n += 1) {
+      const judgement = judge(answered(404), standing, AT);
+      expect(judgement.verdict.next).toBe("retry");
+      standing = judgement.standing;
+    }
+    expect(standing.failures).toBe(10);
+  });
+
+  it("answered 410, refused by policy, or failing for 5 days switches the endpoint off", () => {
+    expect(judge(answered(410), WELL, AT)).toMatchObject({ outcome: "gone", verdict: { next: "off" } });
+    expect(judge({ kind: "refused", reason: "not public" }, WELL, AT)).toMatchObject({
+      outcome: "refused",
+      verdict: { next: "off", reason: "not public" },
+    });
+    const failing = { ...WELL, failures: 30, failingSince: AT.now - 5 * DAY };
+    expect(judge({ kind: "failed", error: "ETIMEDOUT" }, failing, AT)).toMatchObject({
+      outcome: "gone",
+      verdict: { next: "off" },
+    });
+    expect(judge({ kind: "failed", error: "ETIMEDOUT" }, { ...failing, failingSince: AT.now - 4.9 * DAY }, AT).verdict.next).toBe(
+      "retry",
+    );
+  });
+});
