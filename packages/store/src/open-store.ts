@@ -26,6 +26,8 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 const INT8 = 20;
 const INT8_ARRAY = 1016;
 
+type TypeId = Parameters<typeof pg.types.getTypeParser>[0];
+
 /** All our int8 values are ids and counts within 2^53; a larger one is a fault, not something to round. */
 function parseInt8(text: string): number {
   const value = Number(text);
@@ -34,6 +36,9 @@ function parseInt8(text: string): number {
 }
 
 const parseInt8Array = (text: string): number[] => (text === "{}" ? [] : text.slice(1, -1).split(",").map(parseInt8));
+
+/** Of the text form, which is the only one that either driver asks for. */
+const INTEGER_PARSERS: Record<number, (text: string) => number | number[]> = { [INT8]: parseInt8, [INT8_ARRAY]: parseInt8Array };
 
 function openPostgres(options: StoreOptions): Store {
   const pool = new pg.Pool({
@@ -46,10 +51,8 @@ function openPostgres(options: StoreOptions): Store {
     application_name: "messenger",
     keepAlive: true,
     types: {
-      getTypeParser(oid: number, format?: string) {
-        if (format !== "binary" && oid === INT8) return parseInt8 as never;
-        if (format !== "binary" && oid === INT8_ARRAY) return parseInt8Array as never;
-        return pg.types.getTypeParser(oid, format as never);
+      getTypeParser(oid: TypeId, format?: string) {
+        return (INTEGER_PARSERS[oid] as never) ?? pg.types.getTypeParser(oid, format as never);
       },
     },
   });
@@ -61,7 +64,7 @@ function openPostgres(options: StoreOptions): Store {
 async function openEmbedded(folder: string): Promise<Store> {
   // Loaded only when it is used: it is large, and not in the image.
   const { PGlite } = await import("@electric-sql/pglite");
-  const pglite = await PGlite.create(folder, { parsers: { [INT8]: parseInt8, [INT8_ARRAY]: parseInt8Array } });
+  const pglite = await PGlite.create(folder, { parsers: INTEGER_PARSERS });
   const dialect = new PGliteDialect({ pglite });
   const db = new Kysely<Database>({
     dialect: {

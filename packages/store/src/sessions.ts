@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { Db } from "./database.ts";
 
 /** At most so many sessions of a user are live; the oldest ends when another begins. */
-export const MAX_LIVE_SESSIONS = 100;
+const MAX_LIVE_SESSIONS = 100;
 const PREVIOUS_SECRET_HOURS = 24;
 
 export interface NewSession {

@@ -85,7 +85,7 @@ const fromInstalled: Way = async () => {
 };
 
 /** A server of the caller's own. */
-export function startPostgres(): Promise<BreakableServer> {
+function startPostgres(): Promise<BreakableServer> {
   return firstOf("PostgreSQL", [
     { origin: "a Docker engine", way: fromContainer },
     { origin: "an installed server", way: fromInstalled },

@@ -15,10 +15,10 @@ export interface Standing {
   failingSince: number | null;
 }
 
-export type Outcome = "delivered" | "transient" | "rejected" | "gone" | "refused";
+type Outcome = "delivered" | "transient" | "rejected" | "gone" | "refused";
 
 /** What follows from an attempt. */
-export type Verdict =
+type Verdict =
   /** The event was taken: on to the next. */
   | { next: "advance" }
   /** The event will never be taken: put it aside, and on to the next. */

@@ -25,7 +25,7 @@ export interface SenderStore extends RelayStore {
   recordProgress(by: string, progress: readonly Progress[]): Promise<readonly (ProgressAnswer | null)[]>;
 }
 
-export interface SenderLog {
+interface SenderLog {
   warn(details: object, message: string): void;
   error(details: object, message: string): void;
 }

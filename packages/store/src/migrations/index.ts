@@ -1,9 +1,9 @@
 import type { Migration } from "kysely/migration";
-import * as initial from "./0001-initial.ts";
+import { up as initial } from "./0001-initial.ts";
 
 /** All migrations by name; they run in the order of their names, forward only. */
 export const migrations: Record<string, Migration> = {
-  "0001-initial": initial,
+  "0001-initial": { up: initial },
 };
 
 /** The schema that this code is written for. */
