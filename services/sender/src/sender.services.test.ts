@@ -1,0 +1,302 @@
+import { type Broker, type Consumer, type ConsumeOptions, openBroker } from "@messenger/broker";
+import type { Push, PushResult } from "@messenger/channels";
+import { createIds, createKeyring, type QueueMessage, systemClock, systemRandom, webhookSecretContext } from "@messenger/core";
+import { createRegistry } from "@messenger/runtime";
+import { appendMessages, beginSession, createUser, endSession, type NewMessage, takeLeases } from "@messenger/store";
+import { createTestDatabase, type TestDatabase, waitFor } from "@messenger/testkit";
+import { sql } from "kysely";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { createSenderMetrics } from "./metrics.ts";
+import { type Sender, startSender } from "./sender.ts";
+import { senderStore } from "./store.ts";
+
+const OK: PushResult = { kind: "answered", status: 204 };
+const ids = createIds({ clock: systemClock, random: systemRandom });
+const keyring = createKeyring({ secret: "a secret of the tests, of more than 32 bytes", random: systemRandom });
+
+/** A sender on a real database, with the broker in this process, and a channel that answers as the test says. */
+describe("a sender", () => {
+  let database: TestDatabase;
+  let broker: Broker;
+  let sender: Sender;
+  let pushes: Push[];
+  let answer: (push: Push) => Promise<PushResult>;
+  let acknowledged: QueueMessage[];
+  /** Added to the monotonic clock. */
+  let skew: number;
+  let names = 0;
+  let ada: number;
+  let bob: { id: number; inbox: number };
+
+  beforeAll(async () => {
+    database = await createTestDatabase(inject("databaseUrl"));
+  });
+  afterAll(() => database.drop());
+
+  beforeEach(async () => {
+    pushes = [];
+    acknowledged = [];
+    answer = () => Promise.resolve(OK);
+    skew = 0;
+    ada = (await user()).id;
+    bob = await user();
+    broker = await openBroker({
+      url: "in-process:",
+      partitions: 1,
+      coverPartition: () => Promise.resolve(),
+      onProblem: () => undefined,
+    });
+    sender = await start("sender");
+  });
+  afterEach(async () => {
+    await sender.stop();
+    await broker.close();
+    await sql`truncate endpoints, outbox cascade`.execute(database.store.db);
+  });
+
+  function start(name: string): Promise<Sender> {
+    return startSender({
+      name,
+      store: senderStore(database.store.db),
+      broker: watching(broker),
+      channel: {
+        push(push) {
+          pushes.push(push);
+          return answer(push);
+        },
+        close: () => Promise.resolve(),
+      },
+      keyring,
+      clock: { ...systemClock, monotonic: () => systemClock.monotonic() + skew },
+      random: systemRandom,
+      log: { warn: () => undefined, error: (details, message) => expect.fail(`${message}: ${JSON.stringify(details)}`) },
+      metrics: createSenderMetrics(createRegistry()),
+      maxInFlight: 8,
+      maxMailboxes: 100,
+    });
+  }
+
+  /** The broker, noting what is acknowledged. */
+  function watching(real: Broker): Broker {
+    return {
+      ...real,
+      consume(options: ConsumeOptions): Promise<Consumer> {
+        return real.consume({
+          ...options,
+          onDelivery(delivery) {
+            options.onDelivery({
+              message: delivery.message,
+              ack() {
+                acknowledged.push(delivery.message);
+                delivery.ack();
+              },
+            });
+          },
+        });
+      },
+    };
+  }
+
+  async function user(): Promise<{ id: number; inbox: number }> {
+    names += 1;
+    const name = `user${names}`;
+    const none = { phoneNumber: null, phoneKey: null, email: null, emailKey: null, fullName: null };
+    const made = await createUser(database.store.db, { ...none, username: name, usernameKey: name, passwordHash: "h" });
+    const id = (made as { id: number }).id;
+    const { rows } = await sql<{ id: number }>`select id from inboxes where user_id = ${id}`.execute(database.store.db);
+    return { id, inbox: rows[0]?.id as number };
+  }
+
+  async function logIn(address: string): Promise<number> {
+    const begun = await beginSession(database.store.db, {
+      userId: bob.id,
+      refreshHash: systemRandom.bytes(32),
+      refreshDays: 1,
+      deviceName: null,
+      publicKey: null,
+      endpoint: {
+        address,
+        kinds: ["message.created"],
+        sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), systemRandom.bytes(24)),
+        refusal: null,
+      },
+    });
+    return begun?.sessionId as number;
+  }
+
+  /** Appends messages to bob's inbox; returns their events, to be published or not. */
+  async function append(count: number): Promise<QueueMessage[]> {
+    const messages = Array.from({ length: count }, (): NewMessage => {
+      const id = ids.next();
+      const content = Buffer.from(JSON.stringify({ message: "m" }));
+      return {
+        id,
+        sentEventId: ids.next(),
+        senderId: ada,
+        receiverId: bob.id,
+        sessionId: 0,
+        content: keyring.contents.seal(id, content),
+        sentAt: 0,
+        requestKey: null,
+      };
+    });
+    const contents = new Map(messages.map(({ id, content }) => [id, content]));
+    const { events } = await appendMessages(database.store.db, messages);
+    return events.map((event) => ({ type: "event", ...event, content: contents.get(event.messageId) as Uint8Array }));
+  }
+
+  const seqs = () => pushes.map(({ body }) => (JSON.parse(Buffer.from(body).toString()) as { seq: number }).seq);
+  const acked = () => acknowledged.map((message) => (message.type === "event" ? message.seq : "wake"));
+
+  async function endpoint(): Promise<{ cursor: number; state: string; due: boolean; leased: string | null }> {
+    const { rows } = await sql<{ cursor: number; state: string; due: boolean; leased: string | null }>`
+      select cursor, state, retry_at is not null as due, lease_by as leased from endpoints where inbox_id = ${bob.inbox} order by id limit 1
+    `.execute(database.store.db);
+    return rows[0] as never;
+  }
+
+  it("pushes an event from the broker, and acknowledges it once its cursor is committed", async () => {
+    await logIn("http://a/");
+    await broker.publish(await append(3));
+    await waitFor(() => acknowledged.length === 3, { what: "three acknowledgements" });
+    expect(seqs()).toEqual([1, 2, 3]);
+    expect(acked()).toEqual([1, 2, 3]);
+    expect(await endpoint()).toMatchObject({ cursor: 3, due: false });
+  });
+
+  it("acknowledges what nobody receives", async () => {
+    await broker.publish(await append(1));
+    await waitFor(() => acknowledged.length === 1, { what: "the acknowledgement" });
+    expect(pushes).toEqual([]);
+  });
+
+  it("pushes one at a time, and lets more than it can hold wait in the log, covered by a due time", async () => {
+    await logIn("http://a/");
+    const gate = Promise.withResolvers<void>();
+    answer = () => gate.promise.then(() => OK);
+    await broker.publish(await append(30));
+    await waitFor(() => acknowledged.length > 10, { what: "what waits in the log to be acknowledged" });
+    expect(seqs()).toEqual([1]);
+    expect(await endpoint()).toMatchObject({ cursor: 0, due: true });
+    gate.resolve();
+    await waitFor(async () => (await endpoint()).cursor === 30, { what: "all to be taken" });
+    expect(seqs()).toEqual(Array.from({ length: 30 }, (_, n) => n + 1));
+    await waitFor(async () => !(await endpoint()).due, { what: "the lease to be given back" });
+  });
+
+  it("reads from the log what never came by the broker, when a later event shows the gap", async () => {
+    await logIn("http://a/");
+    const events = await append(3);
+    await broker.publish(events.slice(2));
+    await waitFor(() => acknowledged.length === 1, { what: "the acknowledgement" });
+    await waitFor(async () => (await endpoint()).cursor === 3, { what: "the cursor" });
+    expect(seqs()).toEqual([1, 2, 3]);
+  });
+
+  it("pushes nothing twice for a repeat from the broker", async () => {
+    await logIn("http://a/");
+    const events = await append(2);
+    await broker.publish([...events, ...events]);
+    await waitFor(() => acknowledged.length === 4, { what: "four acknowledgements" });
+    expect(seqs()).toEqual([1, 2]);
+  });
+
+  it("leaves an endpoint alone whose lease another sender holds, and acknowledges, for that one has it covered", async () => {
+    await logIn("http://a/");
+    const { rows } = await sql<{ id: number }>`select id from endpoints where inbox_id = ${bob.inbox}`.execute(database.store.db);
+    await takeLeases(database.store.db, "another", [rows[0]?.id as number]);
+    await broker.publish(await append(2));
+    await broker.publish([{ type: "wake", inbox: bob.inbox }]);
+    await waitFor(() => acknowledged.length === 3, { what: "three acknowledgements" });
+    expect(pushes).toEqual([]);
+    expect(await endpoint()).toMatchObject({ cursor: 0, leased: "another" });
+  });
+
+  it("plans a retry after a failure, and acknowledges all that came meanwhile", async () => {
+    await logIn("http://a/");
+    answer = () => Promise.resolve({ kind: "failed", error: "ECONNREFUSED" });
+    await broker.publish(await append(5));
+    await waitFor(() => acknowledged.length === 5, { what: "five acknowledgements" });
+    expect(await endpoint()).toMatchObject({ cursor: 0, due: true, leased: null });
+    answer = () => Promise.resolve(OK);
+    await waitFor(async () => (await endpoint()).cursor === 5, { what: "the retry, and the rest" });
+    expect(seqs()).toEqual([1, 1, 2, 3, 4, 5]);
+  });
+
+  it("has an event that is newer than its settings wait until they are read again", async () => {
+    await broker.publish(await append(1)); // the mailbox is loaded, without an endpoint
+    await waitFor(() => acknowledged.length === 1, { what: "the acknowledgement" });
+    await logIn("http://a/");
+    await broker.publish(await append(1)); // its version tells of the log-in
+    await waitFor(() => pushes.length === 2, { what: "both pushes" });
+    expect(seqs()).toEqual([1, 2]);
+  });
+
+  it("does not let a late outcome switch off what was revived meanwhile", async () => {
+    const session = await logIn("http://a/");
+    const late = Promise.withResolvers<PushResult>();
+    answer = () => late.promise;
+    await broker.publish(await append(1));
+    await waitFor(() => pushes.length === 1, { what: "the first push" });
+    await endSession(database.store.db, bob.id, session);
+    await logIn("http://a/");
+    answer = () => Promise.resolve(OK);
+    late.resolve({ kind: "answered", status: 410 });
+    await waitFor(async () => (await endpoint()).cursor === 1, { what: "the event to be taken by the revived endpoint" });
+    expect(await endpoint()).toMatchObject({ state: "active" });
+    expect(seqs()).toEqual([1, 1]);
+  });
+
+  it("starts no push with settings older than 30 s: nothing goes to an address that was signed out", async () => {
+    const session = await logIn("http://a/");
+    await broker.publish(await append(1));
+    await waitFor(() => acknowledged.length === 1, { what: "the first event" });
+    const [event] = await append(1); // appended before the log-out: its version does not tell of it
+    await endSession(database.store.db, bob.id, session);
+    skew += 31_000;
+    await broker.publish([event as QueueMessage]);
+    await waitFor(() => acknowledged.length === 2, { what: "the second event to be let go" });
+    expect(seqs()).toEqual([1]);
+  });
+
+  it("is woken for what the relay finds: an outbox row that nobody published, and a due time", async () => {
+    await logIn("http://a/");
+    await append(2);
+    await sql`update outbox set due_at = now()`.execute(database.store.db);
+    await waitFor(async () => (await endpoint()).cursor === 2, { what: "the events of the outbox" });
+    await append(1);
+    await sql`delete from outbox`.execute(database.store.db);
+    await sql`update endpoints set retry_at = now() where inbox_id = ${bob.inbox}`.execute(database.store.db);
+    await waitFor(async () => (await endpoint()).cursor === 3, { what: "the event that only the due time covers" });
+    expect(seqs()).toEqual([1, 2, 3]);
+    await waitFor(async () => !(await endpoint()).due, { what: "the lease to be given back" });
+  });
+
+  it("pushes to each endpoint of an inbox by itself: one that hangs does not hold up the other", async () => {
+    await logIn("http://a/");
+    await logIn("http://b/");
+    const never = Promise.withResolvers<PushResult>();
+    answer = (push) => (push.address === "http://a/" ? never.promise : Promise.resolve(OK));
+    await broker.publish(await append(20));
+    await waitFor(() => pushes.filter((push) => push.address === "http://b/").length === 20, { what: "the other's pushes" });
+    expect(pushes.filter((push) => push.address === "http://a/")).toHaveLength(1);
+    never.resolve(OK);
+  });
+
+  it("gives its leases back when it stops, and leaves what it did not push to the next", async () => {
+    await logIn("http://a/");
+    answer = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return OK;
+    };
+    await broker.publish(await append(40));
+    await waitFor(() => pushes.length > 15, { what: "some pushes from the log" });
+    await sender.stop();
+    expect((await endpoint()).leased).toBeNull();
+    const pushed = pushes.length;
+    sender = await start("next");
+    await waitFor(async () => (await endpoint()).cursor === 40, { what: "the rest" });
+    expect(seqs()).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
+    expect(pushed).toBeLessThan(40);
+  });
+});
