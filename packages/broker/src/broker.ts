@@ -72,3 +72,10 @@ export type BrokerProblem =
 
 /** So many messages may be published and not confirmed; also how many the in-process broker holds. */
 export const MAX_UNCONFIRMED = 20_000;
+/** So much of them, likewise. */
+export const MAX_UNCONFIRMED_BYTES = 256 * 1024 * 1024;
+
+/** What messages count for against the limit. */
+export function bytesOf(messages: readonly QueueMessage[]): number {
+  return messages.reduce((sum, message) => sum + (message.type === "event" ? message.content.length : 0), 0);
+}

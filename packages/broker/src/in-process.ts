@@ -1,5 +1,14 @@
 import { partitionOf, type QueueMessage } from "@messenger/core";
-import { type Broker, type BrokerOptions, type Consumer, type ConsumeOptions, type Delivery, MAX_UNCONFIRMED } from "./broker.ts";
+import {
+  type Broker,
+  type BrokerOptions,
+  type Consumer,
+  type ConsumeOptions,
+  type Delivery,
+  MAX_UNCONFIRMED,
+  MAX_UNCONFIRMED_BYTES,
+  bytesOf,
+} from "./broker.ts";
 import { createLiveTopics, noticesOf } from "./live-topics.ts";
 
 interface Queued {
@@ -25,6 +34,7 @@ export async function openInProcessBroker(options: BrokerOptions): Promise<Broke
   const members: Member[] = [];
   const topics = createLiveTopics();
   let size = 0;
+  let sizeBytes = 0;
   let places = 0;
   let scheduled = false;
   let closed = false;
@@ -37,6 +47,7 @@ export async function openInProcessBroker(options: BrokerOptions): Promise<Broke
       ack() {
         if (!held.delete(queued)) return;
         size -= 1;
+        sizeBytes -= bytesOf([queued.message]);
         schedule();
       },
     };
@@ -78,12 +89,15 @@ export async function openInProcessBroker(options: BrokerOptions): Promise<Broke
     connected: true,
     silentMs: () => 0,
     publish(messages) {
-      if (closed || size + messages.length > MAX_UNCONFIRMED) return Promise.resolve(false);
+      const bytes = bytesOf(messages);
+      if (closed || size + messages.length > MAX_UNCONFIRMED || sizeBytes + bytes > MAX_UNCONFIRMED_BYTES)
+        return Promise.resolve(false);
       for (const message of messages) {
         queues[partitionOf(message.inbox, options.partitions)]?.push({ message, place: places });
         places += 1;
       }
       size += messages.length;
+      sizeBytes += bytes;
       for (const notice of noticesOf(messages)) setImmediate(() => topics.notify(notice));
       schedule();
       return Promise.resolve(true);

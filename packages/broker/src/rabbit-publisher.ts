@@ -1,6 +1,6 @@
 import { type LiveNotice, partitionOf, type QueueMessage } from "@messenger/core";
-import type { ChannelModel, Options } from "amqplib";
-import { MAX_UNCONFIRMED } from "./broker.ts";
+import type { Channel, ChannelModel, Options } from "amqplib";
+import { bytesOf, MAX_UNCONFIRMED, MAX_UNCONFIRMED_BYTES } from "./broker.ts";
 import { encode } from "./encoding.ts";
 import type { Names } from "./topology.ts";
 
@@ -17,6 +17,7 @@ export interface RabbitPublisher {
 
 interface Batch {
   unconfirmed: number;
+  bytes: number;
   taken: boolean;
   resolve(taken: boolean): void;
 }
@@ -27,14 +28,17 @@ interface Batch {
  */
 export async function createRabbitPublisher(
   connection: ChannelModel,
-  options: { names: Names; partitions: number; onReturned(): void },
+  options: { names: Names; partitions: number; watch: (channel: Channel) => void; onReturned(): void },
 ): Promise<RabbitPublisher> {
   const { names, partitions } = options;
   const channel = await connection.createConfirmChannel();
   const notices = await connection.createChannel();
+  options.watch(channel);
+  options.watch(notices);
   const batches = new Set<Batch>();
   const returned = new Set<string>();
   let unconfirmed = 0;
+  let unconfirmedBytes = 0;
   let wakes = 0;
 
   channel.on("return", (message) => {
@@ -47,16 +51,22 @@ export async function createRabbitPublisher(
     unconfirmed -= 1;
     batch.unconfirmed -= 1;
     if (returned.delete(id) || error !== null) batch.taken = false;
-    if (batch.unconfirmed === 0 && batches.delete(batch)) batch.resolve(batch.taken);
+    if (batch.unconfirmed > 0 || !batches.delete(batch)) return;
+    unconfirmedBytes -= batch.bytes;
+    batch.resolve(batch.taken);
   }
 
   return {
     publish(messages) {
       if (messages.length === 0) return Promise.resolve(true);
-      if (unconfirmed + messages.length > MAX_UNCONFIRMED) return Promise.resolve(false);
+      const bytes = bytesOf(messages);
+      if (unconfirmed + messages.length > MAX_UNCONFIRMED || unconfirmedBytes + bytes > MAX_UNCONFIRMED_BYTES) {
+        return Promise.resolve(false);
+      }
       unconfirmed += messages.length;
+      unconfirmedBytes += bytes;
       return new Promise((resolve) => {
-        const batch: Batch = { unconfirmed: messages.length, taken: true, resolve };
+        const batch: Batch = { unconfirmed: messages.length, bytes, taken: true, resolve };
         batches.add(batch);
         for (const message of messages) {
           const { body, properties } = encode(message);

@@ -13,9 +13,13 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const RECONNECT_FIRST_MS = 100;
 const RECONNECT_MOST_MS = 5_000;
 
-/** One connection, from when everything is declared until it is lost. */
+/**
+ * Two connections, from when everything is declared until one of them is lost. Consuming has one of its own: under a memory or disk alarm RabbitMQ
+ * stops reading from connections that publish, and acknowledgements, which drain the queues, must still reach it.
+ */
 interface Session {
-  connection: ChannelModel;
+  connections: readonly ChannelModel[];
+  consuming: ChannelModel;
   publisher: RabbitPublisher;
   live: { channel: Channel; queue: string };
 }
@@ -29,7 +33,7 @@ interface Member {
 }
 
 /**
- * RabbitMQ. Any fault of a channel or of the connection ends the connection, and another is made, with everything declared again: what was
+ * RabbitMQ. Any fault of a channel or of a connection ends both connections, and others are made, with everything declared again: what was
  * in flight is covered by the outbox or comes again. amqplib's own recovery is not used: it can keep a dead connection that dropped during
  * set-up, and restores no channel that closed by itself.
  */
@@ -61,6 +65,11 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       );
       member.tags.push(consumerTag);
     }
+  }
+
+  /** A consumer that came after its session began. */
+  function startNow(member: Member, { consuming, publisher }: Session): Promise<void> {
+    return startMember(member, consuming, publisher).catch((error: unknown) => endSession?.(error as Error));
   }
 
   function receive(
@@ -112,12 +121,19 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   }
 
   async function startSession(ended: Promise<unknown>): Promise<Session> {
-    const connection = await connect(url.href, { timeout: CONNECT_TIMEOUT_MS, noDelay: true });
-    lastHeard = performance.now();
-    lastBytes = 0;
-    connection.on("error", (error) => endSession?.(error));
-    connection.on("close", (error) => endSession?.(error));
+    const connections: ChannelModel[] = [];
+    const open = async (): Promise<ChannelModel> => {
+      const connection = await connect(url.href, { timeout: CONNECT_TIMEOUT_MS, noDelay: true });
+      connections.push(connection);
+      connection.on("error", (error) => endSession?.(error));
+      connection.on("close", (error) => endSession?.(error));
+      return connection;
+    };
     try {
+      const connection = await open();
+      const consuming = await open();
+      lastHeard = performance.now();
+      lastBytes = 0;
       const setUp = async (): Promise<Session> => {
         await declareTopology(connection, names, {
           partitions: options.partitions,
@@ -127,11 +143,12 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
         const publisher = await createRabbitPublisher(connection, {
           names,
           partitions: options.partitions,
+          watch,
           onReturned: () => endSession?.(new Error("the broker returned a message: its queue has gone")),
         });
         const live = await startLive(connection);
-        for (const member of members) if (!member.stopped) await startMember(member, connection, publisher);
-        return { connection, publisher, live };
+        for (const member of members) if (!member.stopped) await startMember(member, consuming, publisher);
+        return { connections, consuming, publisher, live };
       };
       // A connection that drops during set-up may leave a call that never answers.
       return await Promise.race([
@@ -141,7 +158,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
         }),
       ]);
     } catch (error) {
-      drop(connection);
+      connections.forEach(drop);
       throw error;
     }
   }
@@ -162,8 +179,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       try {
         const started = await startSession(ended);
         session = started;
-        for (const member of members)
-          if (member.channel === undefined) await startMember(member, started.connection, started.publisher);
+        for (const member of members) if (member.channel === undefined) void startNow(member, started);
         delayMs = RECONNECT_FIRST_MS;
         firstConnect();
         const error = await ended;
@@ -171,10 +187,10 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
         for (const member of members) member.channel = undefined;
         started.publisher.abandon();
         if (closing.signal.aborted) {
-          await started.connection.close().catch(() => undefined); // ends it all the same
+          for (const connection of started.connections) await connection.close().catch(() => undefined); // ends it all the same
           return;
         }
-        drop(started.connection);
+        started.connections.forEach(drop);
         options.onProblem({ kind: "connection-lost", error });
         for (const member of members) member.options.onLost();
       } catch (error) {
@@ -192,7 +208,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     firstConnect = resolve;
   });
   const heard = setInterval(() => {
-    const bytes = session === undefined ? lastBytes : (streamOf(session.connection)?.bytesRead ?? lastBytes);
+    const bytes = session === undefined ? lastBytes : (streamOf(session.consuming)?.bytesRead ?? lastBytes);
     if (bytes !== lastBytes) lastHeard = performance.now();
     lastBytes = bytes;
   }, 1_000);
@@ -222,9 +238,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     async consume(consumeOptions) {
       const member: Member = { options: consumeOptions, channel: undefined, tags: [], stopped: false };
       members.add(member);
-      if (session !== undefined) {
-        await startMember(member, session.connection, session.publisher).catch((error: unknown) => endSession?.(error as Error));
-      }
+      if (session !== undefined) await startNow(member, session);
       const stop = async (): Promise<void> => {
         member.stopped = true;
         const { channel, tags } = member;

@@ -13,7 +13,7 @@ export const FullName = Type.String({ minLength: 1, maxLength: 200 });
 /** What somebody signs in by: a user name, an e-mail address or a phone number. */
 export const LoginName = Type.String({ minLength: 1, maxLength: 254 });
 /** Where messages are pushed to: a URL, or a bare `host` or `host:port`. */
-export const UserAddress = Type.String({ minLength: 1, maxLength: 2048 });
+export const UserAddress = Type.String({ minLength: 1, maxLength: 2000 });
 export const PublicKey = Type.String({ minLength: 1, maxLength: 16_384 });
 /** ISO 8601 or `YYYY-MM-DD HH:MM:SS`; UTC where it has no zone. */
 export const SendDate = Type.String({ minLength: 10, maxLength: 40 });

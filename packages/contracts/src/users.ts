@@ -27,7 +27,7 @@ export const NewUserAnswer = Type.Interface([SessionTokens], {
 });
 
 /** `?username=`, or the same as a JSON body. */
-export const FindUserQuery = Type.Object({ username: Type.Optional(Username) });
+export const FindUserQuery = Type.Object({ username: Type.Optional(Username), q: Type.Optional(Type.String()) });
 export type FindUserQuery = Static<typeof FindUserQuery>;
 
 export const UserAnswer = Type.Object({

@@ -27,5 +27,7 @@ export function parseSendDate(text: string): number | undefined {
   const zoneMinutes = Number(zone.slice(-2));
   if (zoneHours > 23 || zoneMinutes > 59) return undefined;
   const offset = (zoneHours * 60 + zoneMinutes) * 60_000;
-  return date.getTime() - (zone.startsWith("-") ? -offset : offset);
+  const ms = date.getTime() - (zone.startsWith("-") ? -offset : offset);
+  const utcYear = new Date(ms).getUTCFullYear();
+  return utcYear >= 1 && utcYear <= 9999 ? ms : undefined; // what databases and ISO 8601 can write
 }

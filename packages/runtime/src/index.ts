@@ -1,3 +1,5 @@
+import "./thread-pool.ts";
+
 export { type Backends, openBackends } from "./backends.ts";
 export { serviceSettings } from "./common-settings.ts";
 export { type Closing, createClosing } from "./close-all.ts";

@@ -22,6 +22,7 @@ export interface NewMessage {
 /** A message that is in the log. */
 export interface AppendedMessage {
   id: string;
+  /** In the receiver's inbox; 0 for a repeat whose receiver was deleted since. */
   seq: number;
   conversation: number;
   /** RFC 3339, UTC, with milliseconds. */
@@ -193,8 +194,8 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
  */
 async function findRepeats(db: Db, skipped: readonly NewMessage[]): Promise<(message: NewMessage) => AppendResult | undefined> {
   const { rows } = await sql<RepeatRow>`
-    select m.id, m.request_key, m.content, m.conversation_id as conversation, e.seq, m.created_at
-    from messages m join events e on e.message_id = m.id and e.kind = 'message.created'
+    select m.id, m.request_key, m.content, m.conversation_id as conversation, coalesce(e.seq, 0) as seq, m.created_at
+    from messages m left join events e on e.message_id = m.id and e.kind = 'message.created'
     where m.id = any(${skipped.map((m) => m.id)}::uuid[])
       or m.request_key = any(${skipped.map((m) => m.requestKey).filter((key) => key !== null)}::bytea[])
   `.execute(db);

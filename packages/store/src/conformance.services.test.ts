@@ -18,6 +18,7 @@ import {
 } from "./deliveries.ts";
 import { openStore, type Store } from "./open-store.ts";
 import { deleteOutbox, outboxBacklog, takeOutbox } from "./outbox.ts";
+import { prune } from "./maintenance.ts";
 import { agree, migrate } from "./schema.ts";
 import { beginSession, endSession, recentRevocations, rotateRefresh } from "./sessions.ts";
 import { createUser, deleteUser, findCredentials, findUserByName } from "./users.ts";
@@ -86,7 +87,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
   async function signIn(userId: number, address: string | null, publicKey: string | null = null) {
     const session = await beginSession(store.db, {
       userId,
-      refreshHash: systemRandom.bytes(32),
+      refreshHash: () => systemRandom.bytes(32),
       refreshDays: 1,
       deviceName: null,
       publicKey,
@@ -428,19 +429,15 @@ describe.each(backends)("the store on $name", ({ open }) => {
   });
 
   it("lets a refresh token be used once, and notices the second time", async () => {
-    const refreshHash = systemRandom.bytes(32);
-    await beginSession(store.db, {
-      userId: bob.id,
-      refreshHash,
-      refreshDays: 1,
-      deviceName: null,
-      publicKey: null,
-      endpoint: null,
-    });
-    const rotation = { presented: refreshHash, next: systemRandom.bytes(32), refreshDays: 1 };
+    const [first, second] = [systemRandom.bytes(32), systemRandom.bytes(32)];
+    const none = { deviceName: null, publicKey: null, endpoint: null };
+    const begun = await beginSession(store.db, { ...none, userId: bob.id, refreshHash: () => first, refreshDays: 1 });
+    const rotation = { sessionId: begun?.sessionId as number, presented: first, next: second, refreshDays: 1 };
     expect(await rotateRefresh(store.db, rotation)).toMatchObject({ status: "refreshed", userId: bob.id });
+    const third = { ...rotation, presented: second, next: systemRandom.bytes(32) };
+    expect(await rotateRefresh(store.db, third)).toMatchObject({ status: "refreshed" });
     expect(await rotateRefresh(store.db, rotation)).toMatchObject({ status: "reused", userId: bob.id });
-    expect(await rotateRefresh(store.db, { ...rotation, presented: systemRandom.bytes(32) })).toEqual({ status: "unknown" });
+    expect(await rotateRefresh(store.db, { ...rotation, sessionId: 999_999_999 })).toEqual({ status: "unknown" });
   });
 
   it("deletes a user with inbox and endpoints, revokes the sessions, and leaves what others received", async () => {
@@ -450,8 +447,31 @@ describe.each(backends)("the store on $name", ({ open }) => {
     expect(await deleteUser(store.db, ada.id)).toBe(false);
     expect(await loadMailboxes(store.db, [ada.inbox])).toEqual([]);
     expect(await recentRevocations(store.db, 60)).toContain(session.sessionId);
+    expect((await sql`select from inboxes where id = ${ada.inbox}`.execute(store.db)).rows).toEqual([]);
     expect((await appendMessages(store.db, [message(bob.id, ada.id)])).results).toEqual([{ status: "no-receiver" }]);
     expect((await readEvents(store.db, [{ inbox: bob.inbox, after: 0 }], 10))[0]).toHaveLength(1);
+  });
+
+  it("prunes old attempts and sessions, but not the one that gives a user's public key", async () => {
+    const keyed = await signIn(bob.id, "http://bob/", "the key");
+    const plain = await signIn(bob.id, null);
+    for (const { sessionId } of [keyed, plain]) await endSession(store.db, bob.id, sessionId);
+    await sql`update sessions set revoked_at = now() - interval '40 days' where user_id = ${bob.id}`.execute(store.db);
+    const at = Date.now() - 40 * 24 * 3600 * 1000;
+    const attempts = [at, Date.now()].map((when) => ({
+      seq: 1,
+      attempt: 1,
+      at: when,
+      outcome: "delivered",
+      status: 204,
+      ms: 1,
+      error: null,
+    }));
+    await recordProgress(store.db, "s", [progress({ id: 4_242_424, generation: 0 }, 1, { attempts })]);
+    await prune(store.db, 30);
+    const left = await sql<{ id: number }>`select id from sessions where user_id = ${bob.id}`.execute(store.db);
+    expect(left.rows.map((row) => row.id)).toEqual([keyed.sessionId]);
+    expect((await sql`select from attempts where endpoint_id = 4242424`.execute(store.db)).rows).toHaveLength(1);
   });
 
   it("keeps statements from elsewhere out of a transaction that is undone", async () => {

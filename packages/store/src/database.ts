@@ -26,7 +26,6 @@ export interface Database {
     id: GeneratedId;
     user_id: number | null;
     refresh_hash: Uint8Array | null;
-    previous_refresh_hash: Uint8Array | null;
     refresh_expires_at: NullableTime;
     device_name: string | null;
     public_key: string | null;

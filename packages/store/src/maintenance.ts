@@ -1,16 +1,25 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
+import { eraseDeletedAccounts } from "./users.ts";
 
 /** Whether the database answers. @throws what it answers instead. */
 export async function ping(db: Db): Promise<void> {
   await sql`select 1`.execute(db);
 }
 
-/** Deletes attempts older than `days`, and what is left of sessions that ended longer ago than that. */
+/**
+ * Deletes what is older than `days`: attempts, and sessions that ended (but not the one that gives a user's
+ * public key). Goes on with erasures that broke off. Can run in several processes at once.
+ */
 export async function prune(db: Db, days: number): Promise<void> {
   const before = sql`now() - ${days} * interval '1 day'`;
   await sql`delete from attempts where at < ${before}`.execute(db);
-  await sql`delete from sessions where user_id is null and revoked_at < ${before}`.execute(db);
+  await sql`
+    delete from sessions s where revoked_at < ${before} and (s.public_key is null or exists (
+      select from sessions newer where newer.user_id = s.user_id and newer.public_key is not null and newer.id > s.id
+    ))
+  `.execute(db);
+  await eraseDeletedAccounts(db);
 }
 
 const MIB = 1024 * 1024;

@@ -7,8 +7,8 @@ const PREVIOUS_SECRET_HOURS = 24;
 
 export interface NewSession {
   userId: number;
-  /** SHA-256 of the refresh token. */
-  refreshHash: Uint8Array;
+  /** SHA-256 of the refresh token that belongs to this session. */
+  refreshHash(sessionId: number): Uint8Array;
   refreshDays: number;
   deviceName: string | null;
   publicKey: string | null;
@@ -31,12 +31,18 @@ export interface EndpointsChanged {
   outboxId: number;
 }
 
-/** All changes of an inbox's endpoints happen one after the other, and none while an append to it is under way. */
+/**
+ * Locks the inbox, and then its endpoints, by id: all changes of them happen one after the other, none while an append is under way, and in the
+ * order in which senders lock many endpoints.
+ */
 async function lockInbox(tx: Db, userId: number): Promise<{ id: number; floor: number } | null> {
   const { rows } = await sql<{ id: number; floor: number }>`
     select id, floor from inboxes where user_id = ${userId} for no key update
   `.execute(tx);
-  return rows[0] ?? null;
+  const inbox = rows[0];
+  if (inbox === undefined) return null;
+  await sql`select id from endpoints where inbox_id = ${inbox.id} order by id for no key update`.execute(tx);
+  return inbox;
 }
 
 /** Raises the inbox's version, and covers the wake that tells its senders. The inbox is locked. */
@@ -75,7 +81,7 @@ async function attachEndpoint(tx: Db, inbox: { id: number; floor: number }, endp
 /** Ends sessions, and switches off the endpoints that no live session uses any more. */
 async function endSessions(tx: Db, sessionIds: readonly number[]): Promise<void> {
   await sql`
-    update sessions set revoked_at = now(), refresh_hash = null where id = any(${sessionIds}::bigint[]) and revoked_at is null
+    update sessions set revoked_at = now() where id = any(${sessionIds}::bigint[]) and revoked_at is null
   `.execute(tx);
   await sql`
     update endpoints set state = 'off', reason = 'signed out', retry_at = null, lease_by = null, generation = generation + 1
@@ -97,11 +103,13 @@ export async function beginSession(
     if (inbox === null) return null;
     const endpointId = session.endpoint === null ? null : await attachEndpoint(tx, inbox, session.endpoint);
     const { rows } = await sql<{ id: number }>`
-      insert into sessions (user_id, refresh_hash, refresh_expires_at, device_name, public_key, endpoint_id)
-      values (${session.userId}, ${session.refreshHash}, now() + ${session.refreshDays} * interval '1 day',
+      insert into sessions (user_id, refresh_expires_at, device_name, public_key, endpoint_id)
+      values (${session.userId}, now() + ${session.refreshDays} * interval '1 day',
         ${session.deviceName}, ${session.publicKey}, ${endpointId})
       returning id
     `.execute(tx);
+    const sessionId = (rows[0] as { id: number }).id;
+    await sql`update sessions set refresh_hash = ${session.refreshHash(sessionId)} where id = ${sessionId}`.execute(tx);
     const surplus = await sql<{ id: number }>`
       select id from sessions where user_id = ${session.userId} and revoked_at is null order by id desc offset ${MAX_LIVE_SESSIONS}
     `.execute(tx);
@@ -111,7 +119,7 @@ export async function beginSession(
         surplus.rows.map((row) => row.id),
       );
     const changed = session.endpoint !== null || surplus.rows.length > 0;
-    return { sessionId: (rows[0] as { id: number }).id, changed: changed ? await announceChange(tx, inbox.id) : null };
+    return { sessionId, changed: changed ? await announceChange(tx, inbox.id) : null };
   });
 }
 
@@ -135,24 +143,29 @@ export type RefreshResult =
   | { status: "reused"; sessionId: number; userId: number }
   | { status: "unknown" };
 
-/** Replaces a refresh token by the next one. Locks the session. */
+/**
+ * Replaces a session's refresh token by the next one. `presented` is the hash of a token that was once given to this session: where it is not the
+ * current one, somebody used it before. Locks the session.
+ */
 export async function rotateRefresh(
   db: Db,
-  rotation: { presented: Uint8Array; next: Uint8Array; refreshDays: number },
+  rotation: { sessionId: number; presented: Uint8Array; next: Uint8Array; refreshDays: number },
 ): Promise<RefreshResult> {
-  const rotated = await sql<{ sessionId: number; userId: number; name: string; role: "user" | "admin" }>`
-    update sessions s set refresh_hash = ${rotation.next}, previous_refresh_hash = ${rotation.presented},
-      refresh_expires_at = now() + ${rotation.refreshDays} * interval '1 day', last_seen_at = now()
+  const { sessionId } = rotation;
+  const rotated = await sql<{ userId: number; name: string; role: "user" | "admin" }>`
+    update sessions s set refresh_hash = ${rotation.next}, refresh_expires_at = now() + ${rotation.refreshDays} * interval '1 day',
+      last_seen_at = now()
     from users u
-    where s.refresh_hash = ${rotation.presented} and s.revoked_at is null and s.refresh_expires_at > now() and u.id = s.user_id
-    returning s.id as "sessionId", u.id as "userId", coalesce(u.username, u.email) as name, u.role
+    where s.id = ${sessionId} and s.refresh_hash = ${rotation.presented} and s.revoked_at is null and s.refresh_expires_at > now()
+      and u.id = s.user_id
+    returning u.id as "userId", coalesce(u.username, u.email) as name, u.role
   `.execute(db);
-  if (rotated.rows[0] !== undefined) return { status: "refreshed", ...rotated.rows[0] };
-  const reused = await sql<{ sessionId: number; userId: number }>`
-    select id as "sessionId", user_id as "userId" from sessions
-    where previous_refresh_hash = ${rotation.presented} and revoked_at is null
+  if (rotated.rows[0] !== undefined) return { status: "refreshed", sessionId, ...rotated.rows[0] };
+  const reused = await sql<{ userId: number }>`
+    select user_id as "userId" from sessions
+    where id = ${sessionId} and refresh_hash <> ${rotation.presented} and revoked_at is null
   `.execute(db);
-  if (reused.rows[0] !== undefined) return { status: "reused", ...reused.rows[0] };
+  if (reused.rows[0] !== undefined) return { status: "reused", sessionId, userId: reused.rows[0].userId };
   return { status: "unknown" };
 }
 

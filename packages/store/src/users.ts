@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Db } from "./database.ts";
 import { constraintOf } from "./errors.ts";
 
@@ -88,31 +88,71 @@ export async function findUserByName(db: Db, usernameKey: string): Promise<Publi
   return rows[0] ?? null;
 }
 
+const ERASE_AT_ONCE = 5_000;
+
 /**
  * Deletes a user: the account, its sessions, its inbox with all events, and its endpoints. What the user sent stays with those who received
  * it. Returns false where there is no such user.
  *
- * Locks the inbox first: an append that is under way ends before, and a later one finds no receiver. The sessions stay, without their
- * data, for as long as their tokens would have been valid, so that every replica learns that they are revoked.
+ * First, in a short transaction, the account ends: it locks the inbox, then its endpoints, by id; an append that is under way ends before, and a later one
+ * finds no receiver. The sessions stay, without their data, so that every replica learns that they are revoked. What is left is then erased bit by
+ * bit, holding nobody up; should that break off, `prune` goes on with it.
  */
 export async function deleteUser(db: Db, userId: number): Promise<boolean> {
-  return db.transaction().execute(async (tx) => {
-    const { rows } = await sql<{ id: number }>`select id from inboxes where user_id = ${userId} for update`.execute(tx);
-    const inbox = rows[0]?.id;
-    if (inbox === undefined) return false;
-    await sql`
-      update sessions set revoked_at = coalesce(revoked_at, now()), user_id = null, public_key = null, device_name = null,
-        refresh_hash = null, previous_refresh_hash = null, endpoint_id = null
-      where user_id = ${userId}
-    `.execute(tx);
-    const endpoints = sql`(select id from endpoints where inbox_id = ${inbox})`;
-    await sql`delete from attempts where endpoint_id in ${endpoints}`.execute(tx);
-    await sql`delete from dead_letters where endpoint_id in ${endpoints}`.execute(tx);
-    await sql`delete from endpoints where inbox_id = ${inbox}`.execute(tx);
-    await sql`delete from events where inbox_id = ${inbox}`.execute(tx);
-    await sql`delete from inboxes where id = ${inbox}`.execute(tx);
-    await sql`delete from participants where user_id = ${userId}`.execute(tx);
-    await sql`delete from users where id = ${userId}`.execute(tx);
-    return true;
-  });
+  const inbox = await db.transaction().execute((tx) => endAccount(tx, userId));
+  if (inbox === null) return false;
+  await eraseInbox(db, inbox);
+  return true;
+}
+
+async function endAccount(tx: Db, userId: number): Promise<number | null> {
+  const { rows } = await sql<{ id: number }>`select id from inboxes where user_id = ${userId} for update`.execute(tx);
+  const inbox = rows[0]?.id;
+  if (inbox === undefined) return null;
+  await sql`select id from endpoints where inbox_id = ${inbox} order by id for update`.execute(tx);
+  await sql`
+    update endpoints set state = 'off', reason = 'the account was deleted', retry_at = null, lease_by = null, generation = generation + 1
+    where inbox_id = ${inbox}
+  `.execute(tx);
+  await sql`
+    update sessions set revoked_at = coalesce(revoked_at, now()), user_id = null, public_key = null, device_name = null,
+      refresh_hash = null, endpoint_id = null
+    where user_id = ${userId}
+  `.execute(tx);
+  await sql`
+    update inboxes set user_id = null, address = ${ERASED_SCHEME} || id, version = version + 1 where id = ${inbox}
+  `.execute(tx);
+  await sql`delete from participants where user_id = ${userId}`.execute(tx);
+  await sql`delete from users where id = ${userId}`.execute(tx);
+  return inbox;
+}
+
+/** The address of an inbox that is being erased; nothing can be sent there. */
+const ERASED_SCHEME = "erased:";
+
+async function deleteSome(db: Db, table: "attempts" | "events", where: RawBuilder<unknown>): Promise<void> {
+  for (;;) {
+    const name = sql.table(table);
+    const result = await sql`
+      delete from ${name} where ctid = any(array(select ctid from ${name} where ${where} limit ${ERASE_AT_ONCE}))
+    `.execute(db);
+    if (Number(result.numAffectedRows ?? 0) < ERASE_AT_ONCE) return;
+  }
+}
+
+async function eraseInbox(db: Db, inbox: number): Promise<void> {
+  const endpoints = sql`(select id from endpoints where inbox_id = ${inbox})`;
+  await deleteSome(db, "attempts", sql`endpoint_id in ${endpoints}`);
+  await sql`delete from dead_letters where endpoint_id in ${endpoints}`.execute(db);
+  await deleteSome(db, "events", sql`inbox_id = ${inbox}`);
+  await sql`delete from endpoints where inbox_id = ${inbox}`.execute(db);
+  await sql`delete from inboxes where id = ${inbox} and address like ${`${ERASED_SCHEME}%`}`.execute(db);
+}
+
+/** Goes on with accounts whose erasure broke off. */
+export async function eraseDeletedAccounts(db: Db): Promise<void> {
+  const { rows } = await sql<{ id: number }>`select id from inboxes where address like ${`${ERASED_SCHEME}%`} limit 100`.execute(
+    db,
+  );
+  for (const { id } of rows) await eraseInbox(db, id);
 }

@@ -33,6 +33,7 @@ type Settled = { result: AppendResult } | { error: unknown };
 const MAX_BATCH = 500;
 const MAX_STATEMENTS = 2;
 const MAX_WAITING = 10_000;
+const MAX_WAITING_BYTES = 128 * 1024 * 1024;
 const TRY_FOR_MS = 10_000;
 const RETRY_FIRST_MS = 50;
 const RETRY_MOST_MS = 1_000;
@@ -50,8 +51,7 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
   }
 
   /** One batch, again and again while the store is away: the ids are the same, so that it is written once. */
-  async function appendSurely(messages: readonly NewMessage[]): Promise<AppendedBatch> {
-    const deadline = clock.monotonic() + TRY_FOR_MS;
+  async function appendSurely(messages: readonly NewMessage[], deadline: number): Promise<AppendedBatch> {
     for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
       try {
         return await deps.appendMessages(messages);
@@ -64,17 +64,22 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     }
   }
 
-  async function run(messages: readonly NewMessage[]): Promise<readonly Settled[]> {
+  async function run(messages: readonly NewMessage[], deadline: number): Promise<readonly Settled[]> {
     const started = clock.monotonic();
     let batch: AppendedBatch;
     try {
-      batch = await appendSurely(messages);
+      batch = await appendSurely(messages, deadline);
     } catch (error) {
       if (error instanceof Overloaded || messages.length === 1) return messages.map(() => ({ error }));
       // One of them is at fault: each by itself, so that it fails alone.
       deps.onError(error);
       const settled: Settled[] = [];
-      for (const message of messages) settled.push(...(await run([message])));
+      for (const message of messages) {
+        const before = settled.at(-1);
+        // The store has gone meanwhile: the others need not wait for it one after the other.
+        if (before !== undefined && "error" in before && before.error instanceof Overloaded) settled.push(before);
+        else settled.push(...(await run([message], deadline)));
+      }
       return settled;
     }
     deps.onBatch(messages.length, clock.monotonic() - started);
@@ -89,8 +94,10 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     setImmediate(() => deps.onAppended({ events, outboxId: batch.outboxId }));
   }
 
+  /** Of contents whose clients wait for an answer. */
+  let waitingBytes = 0;
   const batcher = createBatcher<NewMessage, Settled>({
-    run,
+    run: (messages) => run(messages, clock.monotonic() + TRY_FOR_MS),
     maxBatch: MAX_BATCH,
     maxRunning: MAX_STATEMENTS,
     maxWaiting: MAX_WAITING,
@@ -98,12 +105,16 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
 
   return {
     async append(message) {
+      if (waitingBytes > MAX_WAITING_BYTES) throw new Overloaded("too many messages wait to be written");
       let settled: Settled;
+      waitingBytes += message.content.length;
       try {
         settled = await batcher.add(message);
       } catch (error) {
         if (error instanceof BatcherFull) throw new Overloaded("too many messages wait to be written", { cause: error });
         throw error;
+      } finally {
+        waitingBytes -= message.content.length;
       }
       if ("error" in settled) throw settled.error;
       return settled.result;

@@ -12,7 +12,7 @@ export interface Revocations {
 
 const EVERY_MS = 500;
 /** A transaction that revokes may commit later than the moment it wrote. */
-const OVERLAP_SECONDS = 5;
+const OVERLAP_SECONDS = 60;
 const STALE_AFTER_MS = 2_000;
 
 /** Reads the revocations of a token's lifetime, then what is new, twice a second. */

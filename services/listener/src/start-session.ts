@@ -35,12 +35,16 @@ export async function startSession(
   device: { publicKey: string | null; address: string | null },
 ): Promise<StartedSession> {
   const { keyring, guard, random } = context;
-  const refresh = context.tokens.newRefreshToken();
+  let refreshToken = "";
   const secret = random.bytes(SECRET_BYTES);
   const address = device.address?.trim() ?? null;
   const begun = await beginSession(context.db, {
     userId: user.userId,
-    refreshHash: refresh.hash,
+    refreshHash(sessionId) {
+      const refresh = context.tokens.newRefreshToken(sessionId);
+      refreshToken = refresh.token;
+      return refresh.hash;
+    },
     refreshDays: REFRESH_DAYS,
     deviceName: null,
     publicKey: device.publicKey,
@@ -57,7 +61,7 @@ export async function startSession(
   if (begun === null) throw new HttpProblem({ status: 401, code: "unauthorized", detail: "the account was deleted" });
   context.publisher.wake(begun.changed);
   return {
-    tokens: await sessionTokens(context, { ...user, sessionId: begun.sessionId }, refresh.token),
+    tokens: await sessionTokens(context, { ...user, sessionId: begun.sessionId }, refreshToken),
     webhookSecret: address === null ? null : formatSecret(secret),
   };
 

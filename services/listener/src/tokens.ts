@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { Clock, Random } from "@messenger/core";
 import { jwtVerify, SignJWT } from "jose";
 import { LRUCache } from "lru-cache";
@@ -18,18 +18,28 @@ export interface Tokens {
   sign(identity: Identity): Promise<string>;
   /** Undefined where the token is not ours, was changed, or has expired. Does not know of revocations. */
   verify(token: string): Promise<Identity | undefined>;
-  /** A refresh token, and the hash that is kept of it. */
-  newRefreshToken(): { token: string; hash: Uint8Array };
+  /** A refresh token of this session, and the hash that is kept of it. */
+  newRefreshToken(sessionId: number): RefreshToken;
+  /** Undefined where the token was never given out. */
+  readRefreshToken(token: string): RefreshToken | undefined;
+}
+
+interface RefreshToken {
+  token: string;
+  sessionId: number;
+  hash: Uint8Array;
 }
 
 const ISSUER = "messenger";
 const AUDIENCE = "messenger-api";
 const CACHED_TOKENS = 10_000;
 const REFRESH_BYTES = 32;
+const REFRESH_TOKEN = /^((\d{1,15})\.[\w-]{43})\.([\w-]{43})$/u;
 
-export function hashRefreshToken(token: string): Uint8Array {
-  return createHash("sha256").update(token).digest();
-}
+const hashOf = (token: string): Uint8Array => createHash("sha256").update(token).digest();
+
+/** Shows that a token was given out by us: so one that is not its session's current one was used before, by somebody else. */
+const macOf = (key: Uint8Array, unsigned: string): Buffer => createHmac("sha256", key).update(`refresh ${unsigned}`).digest();
 
 /** Access tokens: JWT, HS256 and nothing else. The first key signs; all of them verify, so that the secret can be changed. */
 export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds: number; clock: Clock; random: Random }): Tokens {
@@ -46,6 +56,7 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
           issuer: ISSUER,
           audience: AUDIENCE,
           requiredClaims: ["sub", "sid", "exp"],
+          maxTokenAge: ttlSeconds, // revocations are remembered no longer, should it have been longer before
           currentDate: new Date(clock.now()),
         });
         const { sub, sid, name, role, exp } = payload;
@@ -80,9 +91,21 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
       verified.set(token, found);
       return found.identity;
     },
-    newRefreshToken() {
-      const token = Buffer.from(random.bytes(REFRESH_BYTES)).toString("base64url");
-      return { token, hash: hashRefreshToken(token) };
+    newRefreshToken(sessionId) {
+      const unsigned = `${sessionId}.${Buffer.from(random.bytes(REFRESH_BYTES)).toString("base64url")}`;
+      const token = `${unsigned}.${macOf(current, unsigned).toString("base64url")}`;
+      return { token, sessionId, hash: hashOf(token) };
+    },
+    readRefreshToken(token) {
+      const match = REFRESH_TOKEN.exec(token);
+      if (match === null) return undefined;
+      const [, unsigned, sessionId, mac] = match as unknown as [string, string, string, string];
+      const given = Buffer.from(mac, "base64url");
+      const authentic = keys.some((key) => {
+        const expected = macOf(key, unsigned);
+        return given.length === expected.length && timingSafeEqual(given, expected);
+      });
+      return authentic ? { token, sessionId: Number(sessionId), hash: hashOf(token) } : undefined;
     },
   };
 }

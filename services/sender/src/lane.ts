@@ -1,10 +1,10 @@
 import type { PushResult } from "@messenger/channels";
-import { type Clock, type InboxEvent, parseAddress, type Random } from "@messenger/core";
+import { type Clock, type InboxEvent, parseAddress, type Random, type Timer } from "@messenger/core";
 import type { Attempt, EndpointRow, LeaseAnswer, Progress, ProgressAnswer } from "@messenger/store";
 import { LEASE_MS } from "@messenger/store";
 import type { Held } from "./held.ts";
 import { judge, type Judgement, type Standing } from "./outcome.ts";
-import type { Permits } from "./permits.ts";
+import type { Permit, Permits } from "./permits.ts";
 
 export type LaneState =
   /** Level with all it knows. */
@@ -85,6 +85,13 @@ const LEASE_RENEW_AFTER_MS = 10_000;
 const LEASE_MIN_LEFT_MS = 15_000;
 const ERROR_LENGTH = 200;
 
+/** Where the event that is pushed came from, and how long the lane waits for leave to push before it does something about it. */
+interface Source {
+  waitMs: number;
+}
+const FROM_LINE: Source = { waitMs: 1_000 };
+const FROM_LOG: Source = { waitMs: LEASE_RENEW_AFTER_MS };
+
 /**
  * The deliveries to one endpoint: one push in flight, in the order of the log. A class, and not a factory of closures as elsewhere, because
  * a sender keeps a hundred thousand of them in memory.
@@ -111,6 +118,13 @@ export class Lane {
   /** Raised when what is under way no longer counts: another generation, a reload after a lost one, the end. */
   #epoch = 0;
   #run: Promise<void> = Promise.resolve();
+  /** How many runs are under way, or wait for the one before. */
+  #runs = 0;
+  /** Raised when the broker's connection is lost before an event of the line was pushed: that one is no longer this lane's to push. */
+  #turn = 0;
+  #inFlight: { seq: number; epoch: number } | undefined;
+  /** It waits long for leave to push: what it holds is covered otherwise. */
+  #stalled = false;
   #lastReport: Promise<unknown> = Promise.resolve();
   #leaseAskedAt = 0;
   #coverPlanned = false;
@@ -133,9 +147,14 @@ export class Lane {
     return this.#endpoint.id;
   }
 
+  /** A push may be in flight, even if what comes of it no longer counts. */
+  get busy(): boolean {
+    return this.#runs > 0;
+  }
+
   /** Nothing is under way, and no broker message is held: it can be forgotten, and loaded again. */
   get forgettable(): boolean {
-    return this.#entries.length === 0 && this.#cursor === this.#committed && this.state !== "pushing" && this.state !== "behind";
+    return !this.busy && this.#entries.length === 0 && this.#cursor === this.#committed;
   }
 
   offer(held: Held, event: InboxEvent): void {
@@ -152,7 +171,7 @@ export class Lane {
 
   /** Takes over what a reload read. Of another generation, it begins anew: what is under way no longer counts. */
   adopt(row: EndpointRow, readAt: number): void {
-    if (row.generation === this.#endpoint.generation && !this.#lost) {
+    if (row.generation === this.#endpoint.generation && !this.#lost && this.state !== "off") {
       this.#committed = Math.max(this.#committed, row.cursor);
       this.#useSettings(row, readAt);
       if (this.state === "idle") {
@@ -182,7 +201,14 @@ export class Lane {
   disconnect(): void {
     this.#entries = [];
     this.#line = [];
-    this.#lineEnd = Math.min(this.#lineEnd, this.#cursor + (this.state === "pushing" ? 1 : 0));
+    this.#lineEnd = this.#cursor;
+    if (this.state !== "pushing") return;
+    if (this.#inFlight?.epoch === this.#epoch) {
+      this.#lineEnd = this.#inFlight.seq;
+      return;
+    }
+    this.#turn += 1;
+    this.state = "idle";
   }
 
   /** Starts no more pushes, lets the one in flight end, and gives the lease back. */
@@ -214,6 +240,7 @@ export class Lane {
       case "push":
         this.#line.push(entry.event as InboxEvent);
         this.#lineEnd += 1;
+        if (this.#stalled) this.#cover();
         if (this.state === "idle") {
           this.state = "pushing";
           this.#start((epoch) => this.#pushLine(epoch));
@@ -291,23 +318,7 @@ export class Lane {
     const covered = [...held]; // what comes later is not covered by this
     const epoch = this.#epoch;
     const reportedAt = this.#deps.clock.monotonic();
-    const { failures, serverErrors, rejections, rejectedBefore } = this.#standing;
-    const answer = this.#deps.report({
-      endpoint: this.#endpoint.id,
-      generation: this.#endpoint.generation,
-      cursor: this.#cursor,
-      failures,
-      serverErrors,
-      rejections,
-      rejectedBefore,
-      retryInMs: null,
-      off: null,
-      renew: false,
-      ensureDue: false,
-      attempts: [],
-      deadLetters: [],
-      ...news,
-    });
+    const answer = this.#deps.report({ ...progressOf(this.#endpoint, this.#standing), cursor: this.#cursor, ...news });
     const done = answer.then(
       (written) => {
         if (epoch === this.#epoch) this.#onWritten(written, reportedAt, covered);
@@ -351,14 +362,19 @@ export class Lane {
   /** One thing at a time: what starts now begins when what runs has ended. */
   #start(run: (epoch: number) => Promise<void>): void {
     const epoch = this.#epoch;
+    this.#runs += 1;
     this.#run = this.#run
       .then(() => (epoch === this.#epoch ? run(epoch) : undefined))
-      .catch((error: unknown) => this.#deps.onFault(error));
+      .catch((error: unknown) => this.#deps.onFault(error))
+      .finally(() => {
+        this.#runs -= 1;
+      });
   }
 
   /** Pushes what came from the broker, until the line is empty or the state another. */
   async #pushLine(epoch: number): Promise<void> {
-    while (this.state === "pushing") {
+    const turn = this.#turn;
+    while (this.state === "pushing" && turn === this.#turn) {
       const event = this.#line.shift();
       if (event === undefined) {
         this.state = "idle";
@@ -366,7 +382,7 @@ export class Lane {
         return;
       }
       if (!this.#takes(event)) this.#passOver(event);
-      else if (!(await this.#attempt(epoch, event, () => this.#freshen(epoch)))) return;
+      else if (!(await this.#attempt(epoch, event, FROM_LINE, () => this.#freshen(epoch, turn)))) return;
     }
   }
 
@@ -379,11 +395,11 @@ export class Lane {
     void this.#report({}, []);
   }
 
-  /** (6, 7) Before each push from the line: the settings are fresh, and the broker was heard of. */
-  async #freshen(epoch: number): Promise<boolean> {
-    while (epoch === this.#epoch && !this.#deps.brokerHeard()) await this.#sleep(250);
+  /** (6, 7) Before each push from the line: the settings are fresh, the broker was heard of, and the event is still this lane's to push. */
+  async #freshen(epoch: number, turn: number): Promise<boolean> {
+    while (epoch === this.#epoch && turn === this.#turn && !this.#deps.brokerHeard()) await this.#sleep(250);
     if (this.#deps.clock.monotonic() - this.#settingsAt > SETTINGS_MAX_AGE_MS) await this.#host.reload();
-    return epoch === this.#epoch;
+    return epoch === this.#epoch && turn === this.#turn;
   }
 
   #sleep(ms: number): Promise<void> {
@@ -392,10 +408,33 @@ export class Lane {
     });
   }
 
-  /** Makes one attempt, once `ready` allows it. Returns whether to go on with the next event. */
-  async #attempt(epoch: number, event: InboxEvent, ready: () => Promise<boolean>): Promise<boolean> {
+  /** Waits for leave to push. Meanwhile, from the line: lets go of what it holds, so that it holds up nobody; from the log: keeps its lease. */
+  async #permit(epoch: number, from: Source): Promise<Permit> {
     const { clock, permits } = this.#deps;
-    const permit = await permits.acquire(this.#origin, this.#standing.failures > 0);
+    let timer = clock.after(from.waitMs, () => this.#whileWaiting(epoch, from, (next) => (timer = next)));
+    try {
+      return await permits.acquire(this.#origin, this.#standing.failures > 0);
+    } finally {
+      timer.cancel();
+      this.#stalled = false;
+    }
+  }
+
+  #whileWaiting(epoch: number, from: Source, replan: (timer: Timer) => void): void {
+    if (epoch !== this.#epoch) return;
+    if (from === FROM_LINE) {
+      this.#stalled = true;
+      this.#cover();
+      return;
+    }
+    void this.#renew(epoch);
+    replan(this.#deps.clock.after(from.waitMs, () => this.#whileWaiting(epoch, from, replan)));
+  }
+
+  /** Makes one attempt, once `ready` allows it. Returns whether to go on with the next event. */
+  async #attempt(epoch: number, event: InboxEvent, from: Source, ready: () => Promise<boolean>): Promise<boolean> {
+    const { clock } = this.#deps;
+    const permit = await this.#permit(epoch, from);
     let result: PushResult;
     const endpoint = this.#endpoint;
     let startedAt: number;
@@ -404,8 +443,10 @@ export class Lane {
       if (epoch !== this.#epoch || !(await ready()) || epoch !== this.#epoch) return false;
       startedAt = clock.now();
       started = clock.monotonic();
+      this.#inFlight = { seq: event.seq, epoch };
       result = await this.#deps.push(this.#endpoint, event);
     } finally {
+      this.#inFlight = undefined;
       permit.release();
     }
     const before = this.#standing;
@@ -422,8 +463,9 @@ export class Lane {
     this.#deps.onAttempt(event, attempt);
     if (epoch !== this.#epoch) {
       // (4) It counts for the generation that it was made under, if that is still the endpoint's.
-      const taken = judgement.verdict.next === "advance" ? Math.max(endpoint.cursor, event.seq) : endpoint.cursor;
-      await this.#deps.report({ ...bareProgress(endpoint), cursor: taken, attempts: [attempt] }).catch(() => null); // stopping
+      const cursor = judgement.verdict.next === "advance" ? Math.max(endpoint.cursor, event.seq) : endpoint.cursor;
+      const progress = { ...progressOf(endpoint, judgement.standing), cursor, attempts: [attempt] };
+      await this.#deps.report(progress).catch(() => null); // stopping
       return false;
     }
     return this.#follow(judgement, event, attempt);
@@ -494,7 +536,7 @@ export class Lane {
       if (epoch !== this.#epoch) return;
       for (const event of events) {
         if (!this.#takes(event)) this.#passOver(event);
-        else if (!(await this.#attempt(epoch, event, () => this.#keepLease(epoch)))) return;
+        else if (!(await this.#attempt(epoch, event, FROM_LOG, () => this.#keepLease(epoch)))) return;
       }
       if (events.length === 0 && !(await this.#hasMore(epoch))) return;
     }
@@ -502,6 +544,7 @@ export class Lane {
 
   /** (5, 7) Before each push from the log: enough of the lease is left, and the broker was heard of. */
   async #keepLease(epoch: number): Promise<boolean> {
+    if (this.state !== "behind") return false; // the lease was lost while it waited for leave to push
     if (!this.#deps.brokerHeard()) {
       this.#pause();
       void this.#report({ retryInMs: 1_000 }, this.#entries);
@@ -549,8 +592,9 @@ function standingOf({ failures, serverErrors, rejections, rejectedBefore, failin
   return { failures, serverErrors, rejections, rejectedBefore, failingSince };
 }
 
-function bareProgress(endpoint: EndpointRow): Progress {
-  const { id, generation, cursor, failures, serverErrors, rejections, rejectedBefore } = endpoint;
+/** A report without news. */
+function progressOf({ id, generation, cursor }: EndpointRow, standing: Standing): Progress {
+  const { failures, serverErrors, rejections, rejectedBefore } = standing;
   const nothing = { retryInMs: null, off: null, renew: false, ensureDue: false, attempts: [], deadLetters: [] };
   return { endpoint: id, generation, cursor, failures, serverErrors, rejections, rejectedBefore, ...nothing };
 }

@@ -91,7 +91,8 @@ export class Mailbox {
     for (const [id, lane] of this.#lanes) {
       if (endpoints.has(id)) continue;
       lane.retire();
-      this.#lanes.delete(id);
+      // One that still pushes is kept: should the endpoint come back, its next push waits for that one to end.
+      if (!lane.busy) this.#lanes.delete(id);
     }
     for (const endpoint of endpoints.values()) {
       const lane = this.#lanes.get(endpoint.id);

@@ -51,6 +51,7 @@ await runService("sender", async () => {
     metrics: createSenderMetrics(registry),
     maxInFlight: settings.maxInFlight,
     maxMailboxes: settings.maxMailboxes,
+    keepAttemptsDays: settings.keepAttemptsDays,
   });
   closing.add(() => sender.stop());
   log.info({ sender: name, metricsPort: metrics.port }, "pushing");

@@ -39,6 +39,7 @@ export function createPermits(limits: PermitLimits): Permits {
   const turns = { well: new Set<string>(), failing: new Set<string>() };
   let inFlight = 0;
   let failingInFlight = 0;
+  let failingFirst = false;
 
   function hasRoom(origin: Origin, failing: boolean): boolean {
     return inFlight < limits.total && origin.inFlight < limits.perOrigin && (!failing || failingInFlight < limits.failing);
@@ -56,8 +57,10 @@ export function createPermits(limits: PermitLimits): Permits {
         inFlight -= 1;
         origin.inFlight -= 1;
         if (waiter.failing) failingInFlight -= 1;
-        serve("well");
-        serve("failing");
+        // In turns, so that neither waits for ever at an origin that the other one fills.
+        failingFirst = !failingFirst;
+        serve(failingFirst ? "failing" : "well");
+        serve(failingFirst ? "well" : "failing");
         if (origin.inFlight === 0 && origin.waiting.well.length === 0 && origin.waiting.failing.length === 0) {
           origins.delete(name);
         }

@@ -6,6 +6,8 @@ export interface RelayStore {
   takeOutbox(limit: number): Promise<readonly { id: number; inboxIds: readonly number[] }[]>;
   deleteOutbox(ids: readonly number[]): Promise<void>;
   takeDue(limit: number): Promise<readonly number[]>;
+  /** Deletes what is older than the operator wants to keep. */
+  prune(days: number): Promise<void>;
 }
 
 export interface Relay {
@@ -14,7 +16,10 @@ export interface Relay {
 }
 
 const EVERY_MS = 1_000;
+const PRUNE_EVERY_MS = 60 * 60_000;
 const ROWS = 500;
+/** Wakes published at once: far fewer than the broker lets be unconfirmed, whatever number of inboxes the rows name. */
+const WAKES = 1_000;
 /** Rounds of `ROWS` in one go, so that a long backlog does not keep it from looking at the other kind. */
 const MAX_ROUNDS = 20;
 
@@ -26,15 +31,23 @@ export function startRelay(deps: {
   store: RelayStore;
   broker: Pick<Broker, "publish" | "connected">;
   clock: Clock;
+  keepAttemptsDays: number;
   onWork(work: { kind: "outbox" | "due"; count: number }): void;
   onError(error: unknown): void;
 }): Relay {
   const { store, broker, clock } = deps;
   const stopping = new AbortController();
   let timer: Timer | undefined;
+  let prunedAt = clock.monotonic();
 
-  function wake(inboxes: Iterable<number>): Promise<boolean> {
-    return broker.publish([...new Set(inboxes)].map((inbox) => ({ type: "wake", inbox })));
+  /** Resolves with whether all wakes were confirmed. */
+  async function wake(inboxes: readonly number[]): Promise<boolean> {
+    const distinct = [...new Set(inboxes)];
+    for (let from = 0; from < distinct.length; from += WAKES) {
+      const wakes = distinct.slice(from, from + WAKES).map((inbox) => ({ type: "wake" as const, inbox }));
+      if (!(await broker.publish(wakes))) return false;
+    }
+    return true;
   }
 
   async function relayOutbox(): Promise<number> {
@@ -65,6 +78,10 @@ export function startRelay(deps: {
     try {
       await drain("outbox", relayOutbox);
       await drain("due", relayDue);
+      if (clock.monotonic() - prunedAt > PRUNE_EVERY_MS) {
+        prunedAt = clock.monotonic();
+        await store.prune(deps.keepAttemptsDays);
+      }
     } catch (error) {
       deps.onError(error); // the next round tries again
     }

@@ -7,7 +7,7 @@ import { createTestDatabase, type TestDatabase, waitFor } from "@messenger/testk
 import { sql } from "kysely";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { createSenderMetrics } from "./metrics.ts";
-import { type Sender, startSender } from "./sender.ts";
+import { type Sender, type SenderStore, startSender } from "./sender.ts";
 import { senderStore } from "./store.ts";
 
 const OK: PushResult = { kind: "answered", status: 204 };
@@ -24,6 +24,9 @@ describe("a sender", () => {
   let acknowledged: QueueMessage[];
   /** Added to the monotonic clock. */
   let skew: number;
+  /** Says that the broker's connection was lost; what was not acknowledged has to be published again. */
+  let loseConnection: () => void;
+  let loads: number;
   let names = 0;
   let ada: number;
   let bob: { id: number; inbox: number };
@@ -38,6 +41,7 @@ describe("a sender", () => {
     acknowledged = [];
     answer = () => Promise.resolve(OK);
     skew = 0;
+    loads = 0;
     ada = (await user()).id;
     bob = await user();
     broker = await openBroker({
@@ -57,7 +61,7 @@ describe("a sender", () => {
   function start(name: string): Promise<Sender> {
     return startSender({
       name,
-      store: senderStore(database.store.db),
+      store: counting(senderStore(database.store.db)),
       broker: watching(broker),
       channel: {
         push(push) {
@@ -73,7 +77,20 @@ describe("a sender", () => {
       metrics: createSenderMetrics(createRegistry()),
       maxInFlight: 8,
       maxMailboxes: 100,
+      keepAttemptsDays: 30,
     });
+  }
+
+  /** The store, counting how often inboxes are read. */
+  function counting(store: SenderStore): SenderStore {
+    return {
+      ...store,
+      async loadMailboxes(inboxes) {
+        const rows = await store.loadMailboxes(inboxes);
+        loads += 1;
+        return rows;
+      },
+    };
   }
 
   /** The broker, noting what is acknowledged. */
@@ -81,6 +98,7 @@ describe("a sender", () => {
     return {
       ...real,
       consume(options: ConsumeOptions): Promise<Consumer> {
+        loseConnection = () => options.onLost();
         return real.consume({
           ...options,
           onDelivery(delivery) {
@@ -107,10 +125,10 @@ describe("a sender", () => {
     return { id, inbox: rows[0]?.id as number };
   }
 
-  async function logIn(address: string): Promise<number> {
+  async function logIn(address: string, userId = bob.id): Promise<number> {
     const begun = await beginSession(database.store.db, {
-      userId: bob.id,
-      refreshHash: systemRandom.bytes(32),
+      userId,
+      refreshHash: () => systemRandom.bytes(32),
       refreshDays: 1,
       deviceName: null,
       publicKey: null,
@@ -124,8 +142,8 @@ describe("a sender", () => {
     return begun?.sessionId as number;
   }
 
-  /** Appends messages to bob's inbox; returns their events, to be published or not. */
-  async function append(count: number): Promise<QueueMessage[]> {
+  /** Appends messages to an inbox, bob's unless another is named; returns their events, to be published or not. */
+  async function append(count: number, receiverId = bob.id): Promise<QueueMessage[]> {
     const messages = Array.from({ length: count }, (): NewMessage => {
       const id = ids.next();
       const content = Buffer.from(JSON.stringify({ message: "m" }));
@@ -133,7 +151,7 @@ describe("a sender", () => {
         id,
         sentEventId: ids.next(),
         senderId: ada,
-        receiverId: bob.id,
+        receiverId,
         sessionId: 0,
         content: keyring.contents.seal(id, content),
         sentAt: 0,
@@ -281,6 +299,40 @@ describe("a sender", () => {
     await waitFor(() => pushes.filter((push) => push.address === "http://b/").length === 20, { what: "the other's pushes" });
     expect(pushes.filter((push) => push.address === "http://a/")).toHaveLength(1);
     never.resolve(OK);
+  });
+
+  it("forgets its place in the line when the connection is lost before the push began: nothing is passed over", async () => {
+    await logIn("http://a/");
+    const late = Promise.withResolvers<PushResult>();
+    answer = () => late.promise;
+    const [first] = await append(1);
+    await broker.publish([first as QueueMessage]);
+    await waitFor(() => pushes.length === 1, { what: "the first push" });
+    await logIn("http://a/"); // another generation: the push in flight no longer counts, and the event is in line again behind it
+    const [second] = await append(1);
+    const before = loads;
+    await broker.publish([second as QueueMessage]);
+    await waitFor(() => loads > before, { what: "the endpoints to be read again" });
+    loseConnection();
+    await broker.publish([first as QueueMessage, second as QueueMessage]);
+    answer = () => Promise.resolve(OK);
+    late.resolve({ kind: "answered", status: 500 });
+    await waitFor(async () => (await endpoint()).cursor === 2, { what: "both to be taken" });
+    expect(seqs()).toEqual([1, 1, 2]);
+  });
+
+  it("lets go of the broker's messages when it waits long for leave to push", async () => {
+    const never = Promise.withResolvers<PushResult>();
+    answer = (push) => (push.address.startsWith("http://full") ? never.promise : Promise.resolve(OK));
+    for (let n = 0; n < 8; n += 1) await logIn(`http://full-${n}/`); // as many as may be in flight
+    await broker.publish(await append(1));
+    await waitFor(() => pushes.length === 8, { what: "all leave to be taken" });
+    await logIn("http://other/", ada);
+    await broker.publish(await append(1, ada));
+    await waitFor(() => acknowledged.length > 0, { what: "the other's event to be let go", timeoutMs: 3_000 });
+    expect(pushes).toHaveLength(8);
+    never.resolve(OK);
+    await waitFor(() => pushes.some((push) => push.address === "http://other/"), { what: "the other's push" });
   });
 
   it("gives its leases back when it stops, and leaves what it did not push to the next", async () => {

@@ -45,6 +45,8 @@ export interface SenderOptions {
   maxInFlight: number;
   /** Mailboxes kept in memory. */
   maxMailboxes: number;
+  /** How long attempts are kept. */
+  keepAttemptsDays: number;
 }
 
 export interface Sender {
@@ -191,6 +193,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     store,
     broker,
     clock,
+    keepAttemptsDays: options.keepAttemptsDays,
     onWork: (work) => metrics.onRelayed(work),
     onError: (error) => log.warn({ err: error }, "the relay could not work"),
   });

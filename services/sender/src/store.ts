@@ -3,6 +3,7 @@ import {
   type Db,
   deleteOutbox,
   loadMailboxes,
+  prune,
   readEvents,
   recordProgress,
   takeDue,
@@ -22,5 +23,6 @@ export function senderStore(db: Db): SenderStore {
     takeOutbox: (limit) => takeOutbox(db, limit),
     deleteOutbox: (ids) => deleteOutbox(db, ids),
     takeDue: (limit) => takeDue(db, limit),
+    prune: (days) => prune(db, days),
   };
 }

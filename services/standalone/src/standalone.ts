@@ -23,6 +23,7 @@ export interface StandaloneOptions {
   tokenTtlSeconds: number;
   maxInFlight: number;
   maxMailboxes: number;
+  keepAttemptsDays: number;
   settings: ListenerOptions["settings"];
 }
 
@@ -120,6 +121,7 @@ async function open(
     metrics: createSenderMetrics(registry),
     maxInFlight: options.maxInFlight,
     maxMailboxes: options.maxMailboxes,
+    keepAttemptsDays: options.keepAttemptsDays,
   });
   closing.add(() => sender.stop());
   const listener = await startListener({

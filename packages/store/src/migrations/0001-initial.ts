@@ -72,8 +72,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     sql`create table sessions (
       id bigint generated always as identity primary key,
       user_id bigint references users,
-      refresh_hash bytea unique,
-      previous_refresh_hash bytea unique,
+      refresh_hash bytea,
       refresh_expires_at timestamptz,
       device_name text,
       public_key text,

@@ -34,9 +34,10 @@ export function parseJsonBody(body: Buffer): unknown {
   let value: unknown;
   try {
     value = secureJson.parse(text, { protoAction: "error", constructorAction: "error" });
+    if (text.includes("\\u")) refuseUnstorable(value);
   } catch (error) {
+    if (error instanceof HttpProblem) throw error;
     throw malformed(error instanceof RangeError ? "the body is nested too deeply" : "the body is not JSON");
   }
-  if (text.includes("\\u")) refuseUnstorable(value);
   return value;
 }

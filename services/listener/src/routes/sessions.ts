@@ -5,14 +5,12 @@ import type { App } from "../app.ts";
 import type { Context } from "../context.ts";
 import { HttpProblem, VALIDATION_TEXT } from "../http/problem.ts";
 import { identityOf } from "../http/session.ts";
+import { createLoginThrottle } from "../login-throttle.ts";
 import { REFRESH_DAYS, sessionTokens, startSession } from "../start-session.ts";
-import { hashRefreshToken } from "../tokens.ts";
 
 const WRONG = "Incorrect username or password.";
-/** Failed log-ins: only those count, so that nobody is slowed down who knows the password. Never by account alone, which would lock out a victim. */
-const FAILURES_PER_ACCOUNT_AND_ADDRESS = 10;
-const FAILURES_PER_ADDRESS = 100;
-const FAILURES_WINDOW_MS = 5 * 60_000;
+/** What an index of PostgreSQL can hold, with something to spare. */
+const MAX_ADDRESS_BYTES = 2_000;
 
 /** The key in one form of name; null where it is not one. */
 function keyOr(read: (name: string) => string, name: string): string | null {
@@ -32,16 +30,7 @@ export function loginKeys(name: string): LoginKeys {
 /** Signing in and out. */
 export function sessionRoutes(app: App, context: Context): void {
   const { db } = context;
-  const byAccount = app.createRateLimit({
-    max: FAILURES_PER_ACCOUNT_AND_ADDRESS,
-    timeWindow: FAILURES_WINDOW_MS,
-    keyGenerator: (request) => `${(request.body as LoginBody).username.normalize("NFKC").toLowerCase()}\n${request.ip}`,
-  });
-  const byAddress = app.createRateLimit({
-    max: FAILURES_PER_ADDRESS,
-    timeWindow: FAILURES_WINDOW_MS,
-    keyGenerator: (request) => request.ip,
-  });
+  const throttle = createLoginThrottle(app);
 
   app.post(
     "/api/login",
@@ -57,23 +46,15 @@ export function sessionRoutes(app: App, context: Context): void {
     },
     async (request) => {
       const { username, password, user_address, public_key } = request.body;
-      for (const limit of [byAccount, byAddress]) {
-        const state = await limit(request, { increment: false });
-        if (!state.isAllowed && state.remaining <= 0) {
-          throw new HttpProblem({
-            status: 429,
-            code: "too_many_attempts",
-            detail: "too many failed log-ins from this address; try again later",
-            retryAfterSeconds: Math.max(1, state.ttlInSeconds),
-          });
-        }
+      if (Buffer.byteLength(user_address) > MAX_ADDRESS_BYTES) {
+        const detail = `user_address has at most ${MAX_ADDRESS_BYTES} bytes of UTF-8`;
+        throw new HttpProblem({ status: 400, code: "validation_error", detail, text: VALIDATION_TEXT });
       }
-      const user = await findCredentials(db, loginKeys(username));
-      if (!(await context.passwords.matches(user?.passwordHash ?? null, password)) || user === null) {
-        await byAccount(request);
-        await byAddress(request);
-        throw new HttpProblem({ status: 401, code: "wrong_credentials", detail: WRONG });
-      }
+      const user = await throttle.attempt(request, username, async () => {
+        const found = await findCredentials(db, loginKeys(username));
+        return (await context.passwords.matches(found?.passwordHash ?? null, password)) ? found : null;
+      });
+      if (user === null) throw new HttpProblem({ status: 401, code: "wrong_credentials", detail: WRONG });
       const { id: userId, name, role } = user;
       const session = await startSession(context, { userId, name, role }, { publicKey: public_key, address: user_address });
       return {
@@ -129,15 +110,23 @@ export function sessionRoutes(app: App, context: Context): void {
       },
     },
     async (request) => {
-      const next = context.tokens.newRefreshToken();
-      const presented = hashRefreshToken(request.body.refresh_token);
-      const result = await rotateRefresh(db, { presented, next: next.hash, refreshDays: REFRESH_DAYS });
+      const refused = new HttpProblem({
+        status: 401,
+        code: "unauthorized",
+        detail: "the refresh token is not valid: sign in again",
+      });
+      const presented = context.tokens.readRefreshToken(request.body.refresh_token);
+      if (presented === undefined) throw refused;
+      const { sessionId } = presented;
+      const next = context.tokens.newRefreshToken(sessionId);
+      const rotation = { sessionId, presented: presented.hash, next: next.hash, refreshDays: REFRESH_DAYS };
+      const result = await rotateRefresh(db, rotation);
       if (result.status === "refreshed") return sessionTokens(context, result, next.token);
       if (result.status === "reused") {
-        context.publisher.wake(await endSession(db, result.userId, result.sessionId));
-        context.revocations.add(result.sessionId);
+        context.publisher.wake(await endSession(db, result.userId, sessionId));
+        context.revocations.add(sessionId);
       }
-      throw new HttpProblem({ status: 401, code: "unauthorized", detail: "the refresh token is not valid: sign in again" });
+      throw refused;
     },
   );
 }

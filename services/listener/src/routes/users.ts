@@ -74,6 +74,7 @@ export function userRoutes(app: App, context: Context): void {
       },
     },
     async (request) => {
+      if (request.query.q !== undefined) throw invalid("give username; users cannot be searched for yet, nor by both at once");
       const body: unknown = request.body ?? {};
       if (!Value.Check(FindUserQuery, body)) throw invalid("body: username must be a string of 1 to 64 characters");
       const username = request.query.username ?? body.username;
