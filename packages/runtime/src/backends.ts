@@ -1,8 +1,9 @@
 import { type Broker, type BrokerProblem, openBroker } from "@messenger/broker";
 import { createKeyring, type Keyring, systemRandom } from "@messenger/core";
-import { agree, openStore, repair, type Store } from "@messenger/store";
+import { agree, isUnavailable, openStore, repair, type Store } from "@messenger/store";
 import type { Closing } from "./close-all.ts";
 import type { Logger } from "./log.ts";
+import { CannotStart } from "./run.ts";
 
 export interface BackendOptions {
   databaseUrl: string;
@@ -41,6 +42,7 @@ function logProblem(log: Logger, problem: BrokerProblem): void {
 /**
  * Opens what every process stands on: the keys, the store, checked against what the deployment agreed on, and the broker.
  * @throws {StoreMismatch} where this process must not run on this database.
+ * @throws {CannotStart} where the database does not answer.
  */
 export async function openBackends(options: BackendOptions, log: Logger, closing: Closing): Promise<Backends> {
   const keyring = createKeyring({ secret: options.secret, previous: options.previousSecrets, random: systemRandom });
@@ -51,7 +53,11 @@ export async function openBackends(options: BackendOptions, log: Logger, closing
   });
   closing.add(() => store.close());
   await options.prepare?.(store);
-  await agree(store.db, { partitions: options.partitions, keyChecks: keyring.checks });
+  await agree(store.db, { partitions: options.partitions, keyChecks: keyring.checks }).catch((error: unknown) => {
+    throw isUnavailable(error)
+      ? new CannotStart(`the database does not answer: ${(error as Error).message}`, { cause: error })
+      : error;
+  });
   const broker = await openBroker({
     url: options.amqpUrl,
     namespace: options.amqpNamespace,

@@ -6,6 +6,11 @@ import { SettingsError } from "./settings.ts";
 const EXIT_SETTINGS = 78;
 const CLOSE_WITHIN_MS = 30_000;
 
+/** Something that this process needs is not there; the message says what. Starting again later may help. */
+export class CannotStart extends Error {
+  override readonly name = "CannotStart";
+}
+
 export interface Running {
   log: Logger;
   /** Stops in good order; what it cannot finish is covered otherwise. */
@@ -32,6 +37,10 @@ export async function runService(name: string, start: () => Promise<Running>): P
     if (isOperators(error)) {
       process.stderr.write(`${name} cannot start with these settings:\n${error.message.replace(/^/gmu, "  ")}\n`);
       process.exit(EXIT_SETTINGS);
+    }
+    if (error instanceof CannotStart) {
+      process.stderr.write(`${name} cannot start: ${error.message}\n`);
+      process.exit(1);
     }
     process.stderr.write(`${name} cannot start: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     process.exit(1);

@@ -3,12 +3,13 @@ import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { expectInOrder, firstArrivals, repeats } from "./arrivals.ts";
 import { type Cluster, openCluster, PARTITIONS } from "./cluster.ts";
+import { figure } from "./figure.ts";
 import { http } from "./http.ts";
 import { startLoad } from "./load.ts";
 import { logIn, type Person, register } from "./people.ts";
 
 /** What a sender may have pushed, but not yet recorded, when it is killed. */
-const IN_FLIGHT_MS = 3_000;
+const IN_FLIGHT_MS = 10_000;
 
 async function inTurn<Item, Result>(items: readonly Item[], run: (item: Item) => Promise<Result>): Promise<Result[]> {
   const results: Result[] = [];
@@ -101,8 +102,9 @@ describe("a cluster of listeners and senders", () => {
       const first = receiver.arrivals.find((arrival) => arrival.id === repeat.id)?.at as number;
       expect(kills.some((at) => first <= at && first > at - IN_FLIGHT_MS)).toBe(true);
     }
-    process.stderr.write(
-      `      ${load.answered.size} answered, ${load.failed} failed, ${firstArrivals(receiver.arrivals).length} arrived, ${again.length} repeats\n`,
+    figure(
+      "killed under load",
+      `${load.answered.size} answered, ${load.failed} failed, ${firstArrivals(receiver.arrivals).length} arrived, ${again.length} repeats`,
     );
 
     for (const running of cluster.senders()) await cluster.end(running, "SIGTERM");

@@ -5,6 +5,7 @@ import { Webhook } from "standardwebhooks";
 import { Value } from "typebox/value";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Deployment, deployments } from "./deployments.ts";
+import { figure, msSince } from "./figure.ts";
 import { http } from "./http.ts";
 import { logIn, messageBody, PASSWORD, type Person, register, send, sendSurely } from "./people.ts";
 
@@ -263,7 +264,7 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
       }
     });
 
-    it("signs out: the token is refused here at once, and by the other listener within a second", async () => {
+    it("signs out: the token is refused here at once, and by the other listener soon after", async () => {
       const { token } = await logIn(base, bob, receiver.url);
       const find = (url: string) => http(`${url}/api/users/?username=${ada.name}`, { token });
       expect((await find(other)).status).toBe(200);
@@ -273,9 +274,9 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
       expect((await find(base)).status).toBe(401);
       await waitFor(async () => (await find(other)).status === 401, {
         what: "the other listener to refuse the token",
-        timeoutMs: 1_000,
+        timeoutMs: 2_000, // after so long without having seen the revocations, it answers 503
       });
-      expect(performance.now() - at).toBeLessThan(1_000);
+      figure("a revoked token is refused by the other listener after", msSince(at));
     });
 
     it("answers 400 to signing out under another's name, and 401 without a token", async () => {
@@ -443,10 +444,13 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
       await waitFor(() => receiver.arrivals.length === 1, { what: "a push" });
     });
 
-    it("gets what was sent before the first log-in within a second of it, once", async () => {
+    it("gets what was sent before the first log-in at once, and once only", async () => {
       const ids = [await sendSurely(base, ada, bob), await sendSurely(base, ada, bob)];
       await logIn(base, bob, receiver.url);
-      await waitFor(() => receiver.arrivals.length === 2, { what: "both pushes", timeoutMs: 1_000 });
+      const at = performance.now();
+      // The relay would not look for it before 5 s.
+      await waitFor(() => receiver.arrivals.length === 2, { what: "both pushes", timeoutMs: 4_000 });
+      figure("what was sent before the first log-in has arrived after", msSince(at));
       const last = await sendSurely(base, ada, bob);
       await waitFor(() => receiver.arrivals.length >= 3, { what: "the third push" });
       expect(receiver.arrivals.map((arrival) => arrival.id)).toEqual([...ids, last]);

@@ -2,6 +2,7 @@ import { type ScriptedReceiver, startScriptedReceiver, waitFor } from "@messenge
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { expectInOrder, firstArrivals, repeats } from "./arrivals.ts";
 import { type Deployment, deployments } from "./deployments.ts";
+import { figure } from "./figure.ts";
 import { logIn, type Person, register, sendSurely } from "./people.ts";
 
 describe.each(deployments)("delivery, $name", ({ deploy }) => {
@@ -50,7 +51,10 @@ describe.each(deployments)("delivery, $name", ({ deploy }) => {
     expect(failed).toBeLessThanOrEqual(3);
     const [probe, ...rest] = at("/bob").slice(failed);
     expect(new Set(at("/bob").map((arrival) => arrival.id))).toEqual(new Set(ids));
-    expect((rest.at(-1)?.at ?? 0) - (probe?.at ?? 0)).toBeLessThan(2_000);
+    figure(
+      "all 500 have arrived after the first probe that succeeds by",
+      `${Math.round((rest.at(-1)?.at ?? 0) - (probe?.at ?? 0))} ms`,
+    );
     // All of the failed attempts were at the first event.
     expect(
       new Set(

@@ -13,6 +13,7 @@ import {
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { expectInOrder, firstArrivals } from "./arrivals.ts";
+import { figure, msSince } from "./figure.ts";
 import { http } from "./http.ts";
 import { startLoad } from "./load.ts";
 import { logIn, type Person, register } from "./people.ts";
@@ -85,14 +86,14 @@ describe("standalone, as a process", () => {
     expect((await http(`${url}/api/health/`)).status).toBe(200);
   });
 
-  it("is up again within 3 s, with the same secret and data", async () => {
+  it("starts again with the same secret and data", async () => {
     const first = await start();
     const [person] = await makePeople(first.url, 1);
     await first.process.kill("SIGTERM");
     expect(await first.process.exited).toBe(0);
     const startedAt = performance.now();
     const { url } = await start();
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    figure("standalone is up again after", msSince(startedAt));
     const token = person?.token as string;
     expect((await http(`${url}/api/users/?username=${person?.name}`, { token })).status).toBe(200);
     expect((await stat(join(folder, "secret"))).mode & 0o777).toBe(0o600);

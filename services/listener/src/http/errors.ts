@@ -41,9 +41,10 @@ function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions 
 /** Makes an answer of everything that is thrown, and of requests for what is not there. */
 export function answerErrors(app: FastifyInstance, context: Context): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const problem = context.isUnavailable(error)
-      ? { status: 503, code: "store_unavailable", detail: "the database does not answer; try again" }
-      : describe(error, context.settings.maxMessageBytes);
+    const problem =
+      !(error instanceof HttpProblem) && context.isUnavailable(error)
+        ? { status: 503, code: "store_unavailable", detail: "the database does not answer; try again" }
+        : describe(error, context.settings.maxMessageBytes);
     if (problem.status >= 500) request.log.error({ err: error }, "a request failed");
     context.metrics.onRejected(problem.code);
     return sendProblem(request, reply, problem);
