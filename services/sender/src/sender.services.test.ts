@@ -193,7 +193,9 @@ describe("a sender", () => {
     const gate = Promise.withResolvers<void>();
     answer = () => gate.promise.then(() => OK);
     await broker.publish(await append(30));
-    await waitFor(() => acknowledged.length > 10, { what: "what waits in the log to be acknowledged" });
+    await waitFor(() => acknowledged.length > 10 && pushes.length > 0, {
+      what: "a push, and what waits in the log to be acknowledged",
+    });
     expect(seqs()).toEqual([1]);
     expect(await endpoint()).toMatchObject({ cursor: 0, due: true });
     gate.resolve();
