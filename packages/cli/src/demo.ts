@@ -1,4 +1,4 @@
-import { SingleBar } from "cli-progress";
+import { Presets, SingleBar } from "cli-progress";
 import { findOrStartInstance } from "./demo-instance.ts";
 import { type Arrival, startReceiver } from "./demo-receiver.ts";
 import { percentiles } from "./percentiles.ts";
@@ -39,7 +39,7 @@ async function register(base: string, name: string): Promise<SignedIn> {
 
 /** Sends messages `from` to `to`; remembers when each was answered. */
 function createSending(base: string, from: SignedIn, to: SignedIn) {
-  const bar = new SingleBar({ format: "  sending   {bar} {value}/{total}", hideCursor: true });
+  const bar = new SingleBar({ format: "  sending   {bar} {value}/{total}", hideCursor: true }, Presets.shades_classic);
   const answeredAt = new Map<string, number>();
 
   async function sendOne(n: number): Promise<string> {

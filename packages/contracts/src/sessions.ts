@@ -17,6 +17,8 @@ export const LoginAnswer = Type.Interface([SessionTokens], {
   token: Type.String(),
   /** Signs the pushes to `user_address`; shown only now. */
   webhook_secret: Type.String(),
+  /** Why nothing is pushed to `user_address`; null where it is. */
+  address_refusal: Type.Union([Type.String(), Type.Null()]),
 });
 
 export const LogoutBody = Type.Object({ username: LoginName });

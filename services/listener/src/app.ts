@@ -85,7 +85,12 @@ export async function createApp(context: Context): Promise<App> {
       components: { securitySchemes: { session: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
     },
   });
-  await app.register(swaggerUi, { routePrefix: "/api/docs", staticCSP: true });
+  await app.register(swaggerUi, {
+    routePrefix: "/api/docs",
+    staticCSP: true,
+    // Over plain HTTP, as an embedded Messenger is, the page's own files must not be asked for over HTTPS.
+    transformStaticCSP: (header) => header.replace("upgrade-insecure-requests;", ""),
+  });
   app.get("/api/openapi.json", { schema: { hide: true } }, () => app.swagger());
 
   healthRoutes(app, context);

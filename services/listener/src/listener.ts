@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Broker } from "@messenger/broker";
 import type { AddressGuard } from "@messenger/channels";
 import { type Clock, createIds, type Keyring, type Random } from "@messenger/core";
-import { createClosing, type Logger, type Registry } from "@messenger/runtime";
+import { CannotStart, createClosing, type Logger, type Registry } from "@messenger/runtime";
 import { appendMessages, deleteOutbox, isUnavailable, ping, recentRevocations, type Store } from "@messenger/store";
 import { type App, createApp } from "./app.ts";
 import { createAppendQueue } from "./append-queue.ts";
@@ -98,9 +98,30 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     },
   };
   const app = await createApp(context);
-  const url = await app.listen({ host: options.host, port: options.port }).then(() => urlOf(app, options.host));
+  const url = await listen(app, options.host, options.port);
   closing.add(() => closeApp(app, options.closeGraceMs));
   return { url, close: () => closing.closeAll() };
+}
+
+/** @throws {CannotStart} where the port cannot be had. */
+async function listen(app: App, host: string, port: number): Promise<string> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EADDRINUSE") {
+      throw new CannotStart(`something listens on port ${port} of ${host} already: stop it, or set PORT to another one`, {
+        cause: error,
+      });
+    }
+    if (code === "EACCES" || code === "EADDRNOTAVAIL" || code === "ENOTFOUND") {
+      throw new CannotStart(`it cannot listen on port ${port} of ${host} (${code}): set HOST and PORT to what it may`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+  return urlOf(app, host);
 }
 
 function urlOf(app: App, host: string): string {

@@ -1,6 +1,6 @@
 import type { SessionTokens } from "@messenger/contracts";
 import { formatSecret, refusalOf, SECRET_BYTES } from "@messenger/channels";
-import { parseAddress, webhookSecretContext } from "@messenger/core";
+import { webhookSecretContext } from "@messenger/core";
 import { beginSession } from "@messenger/store";
 import type { Context } from "./context.ts";
 import { HttpProblem } from "./http/problem.ts";
@@ -16,6 +16,8 @@ export interface StartedSession {
   tokens: SessionTokens;
   /** Signs the pushes to the session's address, if it has one. */
   webhookSecret: string | null;
+  /** Why nothing is pushed to that address; null where it is. */
+  addressRefusal: string | null;
 }
 
 /** An access token, with what belongs to it. */
@@ -38,6 +40,7 @@ export async function startSession(
   let refreshToken = "";
   const secret = random.bytes(SECRET_BYTES);
   const address = device.address?.trim() ?? null;
+  const refusal = address === null ? null : (refusalOf(address, guard) ?? null);
   const begun = await beginSession(context.db, {
     userId: user.userId,
     refreshHash(sessionId) {
@@ -55,7 +58,7 @@ export async function startSession(
             address,
             kinds: LOGIN_KINDS,
             sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), secret),
-            refusal: refusalOfAddress(address),
+            refusal,
           },
   });
   if (begun === null) throw new HttpProblem({ status: 401, code: "unauthorized", detail: "the account was deleted" });
@@ -63,9 +66,6 @@ export async function startSession(
   return {
     tokens: await sessionTokens(context, { ...user, sessionId: begun.sessionId }, refreshToken),
     webhookSecret: address === null ? null : formatSecret(secret),
+    addressRefusal: refusal,
   };
-
-  function refusalOfAddress(given: string): string | null {
-    return parseAddress(given).usable ? (refusalOf(given, guard) ?? null) : "the address is not a URL";
-  }
 }

@@ -60,6 +60,8 @@ export interface LaneDeps {
   brokerHeard(): boolean;
   /** Told of each attempt. */
   onAttempt(event: InboxEvent, attempt: Attempt): void;
+  /** Told that an endpoint was switched off. */
+  onOff(endpoint: EndpointRow, reason: string): void;
   /** Told of what must not happen. */
   onFault(error: unknown): void;
 }
@@ -489,6 +491,7 @@ export class Lane {
         return false;
       case "off":
         this.#pause();
+        this.#deps.onOff(this.#endpoint, verdict.reason);
         void this.#report({ attempts, off: verdict.reason }, []);
         return false;
     }

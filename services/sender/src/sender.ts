@@ -159,6 +159,8 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     load: (inbox: number) => loads.add(inbox),
     brokerHeard: () => broker.silentMs() < BROKER_SILENT_MS,
     onAttempt: (event: InboxEvent, attempt: Attempt) => metrics.onAttempt(event, attempt),
+    onOff: ({ id, inbox }: EndpointRow, reason: string) =>
+      log.warn({ endpoint: id, inbox, reason }, "an endpoint was switched off: nothing more is pushed to it"),
     onFault(error: unknown) {
       if (!stopping.signal.aborted) log.error({ err: error }, "a lane failed");
     },

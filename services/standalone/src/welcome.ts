@@ -2,7 +2,7 @@ import type { Standalone } from "./standalone.ts";
 
 /** What a newcomer sees: where it listens, and what to try. */
 export function welcome({ url, dataDir }: Pick<Standalone, "url" | "dataDir">, allowCidrs: readonly string[]): string {
-  const json = `-H 'content-type: application/json'`;
+  const json = `-H 'content-type: application/json' -H 'accept: application/json'`;
   const ranges = allowCidrs.length === 0 ? "public addresses only" : `public addresses, and ${allowCidrs.join(", ")}`;
   return `
 Messenger listens on ${url}
@@ -13,14 +13,16 @@ Messenger listens on ${url}
 
 Try it, in another terminal:
 
-  curl ${url}/api/health/
-
   curl ${url}/api/users/ ${json} \\
     -d '{"username": "ada", "phone_number": "+441234567", "password": "correct horse"}'
 
   curl ${url}/api/login/ ${json} \\
     -d '{"username": "ada", "password": "correct horse", "user_address": "127.0.0.1:9000", "public_key": "none yet"}'
 
+  curl ${url}/api/messages/ ${json} -H "authorization: Bearer <the token of either answer>" \\
+    -d '{"message": "hello", "sender_id": 1, "sender_username": "ada", "receiver_id": 1, "send_date": "2026-01-02 03:04:05"}'
+
+(ada writes to herself; her messages go to port 9000 of this machine, where a program of yours may listen)
 or see the whole of it: npx -y pnpm demo
 
 `;

@@ -63,6 +63,7 @@ export function sessionRoutes(app: App, context: Context): void {
         token: session.tokens.access_token,
         ...session.tokens,
         webhook_secret: session.webhookSecret as string,
+        address_refusal: session.addressRefusal,
       };
     },
   );
