@@ -93,7 +93,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     } catch (error) {
       options.onProblem({ kind: "poison", error: error as Error });
       const { type, headers, messageId } = message.properties;
-      publisher.bury(message.content, { type, headers, messageId }).then(ack, () => undefined); // comes again
+      publisher.bury(message.content, { type, headers, messageId }).then(ack, () => undefined); // it stays unacknowledged, and comes again with the next connection
       return;
     }
     member.options.onDelivery({ message: decoded, ack });

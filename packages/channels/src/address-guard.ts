@@ -39,7 +39,7 @@ function embedded(bytes: readonly number[], at: number): ipaddr.IPv4 {
   return new ipaddr.IPv4(bytes.slice(at, at + 4));
 }
 
-/** The address that is really meant: looks through IPv4-mapped, IPv4-compatible, NAT64 and 6to4 addresses. */
+/** The address that is really meant: looks through IPv4-mapped, NAT64 and 6to4 addresses. (Other ways to embed one are not within 2000::/3.) */
 function lookThrough(ip: Ip): Ip {
   if (ip.kind() === "ipv4") return ip;
   const six = ip as ipaddr.IPv6;

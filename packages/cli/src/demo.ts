@@ -96,7 +96,10 @@ function examine(
     unsigned: arrivals.filter((arrival) => !arrival.verified).length,
     outOfOrder: inOrder.filter((arrival, n) => n > 0 && arrival.seq !== (inOrder[n - 1] as Arrival).seq + 1).length,
     // A push can arrive before its sender has read the answer: it took no time then.
-    latencies: [...onTheirOwn].map((id) => Math.max(0, (first.get(id)?.at ?? 0) - (answeredAt.get(id) ?? 0))),
+    latencies: [...onTheirOwn].flatMap((id) => {
+      const arrived = first.get(id)?.at;
+      return arrived === undefined ? [] : [Math.max(0, arrived - (answeredAt.get(id) ?? arrived))];
+    }),
   };
 }
 

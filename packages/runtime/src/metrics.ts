@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
+import { CannotStart } from "./run.ts";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
 export { Counter, Gauge, Histogram, Registry };
@@ -31,7 +32,15 @@ export async function serveMetrics(options: { registry: Registry; host: string; 
   });
   server.requestTimeout = 10_000;
   server.listen(options.port, options.host);
-  await once(server, "listening");
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new CannotStart(
+      `it cannot serve metrics on port ${options.port} of ${options.host} (${code}): set METRICS_PORT to another one, or to 0 for any`,
+      { cause: error },
+    );
+  }
   return {
     port: (server.address() as AddressInfo).port,
     async close() {

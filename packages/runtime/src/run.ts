@@ -17,7 +17,7 @@ export interface Running {
   close(): Promise<void>;
 }
 
-/** Of packages and services that this one does not know, by name. */
+/** By name: services have such errors of their own, which this package does not know. */
 const OPERATORS_ERRORS = new Set(["StoreMismatch", "FolderInUse"]);
 
 /** An error that is the operator's to mend, and whose message says how: it is shown without a stack trace. */

@@ -64,6 +64,7 @@ describe("settings", () => {
       cidrs: ["10.0.0.0/8", "::1/128"],
       none: undefined,
     });
+    expect(readSettings({ cidrs }, { RANGES: "," })).toEqual({ cidrs: [] });
     expect(() => readSettings({ cidrs }, { RANGES: "10" })).toThrow(/no range/u);
   });
 

@@ -109,11 +109,12 @@ export function secretUrl(name: string, schemes: readonly string[]): Setting<str
 
 const SECRET_MIN_BYTES = 32;
 
-/** A secret of at least 32 bytes. Several, separated by commas, where `list` is set. */
+/** A secret of at least 32 bytes. */
 export function masterSecret(name: string): Setting<string> {
   return { name, secret: true, parse: checkSecret };
 }
 
+/** None, one or several, separated by commas. */
 export function optionalMasterSecrets(name: string): Setting<readonly string[]> {
   return { name, secret: true, fallback: [], parse: (text) => text.split(",").map((part) => checkSecret(part.trim())) };
 }
@@ -125,7 +126,7 @@ function checkSecret(text: string): string {
   return text;
 }
 
-/** A list, separated by commas; `check` throws for an item that is no good. */
+/** A list, separated by commas, which alone mean an empty one; `check` throws for an item that is no good. */
 export function list(
   name: string,
   options: { fallback: readonly string[]; check(item: string): void },
@@ -134,9 +135,12 @@ export function list(
     name,
     fallback: options.fallback,
     parse(text) {
-      const items = text.split(",").map((item) => item.trim());
+      const items = text
+        .split(",")
+        .map((item) => item.trim())
+        .filter((item) => item !== "");
       for (const item of items) options.check(item);
-      return items.filter((item) => item !== "");
+      return items;
     },
   };
 }

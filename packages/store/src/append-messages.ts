@@ -73,7 +73,7 @@ interface RepeatRow {
  *
  * Locks, in this order: the inboxes it writes to, by id (so two of these never wait for each other in a circle, and nothing is appended
  * to an inbox that is being deleted); new conversations, by pair; new messages, by id. Two concurrent batches that hold the same
- * two request keys can still deadlock; Postgres then fails one of them, and its items are tried one by one.
+ * two request keys can still deadlock; Postgres then fails one of them, which is tried again.
  */
 export async function appendMessages(db: Db, messages: readonly NewMessage[]): Promise<AppendedBatch> {
   const { rows } = await sql<EventRow>`

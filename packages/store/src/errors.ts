@@ -4,6 +4,7 @@ const PASSING = new Set([
   "40P01", // deadlock
   "53300", // too many connections
   "55P03", // lock not available
+  "57014", // took longer than a statement may
   "57P01", // shut down by the administrator
   "57P02", // crash of another backend
   "57P03", // starting up

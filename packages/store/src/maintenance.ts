@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
+import { deleteSome } from "./delete-some.ts";
 import { eraseDeletedAccounts } from "./users.ts";
 
 /** Whether the database answers. @throws what it answers instead. */
@@ -13,12 +14,14 @@ export async function ping(db: Db): Promise<void> {
  */
 export async function prune(db: Db, days: number): Promise<void> {
   const before = sql`now() - ${days} * interval '1 day'`;
-  await sql`delete from attempts where at < ${before}`.execute(db);
-  await sql`
-    delete from sessions s where revoked_at < ${before} and (s.public_key is null or exists (
-      select from sessions newer where newer.user_id = s.user_id and newer.public_key is not null and newer.id > s.id
-    ))
-  `.execute(db);
+  await deleteSome(db, "attempts", sql`at < ${before}`);
+  await deleteSome(
+    db,
+    "sessions",
+    sql`revoked_at < ${before} and (public_key is null or exists (
+      select from sessions newer where newer.user_id = sessions.user_id and newer.public_key is not null and newer.id > sessions.id
+    ))`,
+  );
   await eraseDeletedAccounts(db);
 }
 

@@ -62,7 +62,7 @@ function openPostgres(options: StoreOptions): Store {
 }
 
 async function openEmbedded(folder: string): Promise<Store> {
-  // Loaded only when it is used: it is large, and not in the image.
+  // Loaded only when it is used: it is large.
   const { PGlite } = await import("@electric-sql/pglite");
   const pglite = await PGlite.create(folder, { parsers: INTEGER_PARSERS });
   const dialect = new PGliteDialect({ pglite });

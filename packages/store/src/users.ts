@@ -1,5 +1,6 @@
-import { type RawBuilder, sql } from "kysely";
+import { sql } from "kysely";
 import type { Db } from "./database.ts";
+import { deleteSome } from "./delete-some.ts";
 import { constraintOf } from "./errors.ts";
 
 export interface NewUser {
@@ -88,8 +89,6 @@ export async function findUserByName(db: Db, usernameKey: string): Promise<Publi
   return rows[0] ?? null;
 }
 
-const ERASE_AT_ONCE = 5_000;
-
 /**
  * Deletes a user: the account, its sessions, its inbox with all events, and its endpoints. What the user sent stays with those who received
  * it. Returns false where there is no such user.
@@ -129,16 +128,6 @@ async function endAccount(tx: Db, userId: number): Promise<number | null> {
 
 /** The address of an inbox that is being erased; nothing can be sent there. */
 const ERASED_SCHEME = "erased:";
-
-async function deleteSome(db: Db, table: "attempts" | "events", where: RawBuilder<unknown>): Promise<void> {
-  for (;;) {
-    const name = sql.table(table);
-    const result = await sql`
-      delete from ${name} where ctid = any(array(select ctid from ${name} where ${where} limit ${ERASE_AT_ONCE}))
-    `.execute(db);
-    if (Number(result.numAffectedRows ?? 0) < ERASE_AT_ONCE) return;
-  }
-}
 
 async function eraseInbox(db: Db, inbox: number): Promise<void> {
   const endpoints = sql`(select id from endpoints where inbox_id = ${inbox})`;

@@ -18,7 +18,16 @@ const KEPT_OUTPUT = 200_000;
 
 /** Starts `services/<name>/src/main.ts`, on this Node, with nothing in its environment but these settings. */
 export function startService(name: "listener" | "sender" | "standalone", settings: Record<string, string>): ServiceProcess {
-  const child: ChildProcess = spawn(process.execPath, [`services/${name}/src/main.ts`], {
+  return start([`services/${name}/src/main.ts`], settings);
+}
+
+/** Starts the `messenger` command, likewise. */
+export function startCommand(args: readonly string[], settings: Record<string, string>): ServiceProcess {
+  return start(["packages/cli/src/main.ts", ...args], settings);
+}
+
+function start(args: readonly string[], settings: Record<string, string>): ServiceProcess {
+  const child: ChildProcess = spawn(process.execPath, args, {
     cwd: ROOT,
     env: { PATH: process.env["PATH"], ...settings },
     stdio: ["ignore", "pipe", "pipe"],

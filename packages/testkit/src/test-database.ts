@@ -19,14 +19,13 @@ async function admin(url: string, statement: string): Promise<void> {
   }
 }
 
-/** A database of the test's own on this server, migrated. */
-export async function createTestDatabase(serverUrl: string): Promise<TestDatabase> {
+/** A database of the test's own on this server, with nothing in it. */
+export async function createEmptyDatabase(serverUrl: string): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString("hex")}`;
   await admin(serverUrl, `create database ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   const store = await openStore({ url: url.href });
-  await migrate(store.db);
   return {
     url: url.href,
     store,
@@ -35,6 +34,13 @@ export async function createTestDatabase(serverUrl: string): Promise<TestDatabas
       await admin(serverUrl, `drop database ${name} with (force)`);
     },
   };
+}
+
+/** The same, migrated. */
+export async function createTestDatabase(serverUrl: string): Promise<TestDatabase> {
+  const database = await createEmptyDatabase(serverUrl);
+  await migrate(database.store.db);
+  return database;
 }
 
 /** A name for a test's own exchanges and queues. */

@@ -46,7 +46,7 @@ export function createLoginThrottle(app: App): LoginThrottle {
 
   return {
     async attempt(request, account, run) {
-      accounts.set(request, account.normalize("NFKC").toLowerCase());
+      accounts.set(request, account.normalize("NFKC").trim().toLowerCase());
       for (const { keyOf, count } of limits) {
         const state = await count(request, { increment: false });
         if (!state.isAllowed && state.remaining - (underway.get(keyOf(request)) ?? 0) <= 0) {

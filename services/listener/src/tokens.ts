@@ -32,6 +32,8 @@ interface RefreshToken {
 
 const ISSUER = "messenger";
 const AUDIENCE = "messenger-api";
+/** How far the clocks of two listeners may be apart. The end of a token is checked without it, below. */
+const CLOCK_TOLERANCE_SECONDS = 5;
 const CACHED_TOKENS = 10_000;
 const REFRESH_BYTES = 32;
 const REFRESH_TOKEN = /^((\d{1,15})\.[\w-]{43})\.([\w-]{43})$/u;
@@ -56,6 +58,7 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
           issuer: ISSUER,
           audience: AUDIENCE,
           requiredClaims: ["sub", "sid", "exp"],
+          clockTolerance: CLOCK_TOLERANCE_SECONDS,
           maxTokenAge: ttlSeconds, // revocations are remembered no longer, should it have been longer before
           currentDate: new Date(clock.now()),
         });

@@ -39,6 +39,7 @@ export function startRelay(deps: {
   const stopping = new AbortController();
   let timer: Timer | undefined;
   let prunedAt = clock.monotonic();
+  let pruning: Promise<void> = Promise.resolve();
 
   /** Resolves with whether all wakes were confirmed. */
   async function wake(inboxes: readonly number[]): Promise<boolean> {
@@ -80,7 +81,8 @@ export function startRelay(deps: {
       await drain("due", relayDue);
       if (clock.monotonic() - prunedAt > PRUNE_EVERY_MS) {
         prunedAt = clock.monotonic();
-        await store.prune(deps.keepAttemptsDays);
+        // Beside the rounds: it may take long.
+        pruning = store.prune(deps.keepAttemptsDays).catch((error: unknown) => deps.onError(error));
       }
     } catch (error) {
       deps.onError(error); // the next round tries again
@@ -102,6 +104,7 @@ export function startRelay(deps: {
       stopping.abort();
       timer?.cancel();
       await running;
+      await pruning;
     },
   };
 }

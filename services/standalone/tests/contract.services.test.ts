@@ -1,10 +1,11 @@
 import { PushBody } from "@messenger/contracts";
+import { createKeyring, systemRandom } from "@messenger/core";
 import { type ScriptedReceiver, startScriptedReceiver, waitFor } from "@messenger/testkit";
 import { SignJWT } from "jose";
 import { Webhook } from "standardwebhooks";
 import { Value } from "typebox/value";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Deployment, deployments } from "./deployments.ts";
+import { type Deployment, deployments, SECRET } from "./deployments.ts";
 import { figure, msSince } from "./figure.ts";
 import { http } from "./http.ts";
 import { logIn, messageBody, PASSWORD, type Person, register, send, sendSurely } from "./people.ts";
@@ -175,6 +176,7 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
       expect((await http(`${base}/api/users/?username=nobody-at-all`, { token: ada.token })).status).toBe(404);
       expect((await http(`${base}/api/users/?username=${encodeURIComponent("@@")}`, { token: ada.token })).status).toBe(404);
       expect((await http(`${base}/api/users/`, { token: ada.token })).status).toBe(400);
+      expect((await http(`${base}/api/users/?username=${bob.name}&q=x`, { token: ada.token })).status).toBe(400);
       expect((await http(`${base}/api/users/?username=${"x".repeat(65)}`, { token: ada.token })).status).toBe(400);
       expect((await http(`${base}/api/users/`, { method: "GET", body: { username: 7 }, token: ada.token })).status).toBe(400);
       expect((await http(`${base}/api/users/?username=%00`, { token: ada.token })).status).toBe(400);
@@ -383,17 +385,33 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
     });
 
     it("refuses every token that is none", async () => {
-      const forged = (key: string, alg: string, claims: object, expires: string) =>
-        new SignJWT({ sid: 1, name: ada.name, role: "user", ...claims })
-          .setProtectedHeader({ alg })
+      const now = Math.floor(Date.now() / 1000);
+      const { sid } = JSON.parse(Buffer.from(ada.token.split(".")[1] as string, "base64url").toString()) as { sid: number };
+      const [own] = createKeyring({ secret: SECRET, random: systemRandom }).tokenKeys;
+      const sign = (more: { key?: Uint8Array; alg?: string; issuedAt?: number; expiresAt?: number; audience?: string }) =>
+        new SignJWT({ sid, name: ada.name, role: "user" })
+          .setProtectedHeader({ alg: more.alg ?? "HS256" })
           .setIssuer("messenger")
-          .setAudience("messenger-api")
+          .setAudience(more.audience ?? "messenger-api")
           .setSubject(String(ada.id))
-          .setExpirationTime(expires)
-          .sign(new TextEncoder().encode(key));
+          .setIssuedAt(more.issuedAt ?? now)
+          .setExpirationTime(more.expiresAt ?? now + 600)
+          .sign(more.key ?? (own as Uint8Array));
+      const good = await http(`${base}/api/messages/`, { body: messageBody(ada, bob), token: await sign({}) });
+      expect(good.status).toBe(200); // so what is refused below is refused for what differs
+      const another = new Uint8Array(32).fill(7);
       const none = [
         { alg: "none", typ: "JWT" },
-        { sub: String(ada.id), sid: 1, name: ada.name, iss: "messenger", aud: "messenger-api", exp: 9_999_999_999 },
+        {
+          sub: String(ada.id),
+          sid,
+          name: ada.name,
+          role: "user",
+          iss: "messenger",
+          aud: "messenger-api",
+          iat: now,
+          exp: now + 600,
+        },
       ]
         .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
         .join(".");
@@ -408,8 +426,11 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
         `Bearer ${none}.`,
         `Bearer ${head}.${claims}.`,
         `Bearer ${head}.${claims}.${signature.slice(0, -2)}xx`,
-        `Bearer ${await forged("another key of 32 bytes or more, yes", "HS256", {}, "1h")}`,
-        `Bearer ${await forged("another key of 32 bytes or more, yes", "HS512", {}, "1h")}`,
+        `Bearer ${await sign({ key: another })}`,
+        `Bearer ${await sign({ key: new Uint8Array(64).fill(7), alg: "HS512" })}`,
+        `Bearer ${await sign({ issuedAt: now - 700, expiresAt: now - 100 })}`, // expired
+        `Bearer ${await sign({ issuedAt: now - 100, expiresAt: now })}`, // this second
+        `Bearer ${await sign({ audience: "somebody else" })}`,
         "Bearer a.b.c",
         "Bearer \u00e9",
       ];

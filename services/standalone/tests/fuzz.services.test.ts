@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Deployment, deployments } from "./deployments.ts";
 import { http } from "./http.ts";
-import { messageBody, PASSWORD, type Person, register } from "./people.ts";
+import { messageBody, PASSWORD, type Person, register, send } from "./people.ts";
 
 /** Strings that programs stumble over, beside ordinary ones. They go out as JSON escapes, so that they arrive as they are. */
 const nastyString = fc.oneof(
@@ -100,14 +100,18 @@ describe.each(deployments)("bad input, $name", ({ deploy }) => {
       ["POST", "/api/messages/", {}],
     ];
     it("is refused in every string, and changes nothing", async () => {
+      const [carol, dave] = [await register(base), await register(base)];
       for (const [method, path, given] of bodies) {
-        const body = path === "/api/messages/" ? messageBody(ada, bob) : given;
+        const body = path === "/api/messages/" ? messageBody(carol, dave) : given;
         for (const [field, value] of Object.entries(body)) {
           if (typeof value !== "string") continue;
-          const answer = await http(base + path, { method, body: { ...body, [field]: value + poison }, token: ada.token });
+          const answer = await http(base + path, { method, body: { ...body, [field]: value + poison }, token: carol.token });
           expect([path, field, answer.status]).toEqual([path, field, 400]);
         }
       }
+      const next = await send(base, carol, dave);
+      expect(next.json["seq"]).toBe(1); // nothing was written to that inbox before
+      expect((await http(`${base}/api/users/?username=somebody`, { token: carol.token })).status).toBe(404);
     });
   });
 

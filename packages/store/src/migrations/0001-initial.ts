@@ -1,7 +1,7 @@
 import { type Kysely, sql } from "kysely";
 
 /**
- * The tables of the design. Rows that are updated for every message (`inboxes`, `endpoints`) leave half of each page free, and no index
+ * All tables. Rows that are updated for every message (`inboxes`, `endpoints`) leave half of each page free, and no index
  * covers what changes, so that their updates stay heap-only. The hot tables (`messages`, `events`, `outbox`, `attempts`) have no foreign keys:
  * a check of one takes a share lock on the parent for every row, and the append statement holds the parent's lock anyway.
  */

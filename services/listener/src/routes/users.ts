@@ -119,7 +119,8 @@ export function userRoutes(app: App, context: Context): void {
 function keyOrNone(username: string): string {
   try {
     return usernameKey(username);
-  } catch {
-    return "";
+  } catch (error) {
+    if (error instanceof InvalidName) return "";
+    throw error;
   }
 }
