@@ -1,3 +1,4 @@
+import { EXIT_SETTINGS, isOperators } from "@messenger/runtime";
 import { demo } from "./demo.ts";
 import { migrateDatabase } from "./migrate.ts";
 import { repairQueue } from "./repair.ts";
@@ -20,7 +21,6 @@ function usage(): string {
 }
 
 const EXIT_USAGE = 64;
-const EXIT_SETTINGS = 78;
 
 const [name = "", ...rest] = process.argv.slice(2);
 const command = COMMANDS[name];
@@ -32,8 +32,7 @@ if (command === undefined || rest.length > 0) {
   try {
     process.exitCode = await command.run(process.env);
   } catch (error) {
-    const settings = error instanceof Error && (error.name === "SettingsError" || error.name === "StoreMismatch");
     process.stderr.write(`messenger ${name}: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = settings ? EXIT_SETTINGS : 1;
+    process.exitCode = isOperators(error) ? EXIT_SETTINGS : 1;
   }
 }

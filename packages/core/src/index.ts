@@ -5,6 +5,6 @@ export { createIds, type Ids } from "./ids.ts";
 export { InvalidName, phoneKey, usernameKey, emailKey } from "./names.ts";
 export { type Address, parseAddress } from "./address.ts";
 export { composePush, type MessageContent } from "./push-body.ts";
-export { delayAfterFailure, MAX_RETRY_AFTER_MS, retryDelaysMs } from "./retry-schedule.ts";
+export { delayAfterFailure } from "./retry-schedule.ts";
 export { createKeyring, type Keyring, type Sealer, SealError, webhookSecretContext } from "./sealing.ts";
 export { parseSendDate } from "./send-date.ts";

@@ -3,7 +3,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
 /** How long to wait after the first, second, … failure in a row; the last one repeats. */
-export const retryDelaysMs: readonly number[] = [
+const retryDelaysMs: readonly number[] = [
   1 * SECOND,
   5 * SECOND,
   30 * SECOND,
@@ -16,7 +16,7 @@ export const retryDelaysMs: readonly number[] = [
 ];
 
 /** A receiver's `Retry-After` is followed up to this. */
-export const MAX_RETRY_AFTER_MS = HOUR;
+const MAX_RETRY_AFTER_MS = HOUR;
 
 /**
  * Milliseconds to wait after `failures` failures in a row (1 or more), ±20 % by `unit` in [0, 1), or what the receiver asked for if

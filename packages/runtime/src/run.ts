@@ -3,7 +3,7 @@ import type { Logger } from "./log.ts";
 import { SettingsError } from "./settings.ts";
 
 /** sysexits.h, EX_CONFIG: starting again will not help, until somebody changes the settings. */
-const EXIT_SETTINGS = 78;
+export const EXIT_SETTINGS = 78;
 const CLOSE_WITHIN_MS = 30_000;
 
 /** Something that this process needs is not there; the message says what. Starting again later may help. */
@@ -21,7 +21,7 @@ export interface Running {
 const OPERATORS_ERRORS = new Set(["StoreMismatch", "FolderInUse"]);
 
 /** An error that is the operator's to mend, and whose message says how: it is shown without a stack trace. */
-function isOperators(error: unknown): error is Error {
+export function isOperators(error: unknown): error is Error {
   return error instanceof SettingsError || (error instanceof Error && OPERATORS_ERRORS.has(error.name));
 }
 

@@ -7,16 +7,15 @@ import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/typ
 import type { IncomingMessage, ServerResponse } from "node:http";
 import fastify, {
   type FastifyBaseLogger,
-  type FastifyError,
   type FastifyInstance,
   type FastifyReply,
-  type FastifyRequest,
   LogController,
   type RawServerDefault,
 } from "fastify";
 import type { Context } from "./context.ts";
 import { answerErrors } from "./http/errors.ts";
 import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
+import { sendProblemDetails } from "./http/problem.ts";
 import { requireSessions } from "./http/session.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { messageRoutes } from "./routes/messages.ts";
@@ -45,7 +44,11 @@ export async function createApp(context: Context): Promise<App> {
     keepAliveTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true },
-    frameworkErrors: (error, request, reply) => sendFrameworkProblem(error, request, reply as unknown as FastifyReply),
+    // What Fastify refuses before it knows the route: a path that cannot be decoded, for one.
+    frameworkErrors(error, request, reply) {
+      const problem = { status: error.statusCode ?? 400, code: "bad_request", detail: error.message };
+      void sendProblemDetails(request, reply as unknown as FastifyReply, problem);
+    },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
@@ -99,18 +102,4 @@ export async function createApp(context: Context): Promise<App> {
   messageRoutes(app, context);
   await app.ready();
   return app;
-}
-
-/** What Fastify refuses before it knows the route: a path that cannot be decoded, for one. */
-function sendFrameworkProblem(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  const status = error.statusCode ?? 400;
-  const body = {
-    type: "about:blank",
-    title: "Bad Request",
-    status,
-    detail: error.message,
-    code: "bad_request",
-    request_id: request.id,
-  };
-  void reply.code(status).type("application/problem+json; charset=utf-8").send(JSON.stringify(body));
 }

@@ -39,7 +39,6 @@ export function startRelay(deps: {
   const stopping = new AbortController();
   let timer: Timer | undefined;
   let prunedAt = clock.monotonic();
-  let pruning: Promise<void> = Promise.resolve();
 
   /** Resolves with whether all wakes were confirmed. */
   async function wake(inboxes: readonly number[]): Promise<boolean> {
@@ -81,8 +80,10 @@ export function startRelay(deps: {
       await drain("due", relayDue);
       if (clock.monotonic() - prunedAt > PRUNE_EVERY_MS) {
         prunedAt = clock.monotonic();
-        // Beside the rounds: it may take long.
-        pruning = store.prune(deps.keepAttemptsDays).catch((error: unknown) => deps.onError(error));
+        // Beside the rounds, and not waited for by `stop`: it may take long. What is left breaks off when the store closes; the next one goes on.
+        store.prune(deps.keepAttemptsDays).catch((error: unknown) => {
+          if (!stopping.signal.aborted) deps.onError(error);
+        });
       }
     } catch (error) {
       deps.onError(error); // the next round tries again
@@ -104,7 +105,6 @@ export function startRelay(deps: {
       stopping.abort();
       timer?.cancel();
       await running;
-      await pruning;
     },
   };
 }

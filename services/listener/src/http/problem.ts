@@ -1,4 +1,6 @@
+import type { Problem } from "@messenger/contracts";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Static } from "typebox";
 import { prefersJson } from "./accept.ts";
 
 /** What the contract answers to every field that is missing or malformed. */
@@ -65,6 +67,20 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
   if (status === 429 || status === 503) reply.header("retry-after", problem.retryAfterSeconds ?? RETRY_AFTER_SECONDS);
   if (status === 401) reply.header("www-authenticate", 'Bearer realm="messenger"');
   if (speaksText(request)) return reply.type("text/plain; charset=utf-8").send(problem.text ?? detail);
-  const body = { type: "about:blank", title: TITLES[status] ?? "Error", status, detail, code, request_id: request.id };
-  return reply.type("application/problem+json; charset=utf-8").serializer(JSON.stringify).send(body);
+  return sendProblemDetails(request, reply, { status, detail, code });
+}
+
+/** Answers by problem details, whatever the request prefers. */
+export function sendProblemDetails(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { status, detail, code }: Pick<ProblemOptions, "status" | "detail" | "code">,
+): FastifyReply {
+  const title = TITLES[status] ?? "Error";
+  const body: Static<typeof Problem> = { type: "about:blank", title, status, detail, code, request_id: request.id };
+  return reply
+    .code(status)
+    .type("application/problem+json; charset=utf-8")
+    .serializer((problem) => JSON.stringify(problem))
+    .send(body);
 }

@@ -8,8 +8,8 @@ import type { App } from "../app.ts";
 import type { Context } from "../context.ts";
 import { HttpProblem, speaksText, VALIDATION_TEXT } from "../http/problem.ts";
 import { identityOf } from "../http/session.ts";
+import { loginKeys } from "../login-keys.ts";
 import type { Identity } from "../tokens.ts";
-import { loginKeys } from "./sessions.ts";
 
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/u;
 const UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";

@@ -1,31 +1,16 @@
 import { LoginAnswer, LoginBody, LogoutAnswer, LogoutBody, RefreshBody, SessionTokens } from "@messenger/contracts";
-import { emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
-import { endSession, findCredentials, type LoginKeys, rotateRefresh } from "@messenger/store";
+import { endSession, findCredentials, rotateRefresh } from "@messenger/store";
 import type { App } from "../app.ts";
 import type { Context } from "../context.ts";
 import { HttpProblem, VALIDATION_TEXT } from "../http/problem.ts";
 import { identityOf } from "../http/session.ts";
+import { loginKeys } from "../login-keys.ts";
 import { createLoginThrottle } from "../login-throttle.ts";
 import { REFRESH_DAYS, sessionTokens, startSession } from "../start-session.ts";
 
 const WRONG = "Incorrect username or password.";
 /** What an index of PostgreSQL can hold, with something to spare. */
 const MAX_ADDRESS_BYTES = 2_000;
-
-/** The key in one form of name; null where it is not one. */
-function keyOr(read: (name: string) => string, name: string): string | null {
-  try {
-    return read(name);
-  } catch (error) {
-    if (error instanceof InvalidName) return null;
-    throw error;
-  }
-}
-
-/** What somebody typed as their name, in all forms that it may be known in. */
-export function loginKeys(name: string): LoginKeys {
-  return { usernameKey: keyOr(usernameKey, name), emailKey: keyOr(emailKey, name), phoneKey: keyOr(phoneKey, name) };
-}
 
 /** Signing in and out. */
 export function sessionRoutes(app: App, context: Context): void {

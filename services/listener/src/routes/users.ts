@@ -7,6 +7,7 @@ import type { App } from "../app.ts";
 import type { Context } from "../context.ts";
 import { HttpProblem, speaksText, VALIDATION_TEXT } from "../http/problem.ts";
 import { identityOf } from "../http/session.ts";
+import { keyOr } from "../login-keys.ts";
 import { startSession } from "../start-session.ts";
 
 const invalid = (detail: string): HttpProblem =>
@@ -79,7 +80,8 @@ export function userRoutes(app: App, context: Context): void {
       if (!Value.Check(FindUserQuery, body)) throw invalid("body: username must be a string of 1 to 64 characters");
       const username = request.query.username ?? body.username;
       if (username === undefined) throw invalid("give username, as a query or as a JSON body");
-      const user = await findUserByName(db, keyOrNone(username));
+      const key = keyOr(usernameKey, username);
+      const user = key === null ? null : await findUserByName(db, key);
       if (user === null) throw new HttpProblem({ status: 404, code: "no_such_user", detail: "User not found." });
       return { user_id: user.id, username: user.username, full_name: user.fullName, public_key: user.publicKey };
     },
@@ -113,14 +115,4 @@ export function userRoutes(app: App, context: Context): void {
       return reply.type("application/json; charset=utf-8").send({ msg, user_id });
     },
   );
-}
-
-/** A name that nobody can have is nobody's. */
-function keyOrNone(username: string): string {
-  try {
-    return usernameKey(username);
-  } catch (error) {
-    if (error instanceof InvalidName) return "";
-    throw error;
-  }
 }
