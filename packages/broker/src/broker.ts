@@ -10,7 +10,10 @@ export interface Delivery {
 export interface ConsumeOptions {
   /** Tells this consumer from all others; its share of the partitions follows from it. */
   name: string;
-  /** How many unacknowledged messages of each partition it may hold: 1 to 65,535. */
+  /**
+   * How much of each partition it may hold unacknowledged: 1 to 65,535 bundles of up to 50 messages that were published together; embedded, so
+   * many messages.
+   */
   prefetch: number;
   /** Gets each message. Must not throw. */
   onDelivery(delivery: Delivery): void;

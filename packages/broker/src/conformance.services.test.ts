@@ -3,6 +3,7 @@ import type { QueueMessage } from "@messenger/core";
 import { connect } from "amqplib";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import type { Broker, BrokerProblem, Consumer, Delivery } from "./broker.ts";
+import { bundle, BUNDLE_TYPE } from "./encoding.ts";
 import { openBroker } from "./open-broker.ts";
 
 const PARTITIONS = 4;
@@ -99,7 +100,7 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
   it("gives a consumer no more of a partition than its prefetch, until it acknowledges", async () => {
     const broker = await open();
     const { deliveries } = await consume(broker, "one", 2, false);
-    await broker.publish([event(4, 1), event(4, 2), event(4, 3)]);
+    for (const seq of [1, 2, 3]) await broker.publish([event(4, seq)]);
     await waitFor(() => deliveries.length === 2, { what: "two deliveries" });
     deliveries[0]?.ack();
     await waitFor(() => deliveries.length === 3, { what: "the third delivery" });
@@ -109,7 +110,7 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
   it("gives what one consumer leaves behind to another, in order", async () => {
     const broker = await open();
     const one = await consume(broker, "one", 100, false);
-    await broker.publish([event(4, 1), event(4, 2), event(4, 3)]);
+    for (const seq of [1, 2, 3]) await broker.publish([event(4, seq)]);
     await waitFor(() => one.deliveries.length === 3, { what: "three deliveries" });
     one.deliveries[0]?.ack();
     const two = await consume(broker, "two");
@@ -117,6 +118,28 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
     one.deliveries[1]?.ack(); // belongs to a channel that is gone
     await waitFor(() => two.deliveries.length === 2, { what: "what was left" });
     expect(two.deliveries.map(seqOf)).toEqual([2, 3]);
+  });
+
+  it("loses nothing of what was published together while a part of it is not acknowledged", async () => {
+    const broker = await open();
+    const one = await consume(broker, "one", 1, false);
+    await broker.publish([event(4, 1), event(8, 1), event(4, 2)]);
+    await waitFor(() => one.deliveries.length >= 1, { what: "a delivery" });
+    one.deliveries[0]?.ack();
+    const two = await consume(broker, "two");
+    await one.handle.close();
+    await waitFor(
+      () => two.deliveries.filter((delivery) => delivery.message.inbox === 4).some((delivery) => seqOf(delivery) === 2),
+      {
+        what: "what was not acknowledged",
+      },
+    );
+    expect(two.deliveries.map(({ message }) => message.inbox)).toContain(8);
+    const again = await consume(broker, "three");
+    await two.handle.close();
+    await broker.publish([event(4, 3)]);
+    await waitFor(() => again.deliveries.length === 1, { what: "the next event" });
+    expect(again.deliveries.map(seqOf)).toEqual([3]); // all else was acknowledged
   });
 
   it("gives a stopped consumer nothing more, which can still acknowledge what it holds", async () => {
@@ -156,7 +179,8 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
       const connection = await connect(inject("amqpUrl"));
       const channel = await connection.createConfirmChannel();
       channel.sendToQueue(`${namespace}.push.0`, Buffer.from("{}"), { type: "nonsense", persistent: true });
-      channel.sendToQueue(`${namespace}.push.0`, Buffer.from("{}"), { type: "wake", headers: { inbox: 5 } }); // of partition 1
+      const [misplaced] = bundle([{ type: "wake", inbox: 5 }], PARTITIONS); // of partition 1
+      channel.sendToQueue(`${namespace}.push.0`, misplaced?.body as Buffer, { type: BUNDLE_TYPE, persistent: true });
       await channel.waitForConfirms();
       await broker.publish([event(4, 1)]);
       await waitFor(() => deliveries.length === 1, { what: "the event behind it" });

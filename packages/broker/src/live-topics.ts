@@ -2,36 +2,37 @@ import type { LiveNotice } from "@messenger/core";
 
 /** Who in this process wants to hear of which inbox. */
 export interface LiveTopics {
-  /** Returns a function that takes the subscription back. `first` and `last` tell whether the inbox has others. */
-  add(inbox: number, onNotice: (notice: LiveNotice) => void): { first: boolean; remove(): { last: boolean } };
+  add(inbox: number, onNotice: (notice: LiveNotice) => void): { remove(): void };
   notify(notice: LiveNotice): void;
-  inboxes(): number[];
+  /** How many subscriptions there are. */
+  readonly size: number;
 }
 
 export function createLiveTopics(): LiveTopics {
   const topics = new Map<number, Set<(notice: LiveNotice) => void>>();
+  let size = 0;
   return {
     add(inbox, onNotice) {
-      const found = topics.get(inbox);
-      const listeners = found ?? new Set();
+      const listeners = topics.get(inbox) ?? new Set();
       // A function of its own, so that the same listener can be added twice.
       const listener = (notice: LiveNotice): void => onNotice(notice);
       listeners.add(listener);
       topics.set(inbox, listeners);
+      size += 1;
       return {
-        first: found === undefined,
         remove() {
-          listeners.delete(listener);
-          if (listeners.size > 0 || topics.get(inbox) !== listeners) return { last: false };
-          topics.delete(inbox);
-          return { last: true };
+          if (!listeners.delete(listener)) return;
+          size -= 1;
+          if (listeners.size === 0) topics.delete(inbox);
         },
       };
     },
     notify(notice) {
       for (const listener of topics.get(notice.inbox) ?? []) listener(notice);
     },
-    inboxes: () => [...topics.keys()],
+    get size() {
+      return size;
+    },
   };
 }
 

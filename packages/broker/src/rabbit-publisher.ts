@@ -1,13 +1,13 @@
-import { type LiveNotice, partitionOf, type QueueMessage } from "@messenger/core";
+import type { LiveNotice, QueueMessage } from "@messenger/core";
 import type { Channel, ChannelModel, Options } from "amqplib";
 import { bytesOf, MAX_UNCONFIRMED, MAX_UNCONFIRMED_BYTES } from "./broker.ts";
-import { encode } from "./encoding.ts";
-import type { Names } from "./topology.ts";
+import { bundle, BUNDLE_TYPE, encodeNotices } from "./encoding.ts";
+import { NOTICES_KEY, type Names } from "./topology.ts";
 
 export interface RabbitPublisher {
   /** See `Broker.publish`. */
   publish(messages: readonly QueueMessage[]): Promise<boolean>;
-  /** Tells live subscriptions; unconfirmed. */
+  /** Tells live subscriptions, of all processes; unconfirmed. */
   notify(notices: readonly LiveNotice[]): void;
   /** Puts aside what could not be read. @throws when the broker did not take it. */
   bury(body: Buffer, properties: Options.Publish): Promise<void>;
@@ -16,6 +16,7 @@ export interface RabbitPublisher {
 }
 
 interface Batch {
+  /** Bundles. */
   unconfirmed: number;
   bytes: number;
   taken: boolean;
@@ -24,7 +25,7 @@ interface Batch {
 
 /**
  * Publishes over one connection, with confirms. A message that comes back for want of a queue is confirmed, too, but its return comes
- * first: the two are matched by message id. One that came back means that a queue has gone, which `onReturned` is told.
+ * first: the two are matched by message id, a count. One that came back means that a queue has gone, which `onReturned` is told.
  */
 export async function createRabbitPublisher(
   connection: ChannelModel,
@@ -39,7 +40,7 @@ export async function createRabbitPublisher(
   const returned = new Set<string>();
   let unconfirmed = 0;
   let unconfirmedBytes = 0;
-  let wakes = 0;
+  let published = 0;
 
   channel.on("return", (message) => {
     const id: unknown = message.properties.messageId;
@@ -47,8 +48,8 @@ export async function createRabbitPublisher(
     options.onReturned();
   });
 
-  function settle(batch: Batch, id: string, error: unknown): void {
-    unconfirmed -= 1;
+  function settle(batch: Batch, id: string, size: number, error: unknown): void {
+    unconfirmed -= size;
     batch.unconfirmed -= 1;
     if (returned.delete(id) || error !== null) batch.taken = false;
     if (batch.unconfirmed > 0 || !batches.delete(batch)) return;
@@ -66,26 +67,19 @@ export async function createRabbitPublisher(
       unconfirmed += messages.length;
       unconfirmedBytes += bytes;
       return new Promise((resolve) => {
-        const batch: Batch = { unconfirmed: messages.length, bytes, taken: true, resolve };
+        const bundles = bundle(messages, partitions);
+        const batch: Batch = { unconfirmed: bundles.length, bytes, taken: true, resolve };
         batches.add(batch);
-        for (const message of messages) {
-          const { body, properties } = encode(message);
-          let id = properties.messageId;
-          if (id === undefined) {
-            wakes += 1;
-            id = `wake-${wakes}`;
-          }
-          const settleThis = settle.bind(undefined, batch, id);
-          const queue = names.partition(partitionOf(message.inbox, partitions));
-          channel.sendToQueue(queue, body, { ...properties, messageId: id, persistent: true, mandatory: true }, settleThis);
+        for (const { partition, body, size } of bundles) {
+          published += 1;
+          const messageId = String(published);
+          const properties = { type: BUNDLE_TYPE, messageId, persistent: true, mandatory: true };
+          channel.sendToQueue(names.partition(partition), body, properties, settle.bind(undefined, batch, messageId, size));
         }
       });
     },
     notify(list) {
-      for (const { inbox, seq } of list) {
-        const key = `${partitionOf(inbox, partitions)}.${inbox}`;
-        notices.publish(names.events, key, Buffer.alloc(0), { type: "notice", headers: { inbox, seq } });
-      }
+      if (list.length > 0) notices.publish(names.events, NOTICES_KEY, encodeNotices(list));
     },
     bury(body, properties) {
       return new Promise((resolve, reject) => {

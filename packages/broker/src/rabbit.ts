@@ -2,11 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { QueueMessage } from "@messenger/core";
 import { type Channel, type ChannelModel, connect, type ConsumeMessage } from "amqplib";
 import type { Broker, BrokerOptions, Consumer, ConsumeOptions } from "./broker.ts";
-import { decode, decodeNotice } from "./encoding.ts";
+import { decodeNotices, unbundle } from "./encoding.ts";
 import { createLiveTopics, noticesOf } from "./live-topics.ts";
 import { createRabbitPublisher, type RabbitPublisher } from "./rabbit-publisher.ts";
 import { rendezvousPriority } from "./rendezvous.ts";
-import { declareTopology, namesIn } from "./topology.ts";
+import { declareTopology, namesIn, NOTICES_KEY } from "./topology.ts";
 
 const HEARTBEAT_SECONDS = 10;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -83,20 +83,27 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       endSession?.(new Error("the broker cancelled a consumer: its queue has gone"));
       return;
     }
-    const ack = (): void => {
+    const ackAll = (): void => {
       // Once the channel is another one, or closed, the tag means nothing.
       if (member.channel === channel) channel.ack(message);
     };
-    let decoded: QueueMessage;
+    let messages: QueueMessage[];
     try {
-      decoded = decode(message.properties, message.content, { partition, partitions: options.partitions });
+      messages = unbundle(message.properties.type, message.content, { partition, partitions: options.partitions });
     } catch (error) {
       options.onProblem({ kind: "poison", error: error as Error });
       const { type, headers, messageId } = message.properties;
-      publisher.bury(message.content, { type, headers, messageId }).then(ack, () => undefined); // it stays unacknowledged, and comes again with the next connection
+      publisher.bury(message.content, { type, headers, messageId }).then(ackAll, () => undefined); // it stays unacknowledged, and comes again with the next connection
       return;
     }
-    member.options.onDelivery({ message: decoded, ack });
+    // RabbitMQ may forget the bundle once all of it is acknowledged.
+    let held = messages.length;
+    const ack = (): void => {
+      held -= 1;
+      if (held === 0) ackAll();
+    };
+    if (held === 0) ackAll();
+    for (const decoded of messages) member.options.onDelivery({ message: decoded, ack });
   }
 
   /** Makes the end of a channel the end of its connection. */
@@ -112,11 +119,16 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     await channel.consume(
       queue,
       (message) => {
-        if (message !== null) topics.notify(decodeNotice(message.properties));
+        if (message === null) return;
+        try {
+          decodeNotices(message.content).forEach((notice) => topics.notify(notice));
+        } catch (error) {
+          options.onProblem({ kind: "poison", error: error as Error }); // a notice may be lost
+        }
       },
       { noAck: true },
     );
-    for (const inbox of topics.inboxes()) await channel.bindQueue(queue, names.events, `*.${inbox}`);
+    if (topics.size > 0) await channel.bindQueue(queue, names.events, NOTICES_KEY);
     return { channel, queue };
   }
 
@@ -260,14 +272,16 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     },
     async subscribe(inbox, onNotice) {
       const topic = topics.add(inbox, onNotice);
+      // Binding again does nothing, and is answered once the first binding is there.
       const rebind = async (verb: "bindQueue" | "unbindQueue"): Promise<void> => {
         const live = session?.live;
-        await live?.channel[verb](live.queue, names.events, `*.${inbox}`).catch((error: unknown) => endSession?.(error as Error));
+        await live?.channel[verb](live.queue, names.events, NOTICES_KEY).catch((error: unknown) => endSession?.(error as Error));
       };
-      if (topic.first) await rebind("bindQueue");
+      await rebind("bindQueue");
       return {
         async close() {
-          if (topic.remove().last) await rebind("unbindQueue");
+          topic.remove();
+          if (topics.size === 0) await rebind("unbindQueue");
         },
       };
     },

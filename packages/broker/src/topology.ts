@@ -2,12 +2,15 @@ import type { Channel, ChannelModel } from "amqplib";
 
 /** The names of what Messenger keeps in RabbitMQ. */
 export interface Names {
-  /** A topic exchange: notices of new events, by `<partition>.<inbox>`. */
+  /** A topic exchange: notices of new events, under {@link NOTICES_KEY}. */
   events: string;
   /** What could not be read. */
   dead: string;
   partition(partition: number): string;
 }
+
+/** The routing key of notices. */
+export const NOTICES_KEY = "notices";
 
 export function namesIn(namespace: string): Names {
   return {

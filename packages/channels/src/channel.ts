@@ -1,3 +1,5 @@
+import type { KeyObject } from "node:crypto";
+
 /** An event on its way to an address. */
 export interface Push {
   /** The endpoint's address, as it was given. */
@@ -7,7 +9,7 @@ export interface Push {
   /** The body: a JSON object. */
   body: Uint8Array;
   /** Signing secrets, the current one first, then the one before while it is valid. */
-  secrets: readonly Uint8Array[];
+  secrets: readonly KeyObject[];
 }
 
 /** What came of an attempt, as the channel saw it; what follows from it is decided elsewhere. */

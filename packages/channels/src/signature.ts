@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHmac, type KeyObject } from "node:crypto";
 
 /** What a webhook secret starts with when it is shown, before its base64 form (Standard Webhooks). */
 const SECRET_PREFIX = "whsec_";
@@ -13,7 +13,7 @@ export function formatSecret(secret: Uint8Array): string {
  * The headers that sign a push by Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA-256 over id, time stamp and body, once for
  * each secret that is valid. `timestamp` is in seconds.
  */
-export function signatureHeaders(push: { id: string; timestamp: number; body: Uint8Array; secrets: readonly Uint8Array[] }): {
+export function signatureHeaders(push: { id: string; timestamp: number; body: Uint8Array; secrets: readonly KeyObject[] }): {
   "webhook-id": string;
   "webhook-timestamp": string;
   "webhook-signature": string;

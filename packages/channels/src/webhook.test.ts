@@ -1,3 +1,4 @@
+import { createSecretKey } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -47,7 +48,12 @@ describe("a webhook", () => {
     return channel;
   }
   const push = (address: string) =>
-    channel?.push({ address, id: "msg_1", body: Buffer.from('{"message":"ü"}'), secrets: SECRETS });
+    channel?.push({
+      address,
+      id: "msg_1",
+      body: Buffer.from('{"message":"ü"}'),
+      secrets: SECRETS.map((secret) => createSecretKey(secret)),
+    });
 
   it("is a signed POST that every valid secret verifies", async () => {
     open({ allowCidrs: ["127.0.0.0/8"] });

@@ -35,6 +35,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   const maxWaiting = options.maxWaiting ?? Number.POSITIVE_INFINITY;
   let waiting: Entry[] = [];
   let running = 0;
+  let lastSize = 0;
   let scheduled = false;
   let idlers: (() => void)[] = [];
 
@@ -52,9 +53,10 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   }
 
   function pump(): void {
-    while (running < options.maxRunning && waiting.length > 0) {
+    while (running < options.maxRunning && waiting.length > 0 && (running === 0 || waiting.length * 2 >= lastSize)) {
       const entries = waiting.slice(0, options.maxBatch);
       waiting = waiting.slice(options.maxBatch);
+      lastSize = entries.length;
       running += 1;
       void runBatch(entries);
     }

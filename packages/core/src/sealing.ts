@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, createHmac, createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 import type { Random } from "./clock.ts";
 
 /** Bytes that cannot be unsealed: tampered with, or sealed under a secret that is not known here. */
@@ -33,15 +33,19 @@ function derive(secret: string, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync("sha256", secret, "", `messenger/${purpose}`, 32));
 }
 
-/** HKDF-Expand (RFC 5869) to a single block: a key of the context's own, so that no bound on random nonces is ever near. */
-function expand(key: Uint8Array, context: string): Buffer {
-  return createHmac("sha256", key).update(context).update("\x01").digest();
+/**
+ * HKDF-Expand (RFC 5869) to a single block: a key of the context's own, so that no bound on random nonces is ever near. Keys are key objects, here
+ * and where they are used: Node takes bytes for a key, too, but first asks what they are, which costs more than all the rest (HMAC 10.5 µs
+ * against 1.9, a cipher 13.9 µs against 4.5).
+ */
+function expand(key: KeyObject, context: string): KeyObject {
+  return createSecretKey(createHmac("sha256", key).update(`${context}\x01`).digest());
 }
 
 function createSealer(secrets: readonly string[], purpose: string, random: Random): Sealer {
   const keys = secrets.map((secret) => {
     const key = derive(secret, purpose);
-    return { key, id: createHash("sha256").update(key).digest().subarray(0, KEY_ID_BYTES) };
+    return { key: createSecretKey(key), id: createHash("sha256").update(key).digest().subarray(0, KEY_ID_BYTES) };
   });
   const current = keys[0];
   if (current === undefined) throw new Error("a sealer needs a secret");

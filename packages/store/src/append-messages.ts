@@ -54,7 +54,8 @@ interface EventRow {
   seq: number;
   version: number;
   conversation: number;
-  created_at: Date;
+  /** Milliseconds since the epoch: a date costs more to read than all of the row. */
+  at: number;
   outbox: number;
 }
 
@@ -76,6 +77,13 @@ interface RepeatRow {
  * two request keys can still deadlock; Postgres then fails one of them, which is tried again.
  */
 export async function appendMessages(db: Db, messages: readonly NewMessage[]): Promise<AppendedBatch> {
+  const contents = messages.map((message) => message.content);
+  const starts: number[] = [];
+  let start = 1; // as SQL counts
+  for (const content of contents) {
+    starts.push(start);
+    start += content.length;
+  }
   const { rows } = await sql<EventRow>`
     with item as materialized (
       select * from unnest(
@@ -84,10 +92,11 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
         ${messages.map((m) => m.senderId)}::bigint[],
         ${messages.map((m) => m.receiverId)}::bigint[],
         ${messages.map((m) => m.sessionId)}::bigint[],
-        ${messages.map((m) => m.content)}::bytea[],
         ${messages.map((m) => new Date(m.sentAt).toISOString())}::timestamptz[],
-        ${messages.map((m) => m.requestKey)}::bytea[]
-      ) with ordinality as t (id, sent_id, sender, receiver, session, content, sent_at, request_key, n)
+        ${messages.map((m) => m.requestKey)}::bytea[],
+        ${starts}::integer[],
+        ${contents.map((content) => content.length)}::integer[]
+      ) with ordinality as t (id, sent_id, sender, receiver, session, sent_at, request_key, start, size, n)
     ),
     -- messages whose sender is signed in elsewhere too, and is told there
     echoed as materialized (
@@ -126,17 +135,17 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
     conversation as (select * from found union all select * from made),
     inserted as (
       insert into messages (id, conversation_id, sender_id, content, request_key, sent_at)
-      select d.id, c.id, d.sender, d.content, d.request_key, d.sent_at
+      select d.id, c.id, d.sender, substring(${Buffer.concat(contents)}::bytea from d.start for d.size), d.request_key, d.sent_at
       from deliverable d join conversation c using (low, high)
       order by d.id
       on conflict do nothing
-      returning id, conversation_id, created_at
+      returning id, conversation_id, (extract(epoch from created_at) * 1000)::float8 as at
     ),
     event as (
-      select d.n, d.id as message_id, d.id as event_id, 'message.created' as kind, d.inbox
+      select d.n, d.id as message_id, d.id as event_id, 'message.created' as kind, d.inbox, conversation_id, at
       from deliverable d join inserted using (id)
       union all
-      select d.n, d.id, d.sent_id, 'message.sent', box.id
+      select d.n, d.id, d.sent_id, 'message.sent', box.id, conversation_id, at
       from deliverable d join inserted using (id) join echoed using (id) join box on box.user_id = d.sender
     ),
     numbered as materialized (
@@ -158,11 +167,13 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
       returning id
     )
     select numbered.message_id, numbered.event_id, numbered.kind, numbered.inbox, numbered.seq, numbered.version,
-      inserted.conversation_id as conversation, inserted.created_at, covered.id as outbox
-    from numbered join inserted on inserted.id = numbered.message_id cross join covered
+      numbered.conversation_id as conversation, numbered.at, covered.id as outbox
+    from numbered cross join covered
     order by numbered.inbox, numbered.seq
   `.execute(db);
 
+  // All of a batch were created at the same moment.
+  const createdAt = new Date(rows[0]?.at ?? 0).toISOString();
   const events = rows.map((row) => ({
     inbox: row.inbox,
     seq: row.seq,
@@ -171,12 +182,12 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
     kind: row.kind,
     messageId: row.message_id,
     conversation: row.conversation,
-    createdAt: row.created_at.toISOString(),
+    createdAt,
   }));
   const appended = new Map<string, AppendedMessage>();
   for (const event of events) {
     if (event.kind !== "message.created") continue;
-    const { id, seq, conversation, createdAt } = event;
+    const { id, seq, conversation } = event;
     appended.set(id, { id, seq, conversation, createdAt });
   }
   const skipped = messages.filter((message) => !appended.has(message.id));

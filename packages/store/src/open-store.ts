@@ -2,6 +2,7 @@ import { Kysely, PGliteDialect, PostgresDialect } from "kysely";
 import pg from "pg";
 import type { Database, Db } from "./database.ts";
 import { exclusive } from "./exclusive-driver.ts";
+import { PreparingClient } from "./preparing-client.ts";
 
 /** An open database. */
 export interface Store {
@@ -23,6 +24,11 @@ export interface StoreOptions {
 const CONNECT_TIMEOUT_MS = 5_000;
 /** No statement of ours takes long; one that does is stuck, and must not hold its locks for ever. */
 const STATEMENT_TIMEOUT_MS = 30_000;
+/**
+ * Our statements find few rows by their keys, and what they look for is in memory or on an SSD. With the default, which is made for disks that
+ * turn, Postgres read all of `inboxes` for every batch (1.0 ms of 3.4 for 64 messages to 10,000 inboxes).
+ */
+const PLANNER = "-c random_page_cost=1.1";
 const INT8 = 20;
 const INT8_ARRAY = 1016;
 
@@ -42,6 +48,7 @@ const INTEGER_PARSERS: Record<number, (text: string) => number | number[]> = { [
 
 function openPostgres(options: StoreOptions): Store {
   const pool = new pg.Pool({
+    Client: PreparingClient,
     connectionString: options.url,
     max: options.maxConnections ?? 10,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -49,6 +56,7 @@ function openPostgres(options: StoreOptions): Store {
     query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     application_name: "messenger",
+    options: PLANNER,
     keepAlive: true,
     types: {
       getTypeParser(oid: TypeId, format?: string) {

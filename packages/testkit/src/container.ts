@@ -23,12 +23,21 @@ export async function startContainer(options: {
   let container: StartedTestContainer | undefined;
 
   async function start(): Promise<void> {
+    if (container !== undefined) {
+      await client?.container.getById(container.getId()).start();
+      await options.ready(url);
+      return;
+    }
     container = await new GenericContainer(options.image)
       .withEnvironment(options.env)
       .withExposedPorts({ container: options.port, host })
       .withStartupTimeout(120_000)
       .start();
     await options.ready(url);
+  }
+
+  async function kill(): Promise<void> {
+    if (container !== undefined) await client?.container.getById(container.getId()).kill();
   }
 
   async function remove(): Promise<void> {
@@ -39,5 +48,5 @@ export async function startContainer(options: {
   }
 
   await start();
-  return { url, origin: `a container of ${options.image}`, destroy: remove, startAgain: start, stop: remove };
+  return { url, origin: `a container of ${options.image}`, kill, destroy: remove, startAgain: start, stop: remove };
 }

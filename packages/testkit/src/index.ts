@@ -1,8 +1,13 @@
 export { freePort } from "./free-port.ts";
 export { findUncovered, type Uncovered } from "./invariant.ts";
 export { printed, type ServiceProcess, startCommand, startService } from "./process.ts";
+export { startNginx, startRedis } from "./programs.ts";
+export { startPostgres } from "./postgres.ts";
+export { readUsage, type Usage } from "./process-tree.ts";
 export { deleteNamespace, startRabbit } from "./rabbit.ts";
 export { type Arrival, type Behaviour, type ScriptedReceiver, startScriptedReceiver } from "./receiver.ts";
-export type { BreakableServer } from "./server.ts";
+export { needProgram } from "./installed.ts";
+export { runCommand } from "./command.ts";
+export type { BreakableServer, Server } from "./server.ts";
 export { createEmptyDatabase, createTestDatabase, type TestDatabase, testNamespace } from "./test-database.ts";
 export { waitFor } from "./wait-for.ts";

@@ -30,19 +30,32 @@ export async function userIds(name: string): Promise<{ uid: number; gid: number 
   return { uid: Number(uid), gid: Number(gid) };
 }
 
-let installing: Promise<boolean> | undefined;
+const installing = new Map<string, Promise<boolean>>();
 
-/** On Debian or Ubuntu as root: installs the servers. Resolves with whether it could. */
-export function installServers(): Promise<boolean> {
-  installing ??= install();
-  return installing;
+/** On Debian or Ubuntu as root: installs a package, once. Resolves with whether it could. */
+export async function installPackage(name: string): Promise<boolean> {
+  const before = [...installing.values()].at(-1);
+  const found = installing.get(name) ?? Promise.resolve(before).then(() => install(name));
+  installing.set(name, found);
+  return found;
 }
 
-async function install(): Promise<boolean> {
+async function install(name: string): Promise<boolean> {
   if (process.getuid?.() !== 0 || (await findProgram("apt-get", ["/usr/bin"])) === undefined) return false;
-  process.stderr.write("The tests need PostgreSQL and RabbitMQ: installing Debian's packages (once)\n");
+  process.stderr.write(`Installing Debian's ${name} (once)\n`);
+  // Nothing is started by the installation itself: what is needed is started here, on ports and folders of its own.
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
   await runCommand("apt-get", ["update", "-qq"], { env });
-  await runCommand("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "postgresql", "rabbitmq-server"], { env });
+  await runCommand("apt-get", ["install", "-y", "-qq", "--no-install-recommends", name], { env });
   return true;
+}
+
+/** Finds a program, or installs the package that has it. @throws where neither can be done. */
+export async function needProgram(name: string, packageName: string, folders: readonly string[] = []): Promise<string> {
+  const found = await findProgram(name, folders);
+  if (found !== undefined) return found;
+  const installed = (await installPackage(packageName)) ? await findProgram(name, folders) : undefined;
+  if (installed === undefined)
+    throw new Error(`the program ${name} is needed: install it (on Debian: the package ${packageName})`);
+  return installed;
 }

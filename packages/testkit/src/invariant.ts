@@ -1,3 +1,4 @@
+import { unbundle } from "@messenger/broker";
 import type { Db } from "@messenger/store";
 import { connect } from "amqplib";
 import { sql } from "kysely";
@@ -36,9 +37,11 @@ async function readQueues(amqpUrl: string, namespace: string, partitions: number
       what: "the senders' consumers to be gone",
     });
     await channel.consume(queue, (message) => {
-      const { inbox, seq } = (message?.properties.headers ?? {}) as { inbox: number; seq?: number };
-      if (message?.properties.type === "wake") queued.wakes.add(inbox);
-      else queued.events.add(`${inbox}/${seq}`);
+      if (message === null) return;
+      for (const one of unbundle(message.properties.type, message.content, { partition, partitions })) {
+        if (one.type === "wake") queued.wakes.add(one.inbox);
+        else queued.events.add(`${one.inbox}/${one.seq}`);
+      }
     });
     await waitFor(async () => (await channel.checkQueue(queue)).messageCount === 0, { what: "a queue to be read" });
   }

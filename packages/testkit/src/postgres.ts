@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chown, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -7,7 +8,8 @@ import pg from "pg";
 import { runCommand } from "./command.ts";
 import { startContainer } from "./container.ts";
 import { freePort } from "./free-port.ts";
-import { findProgram, installServers, postgresFolders, userIds } from "./installed.ts";
+import { findProgram, installPackage, postgresFolders, userIds } from "./installed.ts";
+import { killTree } from "./process-tree.ts";
 import { type BreakableServer, firstOf, type Server, type Way } from "./server.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -34,62 +36,84 @@ const fromContainer: Way = () =>
     ready,
   });
 
+export interface PostgresOptions {
+  /** Whether a commit survives a power cut, as an operator would have it; tests need not wait for the disk. */
+  durable?: boolean;
+}
+
+/** For a server that is not to survive a power cut. */
+const FAST = ["fsync=off"];
+/** What an operator would set first: more memory than the 128 MB it comes with, and fewer checkpoints. */
+const DURABLE = ["shared_buffers=1GB", "max_wal_size=4GB"];
+
 /** A private server of the installed programs, in a temporary folder. */
-const fromInstalled: Way = async () => {
-  const initdb = await findProgram("initdb", await postgresFolders());
-  if (initdb === undefined) return undefined;
-  const programs = dirname(initdb);
-  const folder = await mkdtemp(join(tmpdir(), "messenger-postgres-"));
-  const data = join(folder, "data");
-  // PostgreSQL does not run as root.
-  const user: { uid?: number; gid?: number } = process.getuid?.() === 0 ? await userIds("postgres") : {};
-  if (user.uid !== undefined && user.gid !== undefined) await chown(folder, user.uid, user.gid);
-  const port = await freePort();
-  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
-  let child: ChildProcess | undefined;
+const fromInstalled =
+  (options: PostgresOptions): Way =>
+  async () => {
+    const initdb = await findProgram("initdb", await postgresFolders());
+    if (initdb === undefined) return undefined;
+    const programs = dirname(initdb);
+    const folder = await mkdtemp(join(tmpdir(), "messenger-postgres-"));
+    const data = join(folder, "data");
+    // PostgreSQL does not run as root.
+    const user: { uid?: number; gid?: number } = process.getuid?.() === 0 ? await userIds("postgres") : {};
+    if (user.uid !== undefined && user.gid !== undefined) await chown(folder, user.uid, user.gid);
+    const port = await freePort();
+    const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+    let child: ChildProcess | undefined;
 
-  async function start(): Promise<void> {
-    await runCommand(initdb as string, ["-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"], {
-      ...user,
-      cwd: folder,
-    });
-    const settings = ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=300", "log_min_messages=fatal"];
-    child = spawn(
-      join(programs, "postgres"),
-      ["-D", data, "-p", String(port), "-k", folder, ...settings.flatMap((setting) => ["-c", setting])],
-      { ...user, cwd: folder, stdio: "ignore" },
-    );
-    await ready(url);
-  }
+    async function start(): Promise<void> {
+      if (!existsSync(data)) {
+        await runCommand(initdb as string, ["-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"], {
+          ...user,
+          cwd: folder,
+        });
+      }
+      const kind = options.durable === true ? DURABLE : FAST;
+      const settings = ["listen_addresses=127.0.0.1", "max_connections=300", "log_min_messages=fatal", ...kind];
+      child = spawn(
+        join(programs, "postgres"),
+        ["-D", data, "-p", String(port), "-k", folder, ...settings.flatMap((setting) => ["-c", setting])],
+        { ...user, cwd: folder, stdio: "ignore" },
+      );
+      await ready(url);
+    }
 
-  async function end(signal: NodeJS.Signals): Promise<void> {
-    if (child?.exitCode !== null || child.signalCode !== null) return;
-    child.kill(signal);
-    await once(child, "exit");
-  }
+    async function end(signal: NodeJS.Signals): Promise<void> {
+      if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+      const exited = once(child, "exit");
+      // Killed, it cannot end its own processes, and it does not start again while one of them is there.
+      if (signal === "SIGKILL") await killTree(child.pid);
+      else child.kill(signal);
+      await exited;
+    }
 
-  await start();
-  return {
-    url,
-    origin: `the PostgreSQL installed in ${programs}`,
-    async destroy() {
-      await end("SIGKILL");
-      await rm(data, { recursive: true, force: true });
-    },
-    startAgain: start,
-    async stop() {
-      await end("SIGINT"); // at once, without waiting for clients
-      await rm(folder, { recursive: true, force: true });
-    },
+    await start();
+    return {
+      url,
+      origin: `the PostgreSQL installed in ${programs}`,
+      get pid() {
+        return child?.pid;
+      },
+      kill: () => end("SIGKILL"),
+      async destroy() {
+        await end("SIGKILL");
+        await rm(data, { recursive: true, force: true });
+      },
+      startAgain: start,
+      async stop() {
+        await end("SIGINT"); // at once, without waiting for clients
+        await rm(folder, { recursive: true, force: true });
+      },
+    };
   };
-};
 
-/** A server of the caller's own. */
-function startPostgres(): Promise<BreakableServer> {
+/** A server of the caller's own, which it may break. */
+export function startPostgres(options: PostgresOptions = {}): Promise<BreakableServer> {
   return firstOf("PostgreSQL", [
     { origin: "a Docker engine", way: fromContainer },
-    { origin: "an installed server", way: fromInstalled },
-    { origin: "a package", way: async () => ((await installServers()) ? fromInstalled() : undefined) },
+    { origin: "an installed server", way: fromInstalled(options) },
+    { origin: "a package", way: async () => ((await installPackage("postgresql")) ? fromInstalled(options)() : undefined) },
   ]);
 }
 

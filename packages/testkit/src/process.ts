@@ -53,13 +53,18 @@ function start(args: readonly string[], settings: Record<string, string>): Servi
   };
 }
 
-/** Waits until a service has printed something that matches, and returns the first group. */
-export function printed(service: ServiceProcess, pattern: RegExp): Promise<string> {
-  return waitFor(
+/** Waits until a service has printed something that matches, and returns the first group. @throws where it ends before that. */
+export async function printed(service: ServiceProcess, pattern: RegExp): Promise<string> {
+  let ended = false;
+  void service.exited.then(() => (ended = true));
+  const found = await waitFor(
     () => {
       const match = pattern.exec(service.output);
-      return match === null ? undefined : (match[1] ?? match[0]);
+      return match === null ? ended : (match[1] ?? match[0]);
     },
     { what: `a process to print ${pattern}; it printed: ${service.output.slice(-2_000)}`, timeoutMs: 60_000 },
   );
+  if (typeof found !== "string")
+    throw new Error(`a process ended before it printed ${pattern}; it printed: ${service.output.slice(-2_000)}`);
+  return found;
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { connect } from "amqplib";
 import { startContainer } from "./container.ts";
 import { freePort } from "./free-port.ts";
-import { findProgram, installServers } from "./installed.ts";
+import { findProgram, installPackage } from "./installed.ts";
 import { type BreakableServer, firstOf, type Server, type Way } from "./server.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -81,6 +81,10 @@ const fromInstalled: Way = async () => {
   return {
     url,
     origin: "the RabbitMQ installed on this machine",
+    get pid() {
+      return child?.pid;
+    },
+    kill,
     async destroy() {
       await kill();
       await rm(data, { recursive: true, force: true });
@@ -99,7 +103,7 @@ export function startRabbit(): Promise<BreakableServer> {
   return firstOf("RabbitMQ", [
     { origin: "a Docker engine", way: fromContainer },
     { origin: "an installed server", way: fromInstalled },
-    { origin: "a package", way: async () => ((await installServers()) ? fromInstalled() : undefined) },
+    { origin: "a package", way: async () => ((await installPackage("rabbitmq-server")) ? fromInstalled() : undefined) },
   ]);
 }
 

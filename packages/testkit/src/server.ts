@@ -3,14 +3,18 @@ export interface Server {
   readonly url: string;
   /** Where it comes from, for a person. */
   readonly origin: string;
+  /** The first of its processes, where they are this machine's own to look at. */
+  readonly pid?: number | undefined;
   stop(): Promise<void>;
 }
 
 /** A server of a test's own, which it may break. */
 export interface BreakableServer extends Server {
+  /** Kills it at once; its data stay. */
+  kill(): Promise<void>;
   /** Kills it at once, and empties its data. */
   destroy(): Promise<void>;
-  /** Starts it again, on the same port. */
+  /** Starts it again, on the same port, with what data it has. */
   startAgain(): Promise<void>;
 }
 
@@ -31,7 +35,7 @@ export async function firstOf(name: string, ways: readonly { origin: string; way
   }
   const list = faults.map((fault) => `  - ${fault}`).join("\n");
   throw new Error(
-    `The tests need ${name}, and got none:\n${list}\n` +
+    `${name} is needed, and there is none:\n${list}\n` +
       `Give one by TEST_DATABASE_URL or TEST_AMQP_URL, start a Docker engine, or install ${name} on this machine.`,
   );
 }

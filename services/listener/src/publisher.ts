@@ -1,5 +1,5 @@
 import type { Broker } from "@messenger/broker";
-import { createBatcher, type InboxEvent } from "@messenger/core";
+import { createBatcher, type InboxEvent, type QueueMessage } from "@messenger/core";
 import type { EndpointsChanged } from "@messenger/store";
 
 /** Publishes what was committed, and drops the outbox rows of what the broker confirmed. What it cannot publish, the relay will. */
@@ -11,6 +11,15 @@ export interface Publisher {
   idle(): Promise<void>;
 }
 
+/** What one outbox row covers. */
+interface Batch {
+  messages: readonly QueueMessage[];
+  outboxId: number | null;
+}
+
+/** Batches, each of up to 500 messages. */
+const MAX_PUBLISHED_TOGETHER = 8;
+
 export function createPublisher(deps: {
   broker: Pick<Broker, "publish">;
   deleteOutbox(ids: readonly number[]): Promise<void>;
@@ -19,6 +28,16 @@ export function createPublisher(deps: {
 }): Publisher {
   const { broker } = deps;
   const underway = new Set<Promise<void>>();
+  const publishes = createBatcher<Batch, boolean>({
+    maxBatch: MAX_PUBLISHED_TOGETHER,
+    maxRunning: 1,
+    async run(batches) {
+      const messages = batches.flatMap((batch) => batch.messages);
+      const confirmed = await broker.publish(messages);
+      deps.onPublished(messages.length, confirmed);
+      return batches.map(() => confirmed);
+    },
+  });
   const deletes = createBatcher<number, null>({
     maxBatch: 1_000,
     maxRunning: 1,
@@ -28,15 +47,14 @@ export function createPublisher(deps: {
     },
   });
 
-  async function publish(messages: Parameters<Broker["publish"]>[0], outboxId: number | null): Promise<void> {
-    const confirmed = await broker.publish(messages);
-    deps.onPublished(messages.length, confirmed);
+  async function publish(batch: Batch): Promise<void> {
+    const confirmed = await publishes.add(batch);
     // A row that cannot be deleted makes a wake too many, no more.
-    if (confirmed && outboxId !== null) await deletes.add(outboxId);
+    if (confirmed && batch.outboxId !== null) await deletes.add(batch.outboxId);
   }
 
-  function start(messages: Parameters<Broker["publish"]>[0], outboxId: number | null): void {
-    const done = publish(messages, outboxId)
+  function start(messages: readonly QueueMessage[], outboxId: number | null): void {
+    const done = publish({ messages, outboxId })
       .catch((error: unknown) => deps.onError(error))
       .finally(() => underway.delete(done));
     underway.add(done);

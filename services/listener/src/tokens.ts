@@ -1,4 +1,4 @@
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import type { Clock, Random } from "@messenger/core";
 import { jwtVerify, SignJWT } from "jose";
 import { LRUCache } from "lru-cache";
@@ -41,11 +41,12 @@ const REFRESH_TOKEN = /^((\d{1,15})\.[\w-]{43})\.([\w-]{43})$/u;
 const hashOf = (token: string): Uint8Array => createHash("sha256").update(token).digest();
 
 /** Shows that a token was given out by us: so one that is not its session's current one was used before, by somebody else. */
-const macOf = (key: Uint8Array, unsigned: string): Buffer => createHmac("sha256", key).update(`refresh ${unsigned}`).digest();
+const macOf = (key: KeyObject, unsigned: string): Buffer => createHmac("sha256", key).update(`refresh ${unsigned}`).digest();
 
 /** Access tokens: JWT, HS256 and nothing else. The first key signs; all of them verify, so that the secret can be changed. */
 export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds: number; clock: Clock; random: Random }): Tokens {
-  const { keys, ttlSeconds, clock, random } = options;
+  const { ttlSeconds, clock, random } = options;
+  const keys = options.keys.map((key) => createSecretKey(key));
   const current = keys[0];
   if (current === undefined) throw new Error("tokens need a key");
   const verified = new LRUCache<string, { identity: Identity; expiresAt: number }>({ max: CACHED_TOKENS });

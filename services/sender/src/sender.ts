@@ -1,3 +1,4 @@
+import { createSecretKey, type KeyObject } from "node:crypto";
 import type { Broker, Consumer, Delivery } from "@messenger/broker";
 import type { Channel, PushResult } from "@messenger/channels";
 import {
@@ -54,8 +55,8 @@ export interface Sender {
   stop(): Promise<void>;
 }
 
-/** Unacknowledged broker messages of each partition. */
-const PREFETCH = 200;
+/** Unacknowledged bundles of each partition: of 1 to 50 events, the more the busier the listeners are. */
+const PREFETCH = 32;
 const READ_AT_ONCE = 100;
 const BROKER_SILENT_MS = 20_000;
 const PER_ORIGIN = 32;
@@ -67,7 +68,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   const { name, store, broker, channel, keyring, clock, random, log, metrics } = options;
   const stopping = new AbortController();
   const mailboxes = new Map<number, Mailbox>();
-  const secrets = new WeakMap<EndpointRow, readonly Uint8Array[]>();
+  const secrets = new WeakMap<EndpointRow, readonly KeyObject[]>();
 
   function sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
@@ -118,20 +119,20 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   });
 
   /** An endpoint's secrets, unsealed once for each time that its settings are read. */
-  function secretsOf(endpoint: EndpointRow): readonly Uint8Array[] {
+  function secretsOf(endpoint: EndpointRow): readonly KeyObject[] {
     const known = secrets.get(endpoint);
     if (known !== undefined) return known;
     const context = webhookSecretContext(endpoint.inbox, endpoint.address);
     const unsealed = [endpoint.secret, endpoint.previousSecret]
       .filter((secret) => secret !== null)
-      .map((secret) => keyring.webhookSecrets.unseal(context, secret));
+      .map((secret) => createSecretKey(keyring.webhookSecrets.unseal(context, secret)));
     secrets.set(endpoint, unsealed);
     return unsealed;
   }
 
   async function push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult> {
     let body: Uint8Array;
-    let signWith: readonly Uint8Array[];
+    let signWith: readonly KeyObject[];
     try {
       body = composePush(keyring.contents.unseal(event.messageId, event.content), event);
       signWith = secretsOf(endpoint);

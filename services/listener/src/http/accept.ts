@@ -13,9 +13,21 @@ function qualityOf(accept: string, type: string): number {
   return best.quality;
 }
 
+/** Programs say the same in each of their requests. */
+const known = new Map<string, boolean>();
+const MAX_KNOWN = 100;
+
 /** Whether a request would rather have JSON than text. A tie, or no preference, goes to text. */
 export function prefersJson(accept: string | undefined): boolean {
   if (accept === undefined) return false;
+  const found = known.get(accept);
+  if (found !== undefined) return found;
+  const prefers = readPreference(accept);
+  if (known.size < MAX_KNOWN) known.set(accept, prefers);
+  return prefers;
+}
+
+function readPreference(accept: string): boolean {
   const json = Math.max(qualityOf(accept, "application/json"), qualityOf(accept, "application/problem+json"));
   return json > qualityOf(accept, "text/plain");
 }

@@ -16,6 +16,7 @@ const UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
 
 /** Names are compared as they are when one signs in. */
 function isNameOf(identity: Identity, name: string): boolean {
+  if (name === identity.name) return true;
   const claimed = loginKeys(name);
   const own = loginKeys(identity.name);
   return own.usernameKey === null ? claimed.emailKey === own.emailKey : claimed.usernameKey === own.usernameKey;
