@@ -1,9 +1,18 @@
 import type { KeyObject } from "node:crypto";
 
+/** Where to push, read from an endpoint's address once and used for any number of pushes. */
+export interface Target {
+  /** Scheme, host and port. */
+  origin: string;
+  /** Path and query. */
+  path: string;
+  /** Why nothing can be pushed there; undefined where it can, as far as that is known without resolving names. */
+  refusal: string | undefined;
+}
+
 /** An event on its way to an address. */
 export interface Push {
-  /** The endpoint's address, as it was given. */
-  address: string;
+  target: Target;
   /** What `webhook-id` carries: the same for every attempt at the same event. */
   id: string;
   /** The body: a JSON object. */
@@ -22,6 +31,8 @@ export type PushResult =
   | { kind: "refused"; reason: string };
 
 export interface Channel {
+  /** Reads an endpoint's address, as it was given. */
+  prepare(address: string): Target;
   /** Makes one attempt. Never rejects; takes 10 s at most. */
   push(push: Push): Promise<PushResult>;
   close(): Promise<void>;

@@ -49,7 +49,7 @@ describe("a webhook", () => {
   }
   const push = (address: string) =>
     channel?.push({
-      address,
+      target: channel.prepare(address),
       id: "msg_1",
       body: Buffer.from('{"message":"ü"}'),
       secrets: SECRETS.map((secret) => createSecretKey(secret)),

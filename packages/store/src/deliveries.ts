@@ -279,16 +279,16 @@ export async function recordProgress(
     ),
     tried as (
       insert into attempts (endpoint_id, seq, attempt, at, outcome, status, ms, error)
-      select * from unnest(
+      select endpoint, seq, attempt, to_timestamp(at / 1000), outcome, status, ms, error from unnest(
         ${attempts.map((a) => a.endpoint)}::bigint[],
         ${attempts.map((a) => a.seq)}::bigint[],
         ${attempts.map((a) => a.attempt)}::integer[],
-        ${attempts.map((a) => new Date(a.at).toISOString())}::timestamptz[],
+        ${attempts.map((a) => a.at)}::float8[],
         ${attempts.map((a) => a.outcome)}::text[],
         ${attempts.map((a) => a.status)}::smallint[],
         ${attempts.map((a) => Math.round(a.ms))}::integer[],
         ${attempts.map((a) => a.error)}::text[]
-      )
+      ) as t (endpoint, seq, attempt, at, outcome, status, ms, error)
       on conflict do nothing
     )
     select n, cursor, due, leased, active from written

@@ -365,12 +365,17 @@ export class Lane {
   #start(run: (epoch: number) => Promise<void>): void {
     const epoch = this.#epoch;
     this.#runs += 1;
-    this.#run = this.#run
-      .then(() => (epoch === this.#epoch ? run(epoch) : undefined))
-      .catch((error: unknown) => this.#deps.onFault(error))
-      .finally(() => {
-        this.#runs -= 1;
-      });
+    this.#run = this.#runs === 1 ? this.#guard(run, epoch) : this.#run.then(() => this.#guard(run, epoch));
+  }
+
+  async #guard(run: (epoch: number) => Promise<void>, epoch: number): Promise<void> {
+    try {
+      if (epoch === this.#epoch) await run(epoch);
+    } catch (error) {
+      this.#deps.onFault(error);
+    } finally {
+      this.#runs -= 1;
+    }
   }
 
   /** Pushes what came from the broker, until the line is empty or the state another. */
@@ -398,7 +403,13 @@ export class Lane {
   }
 
   /** (6, 7) Before each push from the line: the settings are fresh, the broker was heard of, and the event is still this lane's to push. */
-  async #freshen(epoch: number, turn: number): Promise<boolean> {
+  #freshen(epoch: number, turn: number): boolean | Promise<boolean> {
+    const fresh = this.#deps.clock.monotonic() - this.#settingsAt <= SETTINGS_MAX_AGE_MS;
+    if (!fresh || !this.#deps.brokerHeard()) return this.#becomeFresh(epoch, turn);
+    return epoch === this.#epoch && turn === this.#turn;
+  }
+
+  async #becomeFresh(epoch: number, turn: number): Promise<boolean> {
     while (epoch === this.#epoch && turn === this.#turn && !this.#deps.brokerHeard()) await this.#sleep(250);
     if (this.#deps.clock.monotonic() - this.#settingsAt > SETTINGS_MAX_AGE_MS) await this.#host.reload();
     return epoch === this.#epoch && turn === this.#turn;
@@ -434,15 +445,17 @@ export class Lane {
   }
 
   /** Makes one attempt, once `ready` allows it. Returns whether to go on with the next event. */
-  async #attempt(epoch: number, event: InboxEvent, from: Source, ready: () => Promise<boolean>): Promise<boolean> {
+  async #attempt(epoch: number, event: InboxEvent, from: Source, ready: () => boolean | Promise<boolean>): Promise<boolean> {
     const { clock } = this.#deps;
-    const permit = await this.#permit(epoch, from);
+    const permit = this.#deps.permits.take(this.#origin, this.#standing.failures > 0) ?? (await this.#permit(epoch, from));
     let result: PushResult;
     const endpoint = this.#endpoint;
     let startedAt: number;
     let started: number;
     try {
-      if (epoch !== this.#epoch || !(await ready()) || epoch !== this.#epoch) return false;
+      if (epoch !== this.#epoch) return false;
+      const isReady = ready();
+      if (!(typeof isReady === "boolean" ? isReady : await isReady) || epoch !== this.#epoch) return false;
       startedAt = clock.now();
       started = clock.monotonic();
       this.#inFlight = { seq: event.seq, epoch };

@@ -4,7 +4,9 @@ export interface Permit {
 }
 
 export interface Permits {
-  /** Waits for its turn. `failing` says that the endpoint's last push failed. */
+  /** Takes one where nobody has to wait for one: undefined where somebody has to. `failing` says that the endpoint's last push failed. */
+  take(origin: string, failing: boolean): Permit | undefined;
+  /** Waits for its turn. */
   acquire(origin: string, failing: boolean): Promise<Permit>;
   readonly inFlight: number;
 }
@@ -45,18 +47,18 @@ export function createPermits(limits: PermitLimits): Permits {
     return inFlight < limits.total && origin.inFlight < limits.perOrigin && (!failing || failingInFlight < limits.failing);
   }
 
-  function grant(name: string, origin: Origin, waiter: Waiter): void {
+  function grant(name: string, origin: Origin, failing: boolean): Permit {
     inFlight += 1;
     origin.inFlight += 1;
-    if (waiter.failing) failingInFlight += 1;
+    if (failing) failingInFlight += 1;
     let released = false;
-    waiter.grant({
+    return {
       release() {
         if (released) return;
         released = true;
         inFlight -= 1;
         origin.inFlight -= 1;
-        if (waiter.failing) failingInFlight -= 1;
+        if (failing) failingInFlight -= 1;
         // In turns, so that neither waits for ever at an origin that the other one fills.
         failingFirst = !failingFirst;
         serve(failingFirst ? "failing" : "well");
@@ -65,7 +67,19 @@ export function createPermits(limits: PermitLimits): Permits {
           origins.delete(name);
         }
       },
-    });
+    };
+  }
+
+  function originOf(name: string): Origin {
+    const origin = origins.get(name) ?? { inFlight: 0, waiting: { well: [], failing: [] } };
+    origins.set(name, origin);
+    return origin;
+  }
+
+  function take(name: string, failing: boolean): Permit | undefined {
+    const origin = originOf(name);
+    if (origin.waiting[failing ? "failing" : "well"].length > 0 || !hasRoom(origin, failing)) return undefined;
+    return grant(name, origin, failing);
   }
 
   function serve(kind: "well" | "failing"): void {
@@ -76,7 +90,7 @@ export function createPermits(limits: PermitLimits): Permits {
       const waiter = origin.waiting[kind].shift() as Waiter;
       turns[kind].delete(name);
       if (origin.waiting[kind].length > 0) turns[kind].add(name); // to the end of the line
-      grant(name, origin, waiter);
+      waiter.grant(grant(name, origin, waiter.failing));
     }
   }
 
@@ -84,17 +98,13 @@ export function createPermits(limits: PermitLimits): Permits {
     get inFlight() {
       return inFlight;
     },
+    take,
     acquire(name, failing) {
-      const origin = origins.get(name) ?? { inFlight: 0, waiting: { well: [], failing: [] } };
-      origins.set(name, origin);
+      const permit = take(name, failing);
+      if (permit !== undefined) return Promise.resolve(permit);
       const kind = failing ? "failing" : "well";
       return new Promise((resolve) => {
-        const waiter: Waiter = { failing, grant: resolve };
-        if (origin.waiting[kind].length === 0 && hasRoom(origin, failing)) {
-          grant(name, origin, waiter);
-          return;
-        }
-        origin.waiting[kind].push(waiter);
+        originOf(name).waiting[kind].push({ failing, grant: resolve });
         turns[kind].add(name);
       });
     },

@@ -64,6 +64,7 @@ describe("a sender", () => {
       store: counting(senderStore(database.store.db)),
       broker: watching(broker),
       channel: {
+        prepare: (address) => ({ origin: address, path: "/", refusal: undefined }),
         push(push) {
           pushes.push(push);
           return answer(push);
@@ -296,10 +297,12 @@ describe("a sender", () => {
     await logIn("http://a/");
     await logIn("http://b/");
     const never = Promise.withResolvers<PushResult>();
-    answer = (push) => (push.address === "http://a/" ? never.promise : Promise.resolve(OK));
+    answer = (push) => (push.target.origin === "http://a/" ? never.promise : Promise.resolve(OK));
     await broker.publish(await append(20));
-    await waitFor(() => pushes.filter((push) => push.address === "http://b/").length === 20, { what: "the other's pushes" });
-    expect(pushes.filter((push) => push.address === "http://a/")).toHaveLength(1);
+    await waitFor(() => pushes.filter((push) => push.target.origin === "http://b/").length === 20, {
+      what: "the other's pushes",
+    });
+    expect(pushes.filter((push) => push.target.origin === "http://a/")).toHaveLength(1);
     never.resolve(OK);
   });
 
@@ -325,7 +328,7 @@ describe("a sender", () => {
 
   it("lets go of the broker's messages when it waits long for leave to push", async () => {
     const never = Promise.withResolvers<PushResult>();
-    answer = (push) => (push.address.startsWith("http://full") ? never.promise : Promise.resolve(OK));
+    answer = (push) => (push.target.origin.startsWith("http://full") ? never.promise : Promise.resolve(OK));
     for (let n = 0; n < 8; n += 1) await logIn(`http://full-${n}/`); // as many as may be in flight
     await broker.publish(await append(1));
     await waitFor(() => pushes.length === 8, { what: "all leave to be taken" });
@@ -334,7 +337,7 @@ describe("a sender", () => {
     await waitFor(() => acknowledged.length > 0, { what: "the other's event to be let go", timeoutMs: 3_000 });
     expect(pushes).toHaveLength(8);
     never.resolve(OK);
-    await waitFor(() => pushes.some((push) => push.address === "http://other/"), { what: "the other's push" });
+    await waitFor(() => pushes.some((push) => push.target.origin === "http://other/"), { what: "the other's push" });
   });
 
   it("gives its leases back when it stops, and leaves what it did not push to the next", async () => {

@@ -1,6 +1,6 @@
-import { createSecretKey, type KeyObject } from "node:crypto";
+import { createSecretKey } from "node:crypto";
 import type { Broker, Consumer, Delivery } from "@messenger/broker";
-import type { Channel, PushResult } from "@messenger/channels";
+import type { Channel, Push, PushResult } from "@messenger/channels";
 import {
   type Clock,
   composePush,
@@ -56,19 +56,22 @@ export interface Sender {
 }
 
 /** Unacknowledged bundles of each partition: of 1 to 50 events, the more the busier the listeners are. */
-const PREFETCH = 32;
+const PREFETCH = 16;
 const READ_AT_ONCE = 100;
 const BROKER_SILENT_MS = 20_000;
 const PER_ORIGIN = 32;
 const RETRY_FIRST_MS = 100;
 const RETRY_MOST_MS = 5_000;
 
+/** What is the same for all pushes to an endpoint. */
+type Prepared = Pick<Push, "target" | "secrets">;
+
 /** Consumes all partitions and pushes what comes, until it is stopped. */
 export async function startSender(options: SenderOptions): Promise<Sender> {
   const { name, store, broker, channel, keyring, clock, random, log, metrics } = options;
   const stopping = new AbortController();
   const mailboxes = new Map<number, Mailbox>();
-  const secrets = new WeakMap<EndpointRow, readonly KeyObject[]>();
+  const prepared = new WeakMap<EndpointRow, Prepared>();
 
   function sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
@@ -118,30 +121,31 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     run: (wanted) => persist("read the log", () => store.readEvents(wanted, READ_AT_ONCE)),
   });
 
-  /** An endpoint's secrets, unsealed once for each time that its settings are read. */
-  function secretsOf(endpoint: EndpointRow): readonly KeyObject[] {
-    const known = secrets.get(endpoint);
+  /** What pushes to an endpoint need, made once for each time that its settings are read. */
+  function prepare(endpoint: EndpointRow): Prepared {
+    const known = prepared.get(endpoint);
     if (known !== undefined) return known;
     const context = webhookSecretContext(endpoint.inbox, endpoint.address);
-    const unsealed = [endpoint.secret, endpoint.previousSecret]
+    const secrets = [endpoint.secret, endpoint.previousSecret]
       .filter((secret) => secret !== null)
       .map((secret) => createSecretKey(keyring.webhookSecrets.unseal(context, secret)));
-    secrets.set(endpoint, unsealed);
-    return unsealed;
+    const made = { target: channel.prepare(endpoint.address), secrets };
+    prepared.set(endpoint, made);
+    return made;
   }
 
   async function push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult> {
     let body: Uint8Array;
-    let signWith: readonly KeyObject[];
+    let to: Prepared;
     try {
       body = composePush(keyring.contents.unseal(event.messageId, event.content), event);
-      signWith = secretsOf(endpoint);
+      to = prepare(endpoint);
     } catch (error) {
       // Not the endpoint's fault, and nothing that dropping the event would mend: it is tried again, until the secret is the right one.
       log.error({ err: error, endpoint: endpoint.id, event: event.id }, "an event could not be unsealed");
       return { kind: "failed", error: "EUNSEAL" };
     }
-    return channel.push({ address: endpoint.address, id: event.id, body, secrets: signWith });
+    return channel.push({ ...to, id: event.id, body });
   }
 
   const deps = {

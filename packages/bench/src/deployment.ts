@@ -1,0 +1,87 @@
+import {
+  createTestDatabase,
+  deleteNamespace,
+  printed,
+  type ServiceProcess,
+  startService,
+  testNamespace,
+} from "@messenger/testkit";
+import { type Broker, openBroker } from "@messenger/broker";
+import type { Db } from "@messenger/store";
+import type { Bench } from "./scenario.ts";
+import { SECRET } from "./world.ts";
+
+const PARTITIONS = 16;
+
+export interface RunningListener {
+  url: string;
+  process: ServiceProcess;
+}
+
+/** A database and a namespace of a side's own on the servers of the run, and Messenger's processes on them. */
+export interface Deployment {
+  readonly db: Db;
+  readonly databaseUrl: string;
+  readonly amqpUrl: string;
+  readonly namespace: string;
+  /** A broker of the bench's own, to make a backlog with. */
+  openBroker(): Promise<Broker>;
+  startListener(): Promise<RunningListener>;
+  startSender(): Promise<ServiceProcess>;
+  close(): Promise<void>;
+}
+
+export async function deploy(bench: Bench): Promise<Deployment> {
+  const [postgres, rabbit] = [await bench.servers.postgres(), await bench.servers.rabbit()];
+  const database = await createTestDatabase(postgres.url);
+  const namespace = testNamespace();
+  const processes: ServiceProcess[] = [];
+  const brokers: Broker[] = [];
+  const settings = {
+    DATABASE_URL: database.url,
+    AMQP_URL: rabbit.url,
+    AMQP_NAMESPACE: namespace,
+    MESSENGER_SECRET: SECRET,
+    METRICS_PORT: "0",
+    LOG_LEVEL: "info", // as it is run, every request with its line
+    PUSH_ALLOW_CIDRS: "127.0.0.0/8",
+    PARTITIONS: String(PARTITIONS),
+    ...(bench.profiles === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${bench.profiles}` }),
+  };
+  return {
+    db: database.store.db,
+    databaseUrl: database.url,
+    amqpUrl: rabbit.url,
+    namespace,
+    async openBroker() {
+      const broker = await openBroker({
+        url: rabbit.url,
+        namespace,
+        partitions: PARTITIONS,
+        coverPartition: () => Promise.resolve(), // nothing was appended yet
+        onProblem: ({ kind }) => {
+          if (kind !== "partition-missing") throw new Error(`the bench's broker: ${kind}`);
+        },
+      });
+      brokers.push(broker);
+      return broker;
+    },
+    async startListener() {
+      const process = startService("listener", { ...settings, PORT: "0" });
+      processes.push(process);
+      return { process, url: await printed(process, /"url":"(http:[^"]+)"/u) };
+    },
+    async startSender() {
+      const process = startService("sender", settings);
+      processes.push(process);
+      await printed(process, /"msg":"pushing"/u);
+      return process;
+    },
+    async close() {
+      for (const process of processes) await process.kill("SIGTERM");
+      for (const broker of brokers) await broker.close();
+      await deleteNamespace(rabbit.url, namespace, PARTITIONS);
+      await database.drop();
+    },
+  };
+}

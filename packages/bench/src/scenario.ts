@@ -1,0 +1,54 @@
+import type { BreakableServer, Server } from "@messenger/testkit";
+import type { Ratio, Sample, Summary } from "./measurements.ts";
+
+/** The servers that all sides of a run share; each is started when it is first asked for, and stays until the end. */
+export interface Servers {
+  postgres(): Promise<BreakableServer>;
+  rabbit(): Promise<BreakableServer>;
+  redis(): Promise<Server>;
+  /** Answers every push with 204. */
+  receiver(): Promise<Receiver>;
+}
+
+/** An nginx that takes every push. */
+export interface Receiver {
+  server: Server;
+  /** Origins that all lead to it, so that the limit of pushes for one origin is not what is measured: `http://127.0.0.1:1234`, … */
+  origins: readonly string[];
+  /** How many requests it has answered. */
+  count(): Promise<number>;
+  /** When each event first arrived, by its id: milliseconds since the epoch. Only of requests whose path begins with `/timed/`. */
+  arrivals(): Promise<ReadonlyMap<string, number>>;
+}
+
+/** One of the things that a scenario compares. */
+export interface Side {
+  name: string;
+  run(): Promise<readonly Sample[]>;
+}
+
+export interface Bench {
+  /** Few and short runs: it shows that everything works, and roughly where one stands. */
+  quick: boolean;
+  /** The folder for CPU profiles of Messenger's processes; undefined where none are wanted. */
+  profiles: string | undefined;
+  servers: Servers;
+  /** Runs sides in turn, `rounds` times (A B A B …), and hands back the samples of each round. */
+  inTurns(sides: readonly Side[], rounds?: number): Promise<Map<string, readonly Sample[]>[]>;
+  /** Says what is going on. */
+  step(text: string): void;
+}
+
+export interface Outcome {
+  summaries: readonly Summary[];
+  ratios: readonly Ratio[];
+  /** What a reader should know of this run, a sentence each. */
+  notes: readonly string[];
+}
+
+export interface Scenario {
+  name: string;
+  /** What it measures and beside whom, for the report. */
+  about: string;
+  run(bench: Bench): Promise<Outcome>;
+}
