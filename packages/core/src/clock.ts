@@ -16,6 +16,8 @@ export interface Clock {
   monotonic(): number;
   /** Calls `run` once, `delayMs` from now. Does not keep the process alive by itself. */
   after(delayMs: number, run: () => void): Timer;
+  /** Calls `run` once everything that can be read now was read, in this turn of the event loop. */
+  soon(run: () => void): void;
 }
 
 export const systemClock: Clock = {
@@ -26,6 +28,7 @@ export const systemClock: Clock = {
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
+  soon: (run) => void setImmediate(run),
 };
 
 /** Randomness as the program sees it: replaceable, for the same reason as the clock. */

@@ -176,6 +176,7 @@ describe("a batcher", () => {
     const batches: number[][] = [];
     const gates: (() => void)[] = [];
     const batcher = createBatcher<number, number>({
+      clock: systemClock,
       maxBatch: 3,
       maxRunning: 1,
       maxWaiting: 5,
@@ -201,6 +202,7 @@ describe("a batcher", () => {
 
   it("fails those of a batch that fails, and goes on", async () => {
     const batcher = createBatcher<number, number>({
+      clock: systemClock,
       maxBatch: 1,
       maxRunning: 1,
       run: ([item]) => (item === 1 ? Promise.reject(new Error("one")) : Promise.resolve([item as number])),

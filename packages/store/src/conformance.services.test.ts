@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createIds, systemClock, systemRandom } from "@messenger/core";
-import { createTestDatabase } from "@messenger/testkit";
+import { createTestDatabase, waitFor } from "@messenger/testkit";
 import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { appendMessages, type NewMessage } from "./append-messages.ts";
@@ -360,6 +360,36 @@ describe.each(backends)("the store on $name", ({ open }) => {
       expect((await clearLevel(store.db, "two", [endpoint.id])).size).toBe(0);
       expect(await clearLevel(store.db, "one", [endpoint.id])).toEqual(new Set([endpoint.id]));
       expect(await due()).toBe(false);
+    });
+
+    it("keeps its due time where an event is appended while its lease is given back", async () => {
+      // Two sessions: the second statement takes its snapshot before the first commits, and waits for the inbox's lock.
+      if (store.embedded) return;
+      await takeLeases(store.db, "one", [endpoint.id]);
+      await recordProgress(store.db, "one", [progress(endpoint, 2)]);
+      const appended = Promise.withResolvers<void>();
+      const commit = Promise.withResolvers<void>();
+      const appending = store.db.transaction().execute(async (transaction) => {
+        await appendMessages(transaction, [message(ada.id, bob.id)]);
+        appended.resolve();
+        await commit.promise;
+      });
+      await appended.promise;
+      const clearing = clearLevel(store.db, "one", [endpoint.id]);
+      await waitFor(
+        async () => {
+          const waiting =
+            await sql`select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`.execute(
+              store.db,
+            );
+          return waiting.rows.length === 1;
+        },
+        { what: "the second session to wait for the first" },
+      );
+      commit.resolve();
+      await appending;
+      expect((await clearing).size).toBe(0);
+      expect(await due()).toBe(true);
     });
 
     it("gets a due time when asked for, and keeps the one it has", async () => {

@@ -209,7 +209,8 @@ export interface ProgressAnswer {
  * Writes what lanes report, many endpoints in one statement. Answers in the order given; null where the endpoint is gone, or is of
  * another generation: then nothing was written of it but its attempts.
  *
- * Progress is always written, by `greatest`; a due time is set only where it may be taken, so that nobody's lease is cut short. Cursor and dead
+ * Progress is always written, by `greatest`; how it has been failing only where the report knows of the cursor, as it is about the event that comes
+ * next: from somebody who is behind it would count against another event, which might become a dead letter at its first try. A due time is set only where it may be taken, so that nobody's lease is cut short. Cursor and dead
  * letters are written together or not at all. Can be repeated when its outcome is unknown. Locks the endpoints, by id.
  */
 export async function recordProgress(
@@ -243,11 +244,14 @@ export async function recordProgress(
     written as (
       update endpoints e set
         cursor = greatest(e.cursor, report.cursor),
-        failures = report.failures,
-        server_errors = report.server_errors,
-        rejections = report.rejections,
-        rejected_before = report.rejected_before,
-        failing_since = case when report.failures > 0 then coalesce(e.failing_since, now()) end,
+        failures = case when report.cursor >= e.cursor then report.failures else e.failures end,
+        server_errors = case when report.cursor >= e.cursor then report.server_errors else e.server_errors end,
+        rejections = case when report.cursor >= e.cursor then report.rejections else e.rejections end,
+        rejected_before = case when report.cursor >= e.cursor then report.rejected_before else e.rejected_before end,
+        failing_since = case
+          when report.cursor < e.cursor then e.failing_since
+          when report.failures > 0 then coalesce(e.failing_since, now())
+        end,
         state = case when report.off is null then e.state else 'off' end,
         reason = coalesce(report.off, e.reason),
         retry_at = case

@@ -30,6 +30,7 @@ function jumpingClock() {
   return {
     now: () => now,
     monotonic: () => now,
+    soon: (run: () => void) => systemClock.soon(run),
     after(delayMs: number, run: () => void) {
       return systemClock.after(0, () => {
         now += delayMs;

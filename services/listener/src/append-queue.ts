@@ -91,12 +91,13 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     if (batch.events.length === 0) return;
     const contents = new Map(messages.map((message) => [message.id, message.content]));
     const events = batch.events.map((event) => ({ ...event, content: contents.get(event.messageId) as Uint8Array }));
-    setImmediate(() => deps.onAppended({ events, outboxId: batch.outboxId }));
+    clock.soon(() => deps.onAppended({ events, outboxId: batch.outboxId }));
   }
 
   /** Of contents whose clients wait for an answer. */
   let waitingBytes = 0;
   const batcher = createBatcher<NewMessage, Settled>({
+    clock,
     run: (messages) => run(messages, clock.monotonic() + TRY_FOR_MS),
     maxBatch: MAX_BATCH,
     maxRunning: MAX_STATEMENTS,

@@ -1,3 +1,5 @@
+export { createAppendQueue, Overloaded } from "./append-queue.ts";
 export type { ApiSettings } from "./context.ts";
 export { type Listener, type ListenerOptions, startListener } from "./listener.ts";
+export { createPublisher } from "./publisher.ts";
 export { apiSettings } from "./settings.ts";

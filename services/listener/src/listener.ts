@@ -51,6 +51,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
 
   const publisher = createPublisher({
     broker,
+    clock,
     deleteOutbox: (ids) => deleteOutbox(db, ids),
     onPublished: (messages, confirmed) => metrics.onPublished(messages, confirmed),
     onError,

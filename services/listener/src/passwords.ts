@@ -1,5 +1,5 @@
 import { hash, verify } from "@node-rs/argon2";
-import { BatcherFull, createBatcher } from "@messenger/core";
+import { BatcherFull, createBatcher, systemClock } from "@messenger/core";
 import { Overloaded } from "./append-queue.ts";
 
 /** Hashes and checks passwords by argon2id. */
@@ -21,6 +21,7 @@ const MAX_WAITING = 64;
 export async function createPasswords(): Promise<Passwords> {
   const nobody = await hash("the password of an account that does not exist", ARGON2);
   const queue = createBatcher<() => Promise<unknown>, unknown>({
+    clock: systemClock,
     maxBatch: 1,
     maxRunning: MAX_RUNNING,
     maxWaiting: MAX_WAITING,

@@ -1,5 +1,5 @@
 import type { Broker } from "@messenger/broker";
-import { createBatcher, type InboxEvent, type QueueMessage } from "@messenger/core";
+import { type Clock, createBatcher, type InboxEvent, type QueueMessage } from "@messenger/core";
 import type { EndpointsChanged } from "@messenger/store";
 
 /** Publishes what was committed, and drops the outbox rows of what the broker confirmed. What it cannot publish, the relay will. */
@@ -22,13 +22,15 @@ const MAX_PUBLISHED_TOGETHER = 8;
 
 export function createPublisher(deps: {
   broker: Pick<Broker, "publish">;
+  clock: Clock;
   deleteOutbox(ids: readonly number[]): Promise<void>;
   onPublished(messages: number, confirmed: boolean): void;
   onError(error: unknown): void;
 }): Publisher {
-  const { broker } = deps;
+  const { broker, clock } = deps;
   const underway = new Set<Promise<void>>();
   const publishes = createBatcher<Batch, boolean>({
+    clock,
     maxBatch: MAX_PUBLISHED_TOGETHER,
     maxRunning: 1,
     async run(batches) {
@@ -39,6 +41,7 @@ export function createPublisher(deps: {
     },
   });
   const deletes = createBatcher<number, null>({
+    clock,
     maxBatch: 1_000,
     maxRunning: 1,
     async run(ids) {

@@ -1,3 +1,4 @@
+export type { LaneState } from "./lane.ts";
 export { createSenderMetrics, type SenderMetrics } from "./metrics.ts";
 export { type Sender, type SenderOptions, type SenderStore, startSender } from "./sender.ts";
 export { senderStore } from "./store.ts";

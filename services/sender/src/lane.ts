@@ -128,6 +128,8 @@ export class Lane {
   /** It waits long for leave to push: what it holds is covered otherwise. */
   #stalled = false;
   #lastReport: Promise<unknown> = Promise.resolve();
+  /** Reports that are not written yet. */
+  #unwritten = 0;
   #leaseAskedAt = 0;
   #coverPlanned = false;
   #lost = false;
@@ -154,9 +156,12 @@ export class Lane {
     return this.#runs > 0;
   }
 
-  /** Nothing is under way, and no broker message is held: it can be forgotten, and loaded again. */
+  /**
+   * Nothing is under way, no broker message is held, and all is written that it reported: it can be forgotten, and loaded again. (A retry that was
+   * planned, and written after another lane had taken the lease, would end that.)
+   */
   get forgettable(): boolean {
-    return !this.busy && this.#entries.length === 0 && this.#cursor === this.#committed;
+    return !this.busy && this.#entries.length === 0 && this.#unwritten === 0 && this.#cursor === this.#committed;
   }
 
   offer(held: Held, event: InboxEvent): void {
@@ -321,8 +326,10 @@ export class Lane {
     const epoch = this.#epoch;
     const reportedAt = this.#deps.clock.monotonic();
     const answer = this.#deps.report({ ...progressOf(this.#endpoint, this.#standing), cursor: this.#cursor, ...news });
+    this.#unwritten += 1;
     const done = answer.then(
       (written) => {
+        this.#unwritten -= 1;
         if (epoch === this.#epoch) this.#onWritten(written, reportedAt, covered);
         return written;
       },
@@ -406,13 +413,18 @@ export class Lane {
   #freshen(epoch: number, turn: number): boolean | Promise<boolean> {
     const fresh = this.#deps.clock.monotonic() - this.#settingsAt <= SETTINGS_MAX_AGE_MS;
     if (!fresh || !this.#deps.brokerHeard()) return this.#becomeFresh(epoch, turn);
-    return epoch === this.#epoch && turn === this.#turn;
+    return this.#isInLine(epoch, turn);
+  }
+
+  /** What it waited for may have made it fall behind: then the event is read from the log, under a lease. */
+  #isInLine(epoch: number, turn: number): boolean {
+    return this.state === "pushing" && epoch === this.#epoch && turn === this.#turn;
   }
 
   async #becomeFresh(epoch: number, turn: number): Promise<boolean> {
-    while (epoch === this.#epoch && turn === this.#turn && !this.#deps.brokerHeard()) await this.#sleep(250);
+    while (this.#isInLine(epoch, turn) && !this.#deps.brokerHeard()) await this.#sleep(250);
     if (this.#deps.clock.monotonic() - this.#settingsAt > SETTINGS_MAX_AGE_MS) await this.#host.reload();
-    return epoch === this.#epoch && turn === this.#turn;
+    return this.#isInLine(epoch, turn);
   }
 
   #sleep(ms: number): Promise<void> {

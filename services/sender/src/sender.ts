@@ -94,6 +94,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
 
   const recorder = createRecorder(clock, (batch) => persist("record progress", () => store.recordProgress(name, batch)));
   const loads = createBatcher<number, MailboxRow | null>({
+    clock,
     maxBatch: 500,
     maxRunning: 2,
     async run(inboxes) {
@@ -103,11 +104,13 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     },
   });
   const leases = createBatcher<number, LeaseAnswer | null>({
+    clock,
     maxBatch: 500,
     maxRunning: 2,
     run: (endpoints) => persist("take leases", () => store.takeLeases(name, endpoints)),
   });
   const clears = createBatcher<number, boolean>({
+    clock,
     maxBatch: 500,
     maxRunning: 2,
     async run(endpoints) {
@@ -116,6 +119,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     },
   });
   const reads = createBatcher<{ inbox: number; after: number }, readonly InboxEvent[]>({
+    clock,
     maxBatch: 20,
     maxRunning: 2,
     run: (wanted) => persist("read the log", () => store.readEvents(wanted, READ_AT_ONCE)),

@@ -1,0 +1,136 @@
+import { readFileSync } from "node:fs";
+import { registerHooks } from "node:module";
+import { fileURLToPath } from "node:url";
+
+/** The code with one of its rules broken: the simulation must notice. */
+export interface Mutant {
+  name: string;
+  /** What no longer holds. */
+  rule: string;
+  /** In the workspace. */
+  file: string;
+  /** Each text must be there exactly once. */
+  changes: readonly { from: string; to: string }[];
+}
+
+const LANE = "services/sender/src/lane.ts";
+const MAILBOX = "services/sender/src/mailbox.ts";
+const PUBLISHER = "services/listener/src/publisher.ts";
+// The statements themselves are the store's; what they promise is in the simulated one.
+const STORE = "packages/simulation/src/store.ts";
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "acknowledge-by-memory",
+    rule: "(1) an event is acknowledged once the database has committed a cursor that is not below it, not when memory has",
+    file: LANE,
+    changes: [
+      {
+        from: `      case "advance":
+        this.#advance(event.seq);
+`,
+        to: `      case "advance":
+        this.#advance(event.seq);
+        this.#releaseWhere((entry) => entry.held.seq <= this.#cursor);
+`,
+      },
+    ],
+  },
+  {
+    name: "acknowledge-wake-at-once",
+    rule: "(2) a wake is acknowledged once every endpoint that is behind has a due time",
+    file: LANE,
+    changes: [
+      {
+        from: `    this.#act(nothingToDo ? "release" : ON_WAKE[this.state], { held, event: undefined });`,
+        to: `    held.release();
+    if (!nothingToDo) this.#act(ON_WAKE[this.state], { held: { seq: held.seq, release: () => undefined }, event: undefined });`,
+      },
+    ],
+  },
+  {
+    name: "clear-by-snapshot",
+    rule: "(3) a due time is cleared by the head that the inbox's lock returned, not by that of the snapshot",
+    file: STORE,
+    changes: [
+      {
+        from: `        return process.call("give leases back", () => {`,
+        to: `        const heads = new Map([...inboxes.values()].map((inbox) => [inbox.id, inbox.head]));
+        return process.call("give leases back", () => {`,
+      },
+      { from: `const head = boxOf(endpoint.inbox).head;`, to: `const head = heads.get(endpoint.inbox) as number;` },
+    ],
+  },
+  {
+    name: "ignore-version",
+    rule: "(4) an event from after the endpoints changed waits until they are read anew",
+    file: MAILBOX,
+    changes: [{ from: ` || message.version > this.#version`, to: `` }],
+  },
+  {
+    name: "ignore-generation",
+    rule: "(4) an outcome of another generation writes nothing",
+    file: STORE,
+    changes: [{ from: ` || endpoint.generation !== report.generation`, to: `` }],
+  },
+  {
+    name: "push-without-lease",
+    rule: "(5) no push from the log starts with less than 15 s of the lease left",
+    file: LANE,
+    changes: [
+      {
+        from: `    if (this.#deps.clock.monotonic() - this.#leaseAskedAt < LEASE_RENEW_AFTER_MS) return true;`,
+        to: `    if (this.#leaseAskedAt >= 0) return true;`,
+      },
+    ],
+  },
+  {
+    name: "outbox-before-confirm",
+    rule: "an outbox row goes once the broker has confirmed all that it covers",
+    file: PUBLISHER,
+    changes: [
+      {
+        from: `    const confirmed = await publishes.add(batch);`,
+        to: `    if (batch.outboxId !== null) await deletes.add(batch.outboxId);
+    const confirmed = await publishes.add(batch);`,
+      },
+    ],
+  },
+  {
+    name: "skip-gap-check",
+    rule: "an event that is not the next one is not pushed",
+    file: LANE,
+    changes: [{ from: `return seq === this.#lineEnd + 1 ? "next" : "ahead";`, to: `return "next";` }],
+  },
+  {
+    name: "cursor-goes-back",
+    rule: "a cursor never goes back by itself",
+    file: STORE,
+    changes: [{ from: `endpoint.cursor = Math.max(endpoint.cursor, report.cursor);`, to: `endpoint.cursor = report.cursor;` }],
+  },
+];
+
+const ROOT = new URL("../../../", import.meta.url);
+
+/** @throws where the code is no longer what the mutant was made for. */
+function mutate(source: string, { name, file, changes }: Mutant): string {
+  return changes.reduce((text, { from, to }) => {
+    if (text.split(from).length !== 2) throw new Error(`the mutant ${name} does not fit ${file} any more: ${from}`);
+    return text.replace(from, () => to);
+  }, source);
+}
+
+/** Has this thread load the mutant's code: before anything of it is imported. */
+export function load(mutant: Mutant): void {
+  const { href } = new URL(mutant.file, ROOT);
+  registerHooks({
+    load(url, context, nextLoad) {
+      if (url !== href) return nextLoad(url, context);
+      return {
+        format: "module-typescript",
+        source: mutate(readFileSync(fileURLToPath(url), "utf8"), mutant),
+        shortCircuit: true,
+      };
+    },
+  });
+}

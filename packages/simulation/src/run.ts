@@ -1,0 +1,365 @@
+import { createIds, createKeyring, type Keyring, webhookSecretContext } from "@messenger/core";
+import { createAppendQueue, createPublisher, Overloaded } from "@messenger/listener";
+import { type LaneState, type Sender, startSender } from "@messenger/sender";
+import type { NewMessage } from "@messenger/store";
+import { createBroker } from "./broker.ts";
+import { type Chance, createChance } from "./chance.ts";
+import { createReceivers } from "./receivers.ts";
+import { createScheduler } from "./scheduler.ts";
+import { createStore, type Endpoint } from "./store.ts";
+import { Away, createProcess, createTimeline, type Process, Violation, type World } from "./world.ts";
+
+/** What a run came to. */
+export interface RunResult {
+  seed: number;
+  steps: number;
+  /** How long it was, in the time of the simulated world. */
+  seconds: number;
+  answered: number;
+  pushes: number;
+  repeats: number;
+  faults: number;
+  /** What it broke, and what happened before; undefined where all held. */
+  violation: { error: Error; timeline: readonly string[] } | undefined;
+}
+
+const PARTITIONS = 2;
+const MAX_STEPS = 400_000;
+/** By then, with no more faults, all must have arrived: the longest back-off that so few failures lead to is over twice. */
+const SETTLE_WITHIN_MS = 60 * 60_000;
+const SETTINGS_MAX_AGE_MS = 30_000;
+const SECRET = "a secret of the simulation, of more than 32 bytes";
+const quiet = { warn: () => undefined, error: () => undefined };
+
+interface Node {
+  process: Process;
+  sender?: Sender;
+  send?(message: NewMessage): Promise<unknown>;
+  lanes(): Iterable<{ endpointId: number; state: LaneState }>;
+}
+
+/** Runs the real listener's and sender's code through one seed's world, and checks the rules after every step. */
+export async function simulate(seed: number): Promise<RunResult> {
+  const scheduler = createScheduler();
+  const chance: Chance = createChance(seed);
+  const timeline = createTimeline(scheduler);
+  const world: World = { scheduler, chance, faulty: true, note: (line) => timeline.note(line) };
+  let violation: Error | undefined;
+  let changed = false;
+  const onChange = (): void => void (changed = true);
+  const guard = (run: () => void) => (): void => {
+    try {
+      run();
+    } catch (error) {
+      violation ??= error as Error;
+    }
+  };
+
+  const store = createStore(world, onChange);
+  const broker = createBroker(world, PARTITIONS, onChange);
+  const random = {
+    unit: () => chance.unit(),
+    bytes: (size: number) => Uint8Array.from({ length: size }, () => chance.integer(0, 255)),
+  };
+  const keyring: Keyring = createKeyring({ secret: SECRET, random });
+  const ids = createIds({ clock: { ...createProcess(world, "client", () => false).clock }, random });
+
+  // ------------------------------------------------------------------ who is there
+
+  const inboxes = Array.from({ length: chance.integer(2, 4) }, () => store.addInbox().id);
+  const addresses = inboxes.flatMap((inbox) => Array.from({ length: chance.integer(1, 2) }, (_, n) => `http://${inbox}-${n}`));
+  const inboxOf = (address: string): number => Number(/(\d+)-/u.exec(address)?.[1]);
+  const endpointOf = (address: string): Endpoint | undefined =>
+    [...store.endpoints.values()].find((endpoint) => endpoint.address === address);
+  /** Events that an address need not get: others of its inbox had taken them when it came. */
+  const waived = new Map<string, Set<number>>();
+  const replays = new Map<string, { after: number; at: number }[]>();
+  const receivers = createReceivers(world, addresses, (address, seq) => isWanted(address, seq));
+
+  function isWanted(address: string, seq: number): boolean {
+    const event = store.inboxes.get(inboxOf(address))?.events[seq - 1];
+    return event?.kind === "message.created" && waived.get(address)?.has(seq) !== true;
+  }
+
+  function logIn(address: string): void {
+    const inbox = inboxOf(address);
+    const before = endpointOf(address)?.cursor ?? 0;
+    const secret = keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), random.bytes(24));
+    const { cursor } = store.logIn(inbox, address, ["message.created"], secret);
+    const skipped = waived.get(address) ?? new Set();
+    for (let seq = before + 1; seq <= cursor; seq += 1) if (receivers.took(address, seq) === undefined) skipped.add(seq);
+    waived.set(address, skipped);
+    replays.delete(address); // it goes on from where the others are
+    world.note(`${address} logs in, at ${cursor}`);
+  }
+
+  // ------------------------------------------------------------------ what runs
+
+  const nodes = new Map<string, Node>();
+  const answered = new Set<string>();
+  let lives = 0;
+
+  function openBroker(process: Process) {
+    const cover = (partition: number): Promise<void> => process.call("repair", () => store.repair(partition, PARTITIONS));
+    return broker.open(process, cover);
+  }
+
+  function startListener(name: string): void {
+    lives += 1;
+    const process = createProcess(world, `${name}.${lives}`, () => store.away);
+    const publisher = createPublisher({
+      broker: openBroker(process),
+      clock: process.clock,
+      deleteOutbox: (rows) => process.call("delete outbox rows", () => store.deleteOutbox(rows)),
+      onPublished: () => undefined,
+      onError: () => undefined,
+    });
+    const appends = createAppendQueue({
+      clock: process.clock,
+      appendMessages: (messages) => process.call("append", () => store.append(messages)),
+      isUnavailable: (error) => error instanceof Away,
+      onAppended: (batch) => publisher.publishEvents(batch),
+      onBatch: () => undefined,
+      onError: () => undefined,
+    });
+    nodes.set(name, { process, send: (message) => appends.append(message), lanes: () => [] });
+  }
+
+  async function launchSender(name: string): Promise<void> {
+    lives += 1;
+    const process = createProcess(world, `${name}.${lives}`, () => store.away);
+    let mailboxes: () => ReadonlyMap<number, { lanes: Iterable<{ endpointId: number; state: LaneState }> }> = () => new Map();
+    const lanes = (): { endpointId: number; state: LaneState }[] =>
+      [...mailboxes().values()].flatMap((mailbox) => [...mailbox.lanes]);
+    const node: Node = { process, lanes };
+    nodes.set(name, node);
+    node.sender = await startSender({
+      name: process.name,
+      store: store.forSender(process),
+      broker: openBroker(process),
+      channel: receivers.channelOf(process, (address) => guard(() => checkPush(process, lanes(), address))()),
+      keyring,
+      clock: process.clock,
+      random: process.random,
+      log: quiet,
+      metrics: {
+        onAttempt: () => undefined,
+        onRelayed: () => undefined,
+        observe(sources) {
+          mailboxes = () => sources.mailboxes() as ReturnType<typeof mailboxes>;
+        },
+      },
+      maxInFlight: 8,
+      maxMailboxes: chance.pick([1, 1_000]),
+      keepAttemptsDays: 30,
+    });
+  }
+
+  // ------------------------------------------------------------------ what must hold
+
+  /** (5, 6) What must hold when a push begins. */
+  function checkPush(process: Process, lanes: readonly { endpointId: number; state: LaneState }[], address: string): void {
+    const endpoint = endpointOf(address);
+    if (endpoint === undefined) return;
+    const offFor = scheduler.now - endpoint.offAt;
+    if (!endpoint.active && offFor > SETTINGS_MAX_AGE_MS) {
+      throw new Violation(`${process.name} pushes to ${address}, which went off ${Math.round(offFor / 1000)} s ago`);
+    }
+    const changedFor = scheduler.now - (changedAt.get(endpoint.id) ?? 0);
+    const lane = lanes.find((one) => one.endpointId === endpoint.id);
+    if (lane?.state !== "behind" || !endpoint.active || changedFor < SETTINGS_MAX_AGE_MS) return;
+    if (endpoint.leaseBy !== process.name || (endpoint.retryAt ?? 0) <= scheduler.now) {
+      throw new Violation(`${process.name} pushes to ${address} from the log, and the lease is not its own`);
+    }
+  }
+  const changedAt = new Map<number, number>();
+
+  /** The invariant: what an active endpoint has not taken is in the outbox, in the broker, or due. */
+  function checkCovered(): void {
+    for (const endpoint of store.endpoints.values()) {
+      if (!endpoint.active || endpoint.retryAt !== null) continue;
+      const { id, head } = store.inboxes.get(endpoint.inbox) as { id: number; head: number };
+      if (endpoint.cursor >= head || !broker.hasQueue(id) || broker.covers(id, undefined)) continue;
+      if ([...store.outbox.values()].some((row) => row.inboxIds.includes(id))) continue;
+      for (let seq = endpoint.cursor + 1; seq <= head; seq += 1) {
+        if (!broker.covers(id, seq)) throw new Violation(`nothing covers event ${seq} of inbox ${id} for ${endpoint.address}`);
+      }
+    }
+  }
+
+  function isSettled(): boolean {
+    if (broker.size > 0 || store.outbox.size > 0) return false;
+    return [...store.endpoints.values()].every(
+      ({ active, cursor, inbox, retryAt }) => !active || (cursor === store.inboxes.get(inbox)?.head && retryAt === null),
+    );
+  }
+
+  function checkArrived(): void {
+    const logged = new Set([...store.inboxes.values()].flatMap(({ events }) => events.map(({ id }) => id)));
+    const missing = [...answered].filter((id) => !logged.has(id));
+    if (missing.length > 0) throw new Violation(`${missing.length} messages were answered, and are not in the log`);
+    for (const endpoint of store.endpoints.values()) {
+      if (!endpoint.active) continue;
+      for (const { seq } of store.inboxes.get(endpoint.inbox)?.events ?? []) {
+        const { address } = endpoint;
+        if (!isWanted(address, seq) || store.deadLetters.has(`${endpoint.id}/${seq}`)) continue;
+        const took = receivers.took(address, seq);
+        if (took === undefined) throw new Violation(`${address} never got ${seq}`);
+        const replay = replays.get(address)?.findLast((one) => one.after < seq);
+        if (replay !== undefined && took.lastAt < replay.at) throw new Violation(`${address} did not get ${seq} again`);
+      }
+    }
+  }
+
+  // ------------------------------------------------------------------ what happens
+
+  const listeners = Array.from({ length: chance.integer(1, 2) }, (_, n) => `listener-${n}`);
+  const senders = Array.from({ length: chance.integer(1, 3) }, (_, n) => `sender-${n}`);
+  let faults = 0;
+
+  function sendMessage(): void {
+    const id = ids.next();
+    const receiverId = chance.pick(inboxes);
+    const content = { message: "hello", sender_id: 1, sender_username: "a", receiver_id: receiverId, send_date: "2026-01-01" };
+    const message: NewMessage = {
+      id,
+      sentEventId: id,
+      senderId: chance.happens(0.1) ? 0 : 1,
+      receiverId,
+      sessionId: 1,
+      content: keyring.contents.seal(id, Buffer.from(JSON.stringify(content))),
+      sentAt: 0,
+      requestKey: null,
+    };
+    nodes
+      .get(chance.pick(listeners))
+      ?.send?.(message)
+      .then(
+        () => answered.add(id),
+        (error: unknown) => {
+          if (!(error instanceof Overloaded)) violation ??= error as Error;
+        },
+      );
+  }
+
+  function changeEndpoints(): void {
+    const address = chance.pick(addresses);
+    const endpoint = endpointOf(address);
+    if (endpoint?.active !== true) logIn(address);
+    else if (chance.happens(0.4)) {
+      world.note(`${address} logs out`);
+      store.logOut(endpoint.id);
+    } else if (chance.happens(0.5)) logIn(address);
+    else {
+      const after = chance.integer(0, endpoint.cursor);
+      world.note(`${address} is set back to ${after}`);
+      store.replay(endpoint.id, after);
+      replays.set(address, [...(replays.get(address) ?? []), { after, at: scheduler.now }]);
+    }
+    const now = endpointOf(address);
+    if (now !== undefined) changedAt.set(now.id, scheduler.now);
+  }
+
+  function restart(name: string): void {
+    const node = nodes.get(name);
+    const again = (): void => {
+      if (name.startsWith("sender")) void launchSender(name);
+      else startListener(name);
+    };
+    if (node?.sender !== undefined && chance.happens(0.3)) {
+      world.note(`${node.process.name} is stopped`);
+      void node.sender.stop().then(() => {
+        if (!node.process.alive) return;
+        node.process.crash();
+        again();
+      });
+      return;
+    }
+    node?.process.crash();
+    scheduler.after(chance.unit() * 4_000, again);
+  }
+
+  const FAULTS: readonly { often: number; name: string; run: () => void }[] = [
+    { often: 8, name: "a sender ends", run: () => restart(chance.pick(senders)) },
+    { often: 3, name: "a listener ends", run: () => restart(chance.pick(listeners)) },
+    { often: 10, name: "a connection is lost", run: () => broker.loseConnection() },
+    { often: 8, name: "a partition is handed over", run: () => broker.handOver() },
+    { often: 1, name: "the broker is wiped", run: () => broker.wipe() },
+    { often: 14, name: "a receiver changes", run: () => receivers.changeMood() },
+    { often: 6, name: "endpoints change", run: changeEndpoints },
+    {
+      often: 2,
+      name: "the store is away",
+      run() {
+        store.away = true;
+        scheduler.after(chance.unit() * 8_000, () => (store.away = false));
+      },
+    },
+    {
+      often: 1,
+      name: "the broker is away",
+      run() {
+        broker.away = true;
+        scheduler.after(chance.unit() * 8_000, () => (broker.away = false));
+      },
+    },
+  ];
+  const total = FAULTS.reduce((sum, { often }) => sum + often, 0);
+
+  function injectFault(): void {
+    let at = chance.unit() * total;
+    const fault = FAULTS.find(({ often }) => (at -= often) < 0) ?? FAULTS[0];
+    faults += 1;
+    world.note(fault?.name ?? "");
+    fault?.run();
+  }
+
+  // ------------------------------------------------------------------ the run
+
+  for (const address of addresses) if (chance.happens(0.8)) logIn(address);
+  for (const name of listeners) startListener(name);
+  for (const name of senders) await launchSender(name);
+  const chaosMs = chance.integer(20_000, 90_000);
+  const messages = chance.integer(20, 80);
+  for (let n = 0; n < messages; n += 1) scheduler.after(chance.unit() * chaosMs, guard(sendMessage));
+  const faultCount = chance.integer(3, 30);
+  for (let n = 0; n < faultCount; n += 1) scheduler.after(chance.unit() * chaosMs, guard(injectFault));
+  scheduler.after(chaosMs, () => {
+    world.note("nothing goes wrong any more");
+    world.faulty = false;
+    store.away = false;
+    broker.away = false;
+    for (const address of addresses) if (endpointOf(address)?.active !== true) logIn(address);
+    for (const endpoint of store.endpoints.values()) changedAt.set(endpoint.id, scheduler.now);
+  });
+
+  let steps = 0;
+  try {
+    while (await scheduler.step()) {
+      steps += 1;
+      if (violation !== undefined) break;
+      if (changed) {
+        changed = false;
+        checkCovered();
+      }
+      if (!world.faulty && isSettled()) break;
+      if (scheduler.now > chaosMs + SETTLE_WITHIN_MS) throw new Violation("it does not settle");
+      if (steps > MAX_STEPS) throw new Violation(`it does not settle within ${MAX_STEPS} steps`);
+    }
+    if (violation === undefined) checkArrived();
+  } catch (error) {
+    violation = error as Error;
+  }
+  for (const { process } of nodes.values()) process.crash();
+  const { pushes, repeats } = receivers;
+  return {
+    seed,
+    steps,
+    seconds: scheduler.now / 1000,
+    answered: answered.size,
+    pushes,
+    repeats,
+    faults,
+    violation: violation === undefined ? undefined : { error: violation, timeline: timeline.lines() },
+  };
+}

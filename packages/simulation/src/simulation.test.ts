@@ -1,0 +1,45 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { MUTANTS } from "./mutants.ts";
+
+/** Runs the command on its own: the code that it loads is Node's to load, and a mutant's to change. */
+async function command(...args: string[]): Promise<{ code: number; output: string }> {
+  const child = spawn(process.execPath, [fileURLToPath(new URL("main.ts", import.meta.url)), ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  const [code] = (await once(child, "close")) as [number];
+  return { code, output };
+}
+
+/** Without what depends on how fast the machine is. */
+const repeatable = (output: string): string => output.replace(/ in [\d.]+ s:/u, "");
+
+describe("the simulation", { timeout: 300_000 }, () => {
+  it("finds every rule held in 1,000 worlds", async () => {
+    expect(await command("--seeds", "1000")).toMatchObject({ code: 0, output: expect.stringContaining("every rule held") });
+  });
+
+  it("gives the same run for the same seed", async () => {
+    const [one, two] = [await command("--seed", "7"), await command("--seed", "7")];
+    expect(repeatable(one.output)).toBe(repeatable(two.output));
+    expect(repeatable((await command("--seed", "8")).output)).not.toBe(repeatable(one.output));
+  });
+
+  it.each(MUTANTS)("notices within 1,000 worlds when this is broken: $rule", async ({ name }) => {
+    const { code, output } = await command("--seeds", "1000", "--mutant", name);
+    expect({ code, output: output.slice(-300) }).toMatchObject({ code: 1, output: expect.stringContaining("broke a rule") });
+    const seed = /Again: pnpm simulate --seed (\d+)/u.exec(output)?.[1] as string;
+    const again = await command("--seed", seed, "--mutant", name);
+    expect(again).toEqual({ code, output });
+  });
+
+  it("says what may be asked of it", async () => {
+    expect(await command("--mutant", "nobody")).toMatchObject({ code: 2, output: expect.stringContaining("Usage") });
+    expect(await command("--seeds", "0")).toMatchObject({ code: 2 });
+  });
+});
