@@ -5,9 +5,11 @@ import {
   type ServiceProcess,
   startService,
   testNamespace,
+  waitFor,
 } from "@messenger/testkit";
 import { type Broker, openBroker } from "@messenger/broker";
 import type { Db } from "@messenger/store";
+import { connect } from "amqplib";
 import type { Bench } from "./scenario.ts";
 import { SECRET } from "./world.ts";
 
@@ -27,7 +29,9 @@ export interface Deployment {
   /** A broker of the bench's own, to make a backlog with. */
   openBroker(): Promise<Broker>;
   startListener(): Promise<RunningListener>;
-  startSender(): Promise<ServiceProcess>;
+  startSender(more?: Record<string, string>): Promise<ServiceProcess>;
+  /** Resolves when no partition holds a message any more. */
+  untilQueuesAreEmpty(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -71,11 +75,23 @@ export async function deploy(bench: Bench): Promise<Deployment> {
       processes.push(process);
       return { process, url: await printed(process, /"url":"(http:[^"]+)"/u) };
     },
-    async startSender() {
-      const process = startService("sender", settings);
+    async startSender(more = {}) {
+      const process = startService("sender", { ...settings, ...more });
       processes.push(process);
       await printed(process, /"msg":"pushing"/u);
       return process;
+    },
+    async untilQueuesAreEmpty() {
+      const connection = await connect(rabbit.url);
+      const channel = await connection.createChannel();
+      const isEmpty = async (): Promise<boolean> => {
+        for (let partition = 0; partition < PARTITIONS; partition += 1) {
+          if ((await channel.checkQueue(`${namespace}.push.${partition}`)).messageCount > 0) return false;
+        }
+        return true;
+      };
+      await waitFor(isEmpty, { what: "the queues to be empty", timeoutMs: 120_000 });
+      await connection.close();
     },
     async close() {
       for (const process of processes) await process.kill("SIGTERM");

@@ -9,9 +9,14 @@ import { type Report, toMarkdown } from "./report.ts";
 import type { Bench } from "./scenario.ts";
 import { accept } from "./scenarios/accept.ts";
 import { deliver } from "./scenarios/deliver.ts";
+import { endToEnd } from "./scenarios/end-to-end.ts";
+import { embedded } from "./scenarios/embedded.ts";
+import { fairness } from "./scenarios/fairness.ts";
+import { growth } from "./scenarios/growth.ts";
+import { scale } from "./scenarios/scale.ts";
 import { createServers } from "./servers.ts";
 
-const SCENARIOS = [accept, deliver];
+const SCENARIOS = [accept, deliver, endToEnd, fairness, growth, embedded, scale];
 const ROUNDS = 3;
 
 const USAGE = `Usage: pnpm bench [--quick] [--scenario NAME]… [--out FOLDER] [--profile]

@@ -5,6 +5,7 @@ import { TEXT } from "./world.ts";
 export interface Person {
   userId: number;
   name: string;
+  password: string;
   token: string;
 }
 
@@ -20,6 +21,13 @@ async function post(url: string, body: object): Promise<Record<string, unknown>>
 
 const AT_ONCE = 8;
 
+/** Logs in once more, with an address that messages are pushed to from then on; returns the token. */
+export async function logIn(baseUrl: string, person: Person, address: string): Promise<string> {
+  const body = { username: person.name, password: person.password, user_address: address, public_key: "none" };
+  const { token } = await post(`${baseUrl}/api/login/`, body);
+  return token as string;
+}
+
 /** Makes accounts and signs them in. The address of their log-in takes nothing that the bench sends: nobody writes to them. */
 export async function signIn(baseUrl: string, count: number): Promise<Person[]> {
   const people: Person[] = [];
@@ -27,9 +35,8 @@ export async function signIn(baseUrl: string, count: number): Promise<Person[]> 
     const name = `s${randomBytes(6).toString("hex")}`;
     const password = "correct horse battery";
     const { user_id: userId } = await post(`${baseUrl}/api/users/`, { username: name, phone_number: name, password });
-    const login = { username: name, password, user_address: "http://127.0.0.1:9/", public_key: "none" };
-    const { token } = await post(`${baseUrl}/api/login/`, login);
-    people.push({ userId: userId as number, name, token: token as string });
+    const person = { userId: userId as number, name, password, token: "" };
+    people.push({ ...person, token: await logIn(baseUrl, person, "http://127.0.0.1:9/") });
   };
   for (let from = 0; from < count; from += AT_ONCE) {
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - from) }, one));

@@ -11,7 +11,7 @@ export interface ConsumeOptions {
   /** Tells this consumer from all others; its share of the partitions follows from it. */
   name: string;
   /**
-   * How much of each partition it may hold unacknowledged: 1 to 65,535 bundles of up to 50 messages that were published together; embedded, so
+   * How much of each partition it may hold unacknowledged: 1 to 65,535 bundles of up to 16 messages that were published together; embedded, so
    * many messages.
    */
   prefetch: number;

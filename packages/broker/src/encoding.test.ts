@@ -48,12 +48,12 @@ describe("a bundle", () => {
     );
   });
 
-  it("holds 50 messages or 64 KiB of contents at most, but for one that is larger by itself", () => {
+  it("holds 16 messages or 64 KiB of contents at most, but for one that is larger by itself", () => {
     fc.assert(
       fc.property(messages, (sent) => {
         for (const { size, body } of bundle(sent, PARTITIONS)) {
-          expect(size).toBeLessThanOrEqual(50);
-          expect(body.length).toBeLessThan(64 * 1024 + 50 * 200);
+          expect(size).toBeLessThanOrEqual(16);
+          expect(body.length).toBeLessThan(64 * 1024 + 16 * 200);
         }
       }),
       { numRuns: 50 },

@@ -18,7 +18,7 @@ const WAKE_FIELDS = 1;
 const EVENT_FIELDS = 9;
 const MAX_TEXT = 100;
 /** Bundles are kept small, so that a limit on the number of them is one on events and on memory. One event may be larger. */
-const MAX_MESSAGES = 50;
+const MAX_MESSAGES = 16;
 const MAX_BYTES = 64 * 1024;
 const KINDS: ReadonlySet<string> = new Set<EventKind>(["message.created", "message.sent"]);
 

@@ -55,6 +55,18 @@ const ENDPOINT_COLUMNS = sql`
   (extract(epoch from e.failing_since) * 1000)::float8 as "failingSince", e.retry_at is not null as due, e.generation
 `;
 
+const lists = new Map<string, readonly string[]>();
+const MAX_LISTS = 1_000;
+
+/** The same list for all endpoints that take the same kinds: a sender keeps a hundred thousand of them. */
+function shared(kinds: readonly string[]): readonly string[] {
+  const key = kinds.join();
+  const found = lists.get(key);
+  if (found !== undefined) return found;
+  if (lists.size < MAX_LISTS) lists.set(key, kinds);
+  return kinds;
+}
+
 /** Reads inboxes with their active endpoints, many in one statement. One that does not exist is missing from the answer. Locks nothing. */
 export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise<readonly MailboxRow[]> {
   const { rows } = await sql<{ box: number; head: number; version: number } & (EndpointRow | { id: null })>`
@@ -68,7 +80,7 @@ export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise
     const { box, head, version, ...endpoint } = row;
     const mailbox = found.get(box) ?? { inbox: box, head, version, endpoints: [] };
     found.set(box, mailbox);
-    if (endpoint.id !== null) mailbox.endpoints.push(endpoint);
+    if (endpoint.id !== null) mailbox.endpoints.push({ ...endpoint, kinds: shared(endpoint.kinds) });
   }
   return [...found.values()];
 }
@@ -128,7 +140,9 @@ export async function takeLeases(db: Db, by: string, endpoints: readonly number[
     )
     select e.taken, ${ENDPOINT_COLUMNS} from e
   `.execute(db);
-  const found = new Map(rows.map(({ taken, ...endpoint }) => [endpoint.id, { taken, endpoint }]));
+  const found = new Map(
+    rows.map(({ taken, ...endpoint }) => [endpoint.id, { taken, endpoint: { ...endpoint, kinds: shared(endpoint.kinds) } }]),
+  );
   return endpoints.map((id) => found.get(id) ?? null);
 }
 

@@ -32,17 +32,21 @@ async function readTree(root: number): Promise<Process[]> {
 export interface Usage {
   cpuSeconds: number;
   peakBytes: number;
+  /** What the first of them holds now. */
+  residentBytes: number;
 }
 
 /** Reads what a process and its descendants have used. Linux only. */
 export async function readUsage(root: number): Promise<Usage> {
   const tree = await readTree(root);
-  let peakKib = 0;
+  let [peakKib, residentKib] = [0, 0];
   for (const { pid } of tree) {
     const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => ""); // it has ended
     peakKib = Math.max(peakKib, Number(/^VmHWM:\s+(\d+) kB$/mu.exec(status)?.[1] ?? 0));
+    if (pid === root) residentKib = Number(/^VmRSS:\s+(\d+) kB$/mu.exec(status)?.[1] ?? 0);
   }
-  return { cpuSeconds: tree.reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND, peakBytes: peakKib * 1024 };
+  const cpuSeconds = tree.reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND;
+  return { cpuSeconds, peakBytes: peakKib * 1024, residentBytes: residentKib * 1024 };
 }
 
 /** Kills a process and its descendants at once. */

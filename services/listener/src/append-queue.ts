@@ -32,6 +32,7 @@ type Settled = { result: AppendResult } | { error: unknown };
 
 const MAX_BATCH = 500;
 const MAX_STATEMENTS = 2;
+const SPACING_MS = 4;
 const MAX_WAITING = 10_000;
 const MAX_WAITING_BYTES = 128 * 1024 * 1024;
 const TRY_FOR_MS = 10_000;
@@ -101,6 +102,7 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     run: (messages) => run(messages, clock.monotonic() + TRY_FOR_MS),
     maxBatch: MAX_BATCH,
     maxRunning: MAX_STATEMENTS,
+    spacingMs: SPACING_MS,
     maxWaiting: MAX_WAITING,
   });
 

@@ -19,6 +19,9 @@ interface Batch {
 
 /** Batches, each of up to 500 messages. */
 const MAX_PUBLISHED_TOGETHER = 8;
+const SPACING_MS = 3;
+/** Nobody waits for an outbox row to go; the relay looks at it after 5 s. */
+const DELETE_AFTER_MS = 100;
 
 export function createPublisher(deps: {
   broker: Pick<Broker, "publish">;
@@ -33,6 +36,7 @@ export function createPublisher(deps: {
     clock,
     maxBatch: MAX_PUBLISHED_TOGETHER,
     maxRunning: 1,
+    spacingMs: SPACING_MS,
     async run(batches) {
       const messages = batches.flatMap((batch) => batch.messages);
       const confirmed = await broker.publish(messages);
@@ -44,6 +48,7 @@ export function createPublisher(deps: {
     clock,
     maxBatch: 1_000,
     maxRunning: 1,
+    lingerMs: DELETE_AFTER_MS,
     async run(ids) {
       await deps.deleteOutbox(ids);
       return ids.map(() => null);

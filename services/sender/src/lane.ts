@@ -86,6 +86,8 @@ const LEASE_RENEW_AFTER_MS = 10_000;
 /** No push starts with less of the lease left. */
 const LEASE_MIN_LEFT_MS = 15_000;
 const ERROR_LENGTH = 200;
+/** One for all lanes that do nothing: there are many. */
+const NOTHING = Promise.resolve();
 
 /** Where the event that is pushed came from, and how long the lane waits for leave to push before it does something about it. */
 interface Source {
@@ -119,7 +121,7 @@ export class Lane {
   #entries: Entry[] = [];
   /** Raised when what is under way no longer counts: another generation, a reload after a lost one, the end. */
   #epoch = 0;
-  #run: Promise<void> = Promise.resolve();
+  #run: Promise<unknown> = NOTHING;
   /** How many runs are under way, or wait for the one before. */
   #runs = 0;
   /** Raised when the broker's connection is lost before an event of the line was pushed: that one is no longer this lane's to push. */
@@ -127,7 +129,7 @@ export class Lane {
   #inFlight: { seq: number; epoch: number } | undefined;
   /** It waits long for leave to push: what it holds is covered otherwise. */
   #stalled = false;
-  #lastReport: Promise<unknown> = Promise.resolve();
+  #lastReport: Promise<unknown> = NOTHING;
   /** Reports that are not written yet. */
   #unwritten = 0;
   #leaseAskedAt = 0;
@@ -330,6 +332,7 @@ export class Lane {
     const done = answer.then(
       (written) => {
         this.#unwritten -= 1;
+        if (this.#unwritten === 0) this.#lastReport = NOTHING;
         if (epoch === this.#epoch) this.#onWritten(written, reportedAt, covered);
         return written;
       },
@@ -382,6 +385,7 @@ export class Lane {
       this.#deps.onFault(error);
     } finally {
       this.#runs -= 1;
+      if (this.#runs === 0) this.#run = NOTHING;
     }
   }
 

@@ -20,7 +20,7 @@ const MAX_BATCH = 1_000;
  * How long the first report waits for company. Nobody waits for what lanes report while they push on, so a little later costs nothing, and saves
  * most of the statements under a light load: an embedded database spends 1.2 ms on each, in the thread that everything else runs in.
  */
-const LINGER_MS = 5;
+const LINGER_MS = 10;
 
 function merge(earlier: Progress, later: Progress): Progress {
   return {
@@ -44,11 +44,11 @@ export function createRecorder(
   let writing: Promise<void> | undefined;
 
   async function writeAll(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      clock.after(LINGER_MS, resolve);
-    });
     // One statement at a time, each taking all that waits.
     while (waiting.size > 0) {
+      await new Promise<void>((resolve) => {
+        clock.after(LINGER_MS, resolve);
+      });
       const batch = [...waiting.values()].slice(0, MAX_BATCH);
       const rest = [...waiting].slice(MAX_BATCH);
       waiting = new Map(rest);

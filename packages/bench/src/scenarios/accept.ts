@@ -1,15 +1,15 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { needProgram, runCommand, startNginx } from "@messenger/testkit";
 import { deploy, type Deployment } from "../deployment.ts";
+import { writeRequests } from "../load/requests.ts";
 import { runWrk } from "../load/wrk.ts";
 import { type Sample, ratiosOf, summarise } from "../measurements.ts";
-import { messageBody, type Person, signIn } from "../people.ts";
+import { signIn } from "../people.ts";
 import { startPeer } from "../peers/start-peer.ts";
 import type { Bench, Scenario, Side } from "../scenario.ts";
 import { whileMeasuring } from "../usage.ts";
-import { addRecipients, type Recipient, SECRET, TEXT } from "../world.ts";
+import { addRecipients, SECRET, TEXT } from "../world.ts";
 
 const RECIPIENTS = 10_000;
 const SENDERS = 64;
@@ -30,18 +30,6 @@ with moved as (
 )
 insert into outbox (inbox_ids) values (array[:inbox::bigint]);
 `;
-
-/** Requests in the form that the load reads: every recipient once, from senders in turn. */
-export async function writeRequests(senders: readonly Person[], recipients: readonly Recipient[]): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "messenger-bench-"));
-  const lines = recipients.map((recipient, n) => {
-    const sender = senders[n % senders.length] as Person;
-    return `${sender.token}\n${messageBody(sender, recipient.userId)}\n`;
-  });
-  const path = join(folder, "requests");
-  await writeFile(path, lines.join(""));
-  return path;
-}
 
 /** The rate that the load itself reaches, against an nginx that answers 200 to everything. */
 async function ceilingOf(requests: string, seconds: number): Promise<number> {

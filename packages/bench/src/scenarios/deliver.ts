@@ -1,36 +1,23 @@
-import { createTestDatabase, waitFor } from "@messenger/testkit";
+import { createTestDatabase } from "@messenger/testkit";
 import { composePush } from "@messenger/core";
 import { Queue } from "bullmq";
 import { makeWorkerUtils } from "graphile-worker";
 import { Redis } from "ioredis";
 import { sql } from "kysely";
 import { PgBoss } from "pg-boss";
+import { untilRecorded, whileDelivering } from "../backlog.ts";
 import { deploy } from "../deployment.ts";
-import { type Sample, ratiosOf, summarise } from "../measurements.ts";
+import { ratiosOf, summarise } from "../measurements.ts";
 import { startPeer } from "../peers/start-peer.ts";
 import type { PushJob } from "../peers/push-client.ts";
 import type { Bench, Outcome, Receiver, Scenario, Side } from "../scenario.ts";
-import { type Measured, whileMeasuring } from "../usage.ts";
 import { addEndpoints, addRecipients, appendBacklog, messageContent } from "../world.ts";
 
 const ENDPOINTS = 10_000;
 const EVENTS = 100_000;
 const QUICK_EVENTS = 10_000;
-const TIMEOUT_MS = 10 * 60_000;
 
 const addressOf = (receiver: Receiver, n: number): string => `${receiver.origins[n % receiver.origins.length]}/e/${n}`;
-
-/** Waits for so many pushes, from the first to the last of them; what they cost is counted from then, too. */
-async function whileDelivering(receiver: Receiver, before: number, count: number, measured: Measured): Promise<Sample[]> {
-  await waitFor(async () => (await receiver.count()) > before, { what: "the first push" });
-  const { value, samples } = await whileMeasuring(measured, async () => {
-    const first = await receiver.count();
-    const startedAt = performance.now();
-    await waitFor(async () => (await receiver.count()) >= before + count, { what: "the last push", timeoutMs: TIMEOUT_MS });
-    return { count: before + count - first, ms: performance.now() - startedAt };
-  });
-  return [{ metric: "delivered", unit: "1/s", value: (value.count * 1000) / value.ms }, ...samples];
-}
 
 /** Jobs with the very bodies that Messenger would push. */
 function* jobs(receiver: Receiver, count: number): Generator<PushJob> {
@@ -86,16 +73,7 @@ function messenger(bench: Bench, receiver: Receiver, count: number): Side {
           PostgreSQL: (await bench.servers.postgres()).pid,
           "RabbitMQ or Redis": (await bench.servers.rabbit()).pid,
         });
-        await waitFor(
-          async () => {
-            const { rows } = await sql<{ left: number; tried: number }>`
-              select (select coalesce(sum(b.head - e.cursor), 0) from endpoints e join inboxes b on b.id = e.inbox_id)::float8 as left,
-                (select count(*) from attempts) as tried
-            `.execute(deployment.db);
-            return rows[0]?.left === 0 && rows[0].tried >= count;
-          },
-          { what: "every attempt to be recorded" },
-        );
+        await untilRecorded(deployment.db, count);
         return samples;
       } finally {
         await deployment.close();

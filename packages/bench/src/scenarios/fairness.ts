@@ -1,0 +1,113 @@
+import { createServer, type Server } from "node:net";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { sql } from "kysely";
+import { deploy } from "../deployment.ts";
+import { openLoop } from "../load/end-to-end.ts";
+import { writeRequests } from "../load/requests.ts";
+import { ratiosOf, type Sample, summarise } from "../measurements.ts";
+import { signIn } from "../people.ts";
+import type { Bench, Outcome, Scenario, Side } from "../scenario.ts";
+import { addEndpoints, addRecipients } from "../world.ts";
+import { timedAddressOf } from "./end-to-end.ts";
+
+const ENDPOINTS = 1_000;
+const HANGING = 20;
+const REFUSING = 50;
+const PER_SECOND = 1_000;
+const SENDERS = 16;
+/** Nobody listens on it. */
+const CLOSED_PORT = 9;
+
+/** Receivers that take a connection, and never answer: each an origin of its own. */
+async function startHanging(count: number): Promise<{ origins: string[]; close(): Promise<void> }> {
+  const servers: Server[] = [];
+  const sockets = new Set<{ destroy(): void }>();
+  const origins: string[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
+      socket.resume();
+    });
+    server.listen(0, `127.1.0.${n + 1}`);
+    await once(server, "listening");
+    origins.push(`http://127.1.0.${n + 1}:${(server.address() as AddressInfo).port}`);
+    servers.push(server);
+  }
+  return {
+    origins,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await Promise.all(servers.map((server) => once(server.close(), "close")));
+    },
+  };
+}
+
+async function measure(bench: Bench, bad: boolean): Promise<readonly Sample[]> {
+  const receiver = await bench.servers.receiver();
+  const deployment = await deploy(bench);
+  const hanging = await startHanging(bad ? HANGING : 0);
+  try {
+    const healthy = ENDPOINTS - HANGING - REFUSING;
+    const recipients = await addRecipients(deployment.db, bad ? ENDPOINTS : healthy);
+    await addEndpoints(deployment.db, recipients, (_, n) => {
+      if (n < healthy) return timedAddressOf(receiver, n);
+      const origin = hanging.origins[n - healthy];
+      return origin === undefined ? `http://127.2.0.${n - healthy}:${CLOSED_PORT}/` : `${origin}/`;
+    });
+    const listener = await deployment.startListener();
+    await deployment.startSender();
+    const senders = await signIn(listener.url, SENDERS);
+    const requests = await writeRequests(senders, recipients);
+    const loop = await openLoop(receiver, requests);
+    try {
+      // As many to each endpoint, whether the bad ones are there or not.
+      const perSecond = PER_SECOND * (recipients.length / ENDPOINTS);
+      const seconds = bench.quick ? 2 : 20;
+      await loop.run({ url: listener.url, perSecond, seconds });
+      const toHealthy = new Set<string>();
+      const counts = (id: string): boolean => toHealthy.has(id);
+      const { p50, p99 } = await loop.run({
+        url: listener.url,
+        perSecond,
+        seconds,
+        counts,
+        async beforeArrivals() {
+          const { rows } = await sql<{ id: string }>`
+            select id from events where inbox_id = any(${recipients.slice(0, healthy).map(({ inbox }) => inbox)}::bigint[])
+          `.execute(deployment.db);
+          for (const { id } of rows) toHealthy.add(id);
+        },
+      });
+      return [
+        { metric: "p99 of healthy endpoints", unit: "ms", value: p99 },
+        { metric: "p50 of healthy endpoints", unit: "ms", value: p50 },
+      ];
+    } finally {
+      await loop.close();
+      await rm(dirname(requests), { recursive: true });
+    }
+  } finally {
+    await deployment.close();
+    await hanging.close();
+  }
+}
+
+async function run(bench: Bench): Promise<Outcome> {
+  const sides: Side[] = [
+    { name: "some hang or refuse", run: () => measure(bench, true) },
+    { name: "all healthy", run: () => measure(bench, false) },
+  ];
+  const rounds = await bench.inTurns(sides, bench.quick ? 1 : 3);
+  return { summaries: summarise("fairness", rounds), ratios: ratiosOf("fairness", rounds, "some hang or refuse"), notes: [] };
+}
+
+export const fairness: Scenario = {
+  name: "fairness",
+  about:
+    "1,000 messages/s to 1,000 endpoints, 20 of which take connections and never answer, and 50 of which refuse them: how long messages to the 930 healthy ones take. Beside: the same without the others.",
+  run,
+};

@@ -1,0 +1,152 @@
+import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { readUsage } from "@messenger/testkit";
+import type { Db } from "@messenger/store";
+import { sql } from "kysely";
+import { untilRecorded, whileDelivering } from "../backlog.ts";
+import { deploy, type Deployment } from "../deployment.ts";
+import { writeRequests } from "../load/requests.ts";
+import { runWrk } from "../load/wrk.ts";
+import { ratiosOf, type Sample, summarise } from "../measurements.ts";
+import { signIn } from "../people.ts";
+import type { Bench, Outcome, Receiver, Scenario, Side } from "../scenario.ts";
+import { addEndpoints, addRecipients, appendBacklog, type Recipient } from "../world.ts";
+
+const MILLION = 1_000_000;
+const RECIPIENTS = 10_000;
+const SENDERS = 16;
+const MAILBOXES = 100_000;
+/** Without a limit, Node lets garbage lie while there is memory; this is what it takes if it must. */
+const SMALL_HEAP = "--max-old-space-size=300 --max-semi-space-size=16";
+
+/** Fills a database as if messages had come for a year: a million inboxes, every 200th second another message to each. */
+async function fill(db: Db, messages: number, inboxes: number): Promise<void> {
+  await sql`
+    insert into users (username, username_key, password_hash) select 'old' || n, 'old' || n, '-' from generate_series(1, ${inboxes}::integer) n
+  `.execute(db);
+  await sql`
+    insert into inboxes (user_id, head)
+    select id, ${Math.ceil(messages / inboxes)}::bigint from users where username like 'old%'
+  `.execute(db);
+  // Ids that sort by their time, as those do that are made here; contents as long as that of a message of 450 characters.
+  await sql`
+    create temporary table old as
+      select (lpad(to_hex(1700000000000 + n * 6), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid as id,
+        1 + n % ${inboxes}::integer as n, 1 + n / ${inboxes}::integer as seq, to_timestamp(1700000000 + n * 0.006) as at
+      from generate_series(0, ${messages}::integer - 1) n
+  `.execute(db);
+  await sql`
+    insert into messages (id, conversation_id, sender_id, content, sent_at, created_at)
+    select id, n, n, decode(repeat(md5(n::text), 40), 'hex'), at, at from old
+  `.execute(db);
+  await sql`
+    insert into events (inbox_id, seq, id, kind, message_id, created_at)
+    select b.id, old.seq, old.id, 'message.created', old.id, old.at
+    from old join users u on u.username_key = 'old' || old.n join inboxes b on b.user_id = u.id
+  `.execute(db);
+  await sql`drop table old`.execute(db);
+  await sql`vacuum analyze`.execute(db);
+}
+
+interface Grown {
+  name: string;
+  deployment: Deployment;
+  recipients: readonly Recipient[];
+  from: Recipient;
+  url: string;
+  requests: string;
+}
+
+async function grow(bench: Bench, receiver: Receiver, messages: number): Promise<Grown> {
+  const name = messages === 0 ? "empty" : `${messages / MILLION} million`;
+  bench.step(`filling a database: ${name}`);
+  const deployment = await deploy(bench);
+  const inboxes = bench.quick ? 10_000 : MILLION;
+  if (messages > 0) await deployment.db.connection().execute((db) => fill(db, messages, inboxes));
+  const recipients = await addRecipients(deployment.db, RECIPIENTS);
+  await addEndpoints(deployment.db, recipients, (_, n) => `${receiver.origins[n % receiver.origins.length]}/e/${n}`);
+  const listener = await deployment.startListener();
+  const senders = await signIn(listener.url, SENDERS);
+  const [from] = await addRecipients(deployment.db, 1);
+  await sql`vacuum analyze`.execute(deployment.db);
+  const requests = await writeRequests(senders, recipients);
+  return { name, deployment, recipients, from: from as Recipient, url: listener.url, requests };
+}
+
+function side(bench: Bench, receiver: Receiver, { name, deployment, recipients, from, url, requests }: Grown): Side {
+  return {
+    name,
+    async run() {
+      const { perSecond } = await runWrk({ url, requests, connections: 64, seconds: bench.quick ? 1 : 6 });
+      // What that left behind is pushed first, by a sender that is not measured.
+      const before = await receiver.count();
+      const first = await deployment.startSender();
+      await untilRecorded(deployment.db, 0);
+      await first.kill("SIGTERM");
+      const count = bench.quick ? 5_000 : 30_000;
+      const broker = await deployment.openBroker();
+      await appendBacklog(deployment.db, { from, recipients, count, broker });
+      const started = await receiver.count();
+      const sender = await deployment.startSender();
+      const samples = await whileDelivering(receiver, started, count, {});
+      await untilRecorded(deployment.db, 0);
+      await sender.kill("SIGTERM");
+      if (started < before) throw new Error("the receiver forgot what it had counted");
+      return [{ metric: "accepted", unit: "1/s", value: perSecond }, ...samples];
+    },
+  };
+}
+
+/** The memory of a sender that has pushed to so many endpoints, and keeps their mailboxes. */
+async function measureMailboxes(bench: Bench, receiver: Receiver): Promise<readonly Sample[]> {
+  const count = bench.quick ? 5_000 : MAILBOXES;
+  const deployment = await deploy(bench);
+  try {
+    const recipients = await addRecipients(deployment.db, count);
+    await addEndpoints(deployment.db, recipients, (_, n) => `${receiver.origins[n % receiver.origins.length]}/e/${n}`);
+    const [from] = await addRecipients(deployment.db, 1);
+    const broker = await deployment.openBroker();
+    const sender = await deployment.startSender({ MAX_MAILBOXES: String(count), NODE_OPTIONS: SMALL_HEAP });
+    const atStart = await readUsage(sender.pid);
+    await appendBacklog(deployment.db, { from: from as Recipient, recipients, count, broker });
+    await untilRecorded(deployment.db, count);
+    const settled = await readUsage(sender.pid);
+    return [
+      { metric: `memory with ${count} mailboxes`, unit: "MB", value: settled.residentBytes / 1e6 },
+      { metric: "at most", unit: "MB", value: settled.peakBytes / 1e6 },
+      { metric: "when it started", unit: "MB", value: atStart.residentBytes / 1e6 },
+    ];
+  } finally {
+    await deployment.close();
+  }
+}
+
+async function run(bench: Bench): Promise<Outcome> {
+  const receiver = await bench.servers.receiver();
+  const grown: Grown[] = [];
+  try {
+    const sizes = bench.quick ? [0, 50_000] : [0, MILLION, 5 * MILLION];
+    for (const messages of sizes) grown.push(await grow(bench, receiver, messages));
+    const sides = grown.map((one) => side(bench, receiver, one));
+    const rounds = await bench.inTurns(sides, bench.quick ? 1 : 3);
+    const largest = sides.at(-1)?.name as string;
+    const mailboxes = await bench.inTurns([{ name: "sender", run: () => measureMailboxes(bench, receiver) }], 1);
+    return {
+      summaries: [...summarise("growth", rounds), ...summarise("growth, mailboxes", mailboxes)],
+      ratios: ratiosOf("growth", rounds, largest),
+      notes: [],
+    };
+  } finally {
+    for (const { deployment, requests } of grown) {
+      await deployment.close();
+      await rm(dirname(requests), { recursive: true });
+    }
+  }
+}
+
+export const growth: Scenario = {
+  name: "growth",
+  about:
+    "Accepting (64 connections) and delivering (a backlog of 30,000 events) with no, 1 million and 5 million messages in the database, the latter in 1 million inboxes besides those that are written to; and the memory of a sender (with a heap limited to 300 MB) that keeps 100,000 mailboxes.",
+  run,
+};
