@@ -16,6 +16,7 @@ import {
   takeDue,
   takeLeases,
 } from "./deliveries.ts";
+import { isUnavailable } from "./errors.ts";
 import { openStore, type Store } from "./open-store.ts";
 import { deleteOutbox, outboxBacklog, takeOutbox } from "./outbox.ts";
 import { prune } from "./maintenance.ts";
@@ -168,6 +169,27 @@ describe.each(backends)("the store on $name", ({ open }) => {
     expect(first.results.map((result) => result.status)).toEqual(["appended", "appended", "appended"]);
     const conversations = new Set([...first.events, ...second.events].map((event) => event.conversation));
     expect(conversations.size).toBe(1);
+  });
+
+  it("outlives a connection that breaks while a statement runs on it: the statement fails, and the next has another", async () => {
+    if (store.embedded) return;
+    const broken = sql`select pg_terminate_backend(pg_backend_pid()), pg_sleep(5)`.execute(store.db);
+    await expect(broken).rejects.toSatisfy(isUnavailable);
+    const inTransaction = store.db.transaction().execute(async (transaction) => {
+      const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(transaction);
+      await sql`select pg_terminate_backend(${rows[0]?.pid}::integer)`.execute(store.db);
+      await waitFor(
+        () =>
+          sql`select 1`.execute(transaction).then(
+            () => false,
+            () => true,
+          ),
+        { what: "the connection to be gone" },
+      );
+      throw new Error("given up");
+    });
+    await expect(inTransaction).rejects.toThrow();
+    await expect(sql`select 1`.execute(store.db)).resolves.toBeDefined();
   });
 
   it("numbers without gaps and without deadlock when many append to the same inboxes at once", async () => {

@@ -65,6 +65,8 @@ function openPostgres(options: StoreOptions): Store {
     },
   });
   pool.on("error", (error) => options.onError?.(error));
+  // The pool listens to connections that are idle only. One that breaks while it is in use fails its statement, and would end the process besides.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   return { db, embedded: false, close: () => db.destroy() };
 }

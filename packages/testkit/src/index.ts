@@ -1,5 +1,6 @@
 export { freePort } from "./free-port.ts";
 export { findUncovered, type Uncovered } from "./invariant.ts";
+export { type Proxy, startProxy } from "./proxy.ts";
 export { printed, type ServiceProcess, startCommand, startService } from "./process.ts";
 export { startNginx, startRedis } from "./programs.ts";
 export { startPostgres } from "./postgres.ts";

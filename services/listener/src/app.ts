@@ -79,7 +79,10 @@ export async function createApp(context: Context): Promise<App> {
     const path = request.url.split("?", 1)[0]; // a query can hold names
     const status = reply.statusCode;
     const ms = Math.round(reply.elapsedTime * 10) / 10;
-    request.log.info({ req: request.id, method: request.method, path, status, ms, user: request.identity?.userId }, "request");
+    request.log.info(
+      { requestId: request.id, method: request.method, path, status, ms, user: request.identity?.userId },
+      "request",
+    );
     done();
   });
 

@@ -45,7 +45,7 @@ export function answerErrors(app: FastifyInstance, context: Context): void {
       !(error instanceof HttpProblem) && context.isUnavailable(error)
         ? { status: 503, code: "store_unavailable", detail: "the database does not answer; try again" }
         : describe(error, context.settings.maxMessageBytes);
-    if (problem.status >= 500) request.log.error({ req: request.id, err: error }, "a request failed");
+    if (problem.status >= 500) request.log.error({ requestId: request.id, err: error }, "a request failed");
     context.metrics.onRejected(problem.code);
     return sendProblem(request, reply, problem);
   });

@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { createChance } from "@messenger/simulation";
+import { waitFor } from "@messenger/testkit";
+import { openCluster } from "./cluster.ts";
+import { pickFault } from "./faults.ts";
+import { makePeople, startLoad } from "./load.ts";
+import { startReceiver } from "./receiver.ts";
+import { createTimeline } from "./timeline.ts";
+
+export interface CampaignOptions {
+  seed: number;
+  faults: number;
+  onLine(line: string): void;
+}
+
+export interface CampaignResult {
+  faults: number;
+  answered: number;
+  failed: number;
+  taken: number;
+  repeats: number;
+  restarts: number;
+  /** Resident megabytes of each process, after each round. */
+  memory: readonly Record<string, number>[];
+}
+
+/** Something was lost, out of order, or uncovered. The message has the seed and what happened. */
+export class CampaignFailed extends Error {
+  override readonly name = "CampaignFailed";
+}
+
+const PEOPLE = 40;
+const PER_SECOND = 120;
+const FAULTS_IN_ROUND = 3;
+/** A lease that nobody gives back, and then some. */
+const ARRIVE_WITHIN_MS = 180_000;
+/** What a process may hold more of, at the end, than after the first rounds, when it is warm. */
+const MAX_GROWTH_BYTES = 200e6;
+const WARM_ROUNDS = 3;
+
+/** Breaks a cluster under a steady load, round by round, and looks after each whether everything that was answered arrived. */
+export async function runCampaign({ seed, faults, onLine }: CampaignOptions): Promise<CampaignResult> {
+  const chance = createChance(seed);
+  const timeline = createTimeline(onLine);
+  const receiver = await startReceiver();
+  const cluster = await openCluster(timeline, { listeners: 2, senders: 2 });
+  const memory: Record<string, number>[] = [];
+  try {
+    const people = await makePeople(cluster.urls()[0] as string, receiver.url, PEOPLE);
+    const load = startLoad({ urls: cluster.urls, people, perSecond: PER_SECOND });
+    try {
+      for (let done = 0; done < faults;) {
+        const count = Math.min(FAULTS_IN_ROUND, faults - done);
+        timeline.note(`round ${memory.length + 1}`);
+        const inflicted: Promise<void>[] = [];
+        for (let n = 0; n < count; n += 1) {
+          await sleep(chance.integer(200, 3_000));
+          const fault = pickFault(chance, cluster, receiver);
+          timeline.note(fault.name);
+          // Two may be at work on the same server: the second then finds it away, and that is a fault, too.
+          inflicted.push(fault.inflict().catch((error: unknown) => timeline.note(`${fault.name}: ${String(error)}`)));
+        }
+        await Promise.all(inflicted);
+        done += count;
+        await check(`round ${memory.length + 1}`);
+        memory.push(await cluster.memory());
+      }
+    } finally {
+      await load.stop();
+    }
+    await check("the end");
+    checkMemory();
+    return {
+      faults,
+      answered: load.answered.size,
+      failed: load.failed,
+      taken: load.answered.size,
+      repeats: receiver.repeats,
+      restarts: cluster.restarts,
+      memory: memory.map((round) =>
+        Object.fromEntries(Object.entries(round).map(([name, bytes]) => [name, Math.round(bytes / 1e6)])),
+      ),
+    };
+
+    async function check(when: string): Promise<void> {
+      // The load goes on meanwhile: what was answered by now must arrive.
+      const due = [...load.answered];
+      const missing = (): string[] => due.filter((id) => !receiver.taken.has(id));
+      await waitFor(() => missing().length === 0, { what: "all to arrive", timeoutMs: ARRIVE_WITHIN_MS }).catch(() => undefined); // said below
+      const lost = missing();
+      if (lost.length > 0)
+        throw failure(
+          `${when}: ${lost.length} of ${due.length} answered messages did not arrive: ${lost.slice(0, 5).join(", ")}`,
+        );
+      if (receiver.disorder.length > 0) throw failure(`${when}: out of order: ${receiver.disorder.slice(0, 5).join("; ")}`);
+      const uncovered = await cluster.findUncovered();
+      if (uncovered.length > 0) throw failure(`${when}: nothing covers ${JSON.stringify(uncovered.slice(0, 5))}`);
+      timeline.note(`${when}: ${due.length} answered, all arrived, in order; ${receiver.repeats} repeats; ${load.failed} failed`);
+    }
+  } catch (error) {
+    if (error instanceof CampaignFailed) throw error;
+    throw failure(String((error as Error).stack));
+  } finally {
+    await cluster.close();
+    await receiver.close();
+  }
+
+  function checkMemory(): void {
+    const warm = memory[WARM_ROUNDS - 1];
+    const last = memory.at(-1);
+    if (warm === undefined || last === undefined) return;
+    for (const [name, bytes] of Object.entries(last)) {
+      const before = Math.max(...memory.slice(0, WARM_ROUNDS).map((round) => round[name] ?? 0));
+      if (bytes > before + MAX_GROWTH_BYTES) throw failure(`${name} grew from ${before} to ${bytes} bytes`);
+    }
+  }
+
+  function failure(what: string): CampaignFailed {
+    return new CampaignFailed(`${what}\n\nSeed ${seed}. What happened:\n${timeline.lines.join("\n")}`);
+  }
+}

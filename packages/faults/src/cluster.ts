@@ -1,0 +1,202 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  type BreakableServer,
+  createTestDatabase,
+  findUncovered,
+  needProgram,
+  printed,
+  type Proxy,
+  readUsage,
+  type ServiceProcess,
+  startPostgres,
+  startProxy,
+  startRabbit,
+  startService,
+  testNamespace,
+  type Uncovered,
+  waitFor,
+} from "@messenger/testkit";
+import type { Timeline } from "./timeline.ts";
+
+const PARTITIONS = 8;
+const SECRET = "a secret of the fault campaign, of more than 32 bytes";
+/** Of the package `faketime`: gives a process a clock of its own, read from a file. */
+const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+/** A place for a process, which is started again when it ends: with its own way to each server, and its own clock. */
+export interface Member {
+  readonly name: string;
+  readonly kind: "listener" | "sender";
+  readonly process: ServiceProcess;
+  /** Of a listener: where it listens; undefined while it is away. */
+  readonly url: string | undefined;
+  readonly toDatabase: Proxy;
+  readonly toBroker: Proxy;
+  /** Sets its clock so far ahead of, or behind, the machine's. */
+  stepClock(seconds: number): Promise<void>;
+}
+
+export interface Cluster {
+  readonly postgres: BreakableServer;
+  readonly rabbit: BreakableServer;
+  readonly members: readonly Member[];
+  readonly restarts: number;
+  urls(): string[];
+  /** Resident bytes of each process. */
+  memory(): Promise<Record<string, number>>;
+  /** Stops the senders, looks for events that nothing covers, and starts them again. */
+  findUncovered(): Promise<Uncovered[]>;
+  close(): Promise<void>;
+}
+
+/** Lets a process that was stopped go on; one that has ended stays so. */
+export function resume(pid: number): void {
+  try {
+    process.kill(pid, "SIGCONT");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+export async function openCluster(timeline: Timeline, counts: { listeners: number; senders: number }): Promise<Cluster> {
+  await needProgram("faketime", "faketime");
+  const [postgres, rabbit] = [await startPostgres(), await startRabbit()];
+  const database = await createTestDatabase(postgres.url);
+  const namespace = testNamespace();
+  const folder = await mkdtemp(join(tmpdir(), "messenger-faults-"));
+  const proxies: Proxy[] = [];
+  const places: Place[] = [];
+  let restarts = 0;
+
+  async function proxyTo(serverUrl: string): Promise<{ proxy: Proxy; url: string }> {
+    const url = new URL(serverUrl);
+    const proxy = await startProxy({ host: url.hostname, port: Number(url.port) });
+    proxies.push(proxy);
+    url.hostname = "127.0.0.1";
+    url.port = String(proxy.port);
+    return { proxy, url: url.href };
+  }
+
+  type Place = Member & { start(): Promise<void>; stop(): Promise<void> };
+
+  async function open(kind: "listener" | "sender", n: number): Promise<Place> {
+    const name = `${kind}-${n}`;
+    const [toDatabase, toBroker] = [await proxyTo(database.url), await proxyTo(rabbit.url)];
+    const clock = join(folder, name);
+    await writeFile(clock, "+0s\n");
+    const settings = {
+      DATABASE_URL: toDatabase.url,
+      AMQP_URL: toBroker.url,
+      AMQP_NAMESPACE: namespace,
+      PARTITIONS: String(PARTITIONS),
+      MESSENGER_SECRET: SECRET,
+      METRICS_PORT: "0",
+      PORT: "0",
+      PUSH_ALLOW_CIDRS: "127.0.0.0/8",
+      LD_PRELOAD: FAKETIME,
+      FAKETIME_TIMESTAMP_FILE: clock,
+      FAKETIME_NO_CACHE: "1",
+      DONT_FAKE_MONOTONIC: "1",
+    };
+    let process: ServiceProcess;
+    let url: string | undefined;
+    let wanted = false;
+
+    async function start(): Promise<void> {
+      wanted = true;
+      // Until it runs: the database may be away just then.
+      for (;;) {
+        process = startService(kind, settings);
+        const started = process;
+        const found = await printed(started, kind === "listener" ? /"url":"(http:[^"]+)"/u : /"msg":"pushing"/u).catch(
+          () => undefined,
+        );
+        if (!wanted) {
+          await started.kill("SIGKILL");
+          return;
+        }
+        if (found === undefined) {
+          await started.kill("SIGKILL");
+          continue;
+        }
+        url = kind === "listener" ? found : undefined;
+        void started.exited.then((code) => {
+          url = undefined;
+          if (!wanted || process !== started) return;
+          restarts += 1;
+          // Not killed: what it said last tells why.
+          const why = code === null ? "" : ` with ${code}: ${started.output.trim().split("\n").slice(-5).join("\n")}`;
+          timeline.note(`${name} ended${why}, and is started again`);
+          void start();
+        });
+        return;
+      }
+    }
+
+    return {
+      name,
+      kind,
+      get process() {
+        return process;
+      },
+      get url() {
+        return url;
+      },
+      toDatabase: toDatabase.proxy,
+      toBroker: toBroker.proxy,
+      stepClock: (seconds) => writeFile(clock, `${seconds < 0 ? "-" : "+"}${Math.abs(seconds)}s\n`),
+      start,
+      async stop() {
+        wanted = false;
+        const ended = process.kill("SIGTERM");
+        resume(process.pid);
+        await ended;
+      },
+    };
+  }
+
+  for (let n = 1; n <= counts.listeners; n += 1) places.push(await open("listener", n));
+  for (let n = 1; n <= counts.senders; n += 1) places.push(await open("sender", n));
+  await Promise.all(places.map((place) => place.start()));
+  const senders = places.filter(({ kind }) => kind === "sender");
+
+  return {
+    postgres,
+    rabbit,
+    members: places,
+    get restarts() {
+      return restarts;
+    },
+    urls: () => places.map(({ url }) => url).filter((url) => url !== undefined),
+    async memory() {
+      const found = await Promise.all(
+        places.map(async ({ name, process }) => [name, (await readUsage(process.pid)).residentBytes] as const),
+      );
+      return Object.fromEntries(found);
+    },
+    async findUncovered() {
+      await Promise.all(senders.map((sender) => sender.stop()));
+      try {
+        return await waitFor(
+          () => findUncovered({ db: database.store.db, amqpUrl: rabbit.url, namespace, partitions: PARTITIONS }),
+          {
+            what: "the queues to be read",
+            timeoutMs: 60_000,
+          },
+        );
+      } finally {
+        await Promise.all(senders.map((sender) => sender.start()));
+      }
+    },
+    async close() {
+      await Promise.all(places.map((place) => place.stop()));
+      for (const proxy of proxies) await proxy.close();
+      await database.store.close();
+      await postgres.stop();
+      await rabbit.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import { parseArgs } from "node:util";
+import { CampaignFailed, runCampaign } from "./campaign.ts";
+
+const USAGE = `Usage: pnpm faults [--faults N] [--seed SEED]
+
+Breaks listeners, senders, PostgreSQL, RabbitMQ, their connections and clocks, and the receiver, under a steady load.
+
+  --faults N   how many (100), three in a round
+  --seed SEED  which ones (by the time of day)
+`;
+
+function readArguments(): { faults: number; seed: number } {
+  try {
+    const { values } = parseArgs({
+      options: {
+        faults: { type: "string", default: "100" },
+        seed: { type: "string" },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(USAGE);
+      process.exit(0);
+    }
+    const [faults, seed] = [Number(values.faults), Number(values.seed ?? Date.now() % 1e6)];
+    if (!Number.isInteger(faults) || faults < 1 || faults > 10_000) throw new Error("--faults is a whole number from 1 to 10000");
+    if (!Number.isInteger(seed) || seed < 0 || seed > 1e9) throw new Error("--seed is a whole number");
+    return { faults, seed };
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const { faults, seed } = readArguments();
+try {
+  const result = await runCampaign({ seed, faults, onLine: (line) => process.stdout.write(`${line}\n`) });
+  const { answered, failed, repeats, restarts, memory } = result;
+  process.stdout.write(
+    `\n${faults} faults (seed ${seed}): ${answered} messages answered, 0 lost, 0 out of order, nothing uncovered; ` +
+      `${repeats} repeats (${((repeats * 100) / answered).toFixed(2)} %); ${failed} requests failed; ${restarts} processes started again.\n` +
+      `Memory in MB after the first round ${JSON.stringify(memory[0])}, after the last ${JSON.stringify(memory.at(-1))}.\n`,
+  );
+} catch (error) {
+  if (!(error instanceof CampaignFailed)) throw error;
+  process.stdout.write(`\n${error.message}\n`);
+  process.exit(1);
+}

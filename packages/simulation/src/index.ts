@@ -1,0 +1,1 @@
+export { type Chance, createChance } from "./chance.ts";
