@@ -1,7 +1,7 @@
 /**
  * Which way the arrows point: `core` imports nothing of ours; `contracts` neither; `store`, `broker` and `channels` import `core` (and
  * `contracts`); `runtime` those; services import packages and never each other, but `standalone`, which composes the two; the testkit is for
- * tests alone. A package is entered by its door (`src/index.ts`).
+ * tests alone, for benchmarks and for faults; and nothing that runs imports those, or the simulation, which imports the services. A package is entered by its door (`src/index.ts`).
  */
 const TESTS = "\\.test\\.ts$|/tests/";
 
@@ -29,8 +29,14 @@ module.exports = {
     {
       name: "testkit-is-for-tests",
       severity: "error",
-      from: { path: "^(packages|services)/", pathNot: [TESTS, "^packages/testkit/", "^packages/bench/"] },
+      from: { path: "^(packages|services)/", pathNot: [TESTS, "^packages/testkit/", "^packages/bench/", "^packages/faults/"] },
       to: { path: "^packages/testkit/" },
+    },
+    {
+      name: "what-tries-it-out-is-no-part-of-it",
+      severity: "error",
+      from: { path: "^(packages|services)/", pathNot: "^packages/(bench|faults|simulation)/" },
+      to: { path: "^packages/(bench|faults|simulation)/" },
     },
     {
       name: "packages-are-entered-by-their-door",

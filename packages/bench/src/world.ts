@@ -75,7 +75,7 @@ export function messageContent(from: Pick<Recipient, "userId">, to: Pick<Recipie
 }
 
 /** A message as a listener would append it. */
-export function newMessage(from: Recipient, to: Recipient): NewMessage {
+function newMessage(from: Recipient, to: Recipient): NewMessage {
   const { id, plain } = messageContent(from, to);
   return {
     id,

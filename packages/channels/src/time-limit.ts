@@ -10,8 +10,8 @@ export interface TimeLimit<Item> {
 const EVERY_MS = 250;
 
 /**
- * Calls `onExpired` for what has not ended within `limitMs`, and up to 250 ms earlier. A timer for each push would cost it 3 µs, and a signal to
- * abort it by another 9; this is an entry in a set, in which the oldest is first.
+ * Calls `onExpired` for what has not ended within `limitMs`, and up to 250 ms earlier. Instead of a timer and a signal for
+ * each push, an entry in a map, in which the oldest is first.
  */
 export function createTimeLimit<Item>(clock: Clock, limitMs: number, onExpired: (item: Item) => void): TimeLimit<Item> {
   const underway = new Map<Item, number>();

@@ -10,14 +10,13 @@ import { createTimeline } from "./timeline.ts";
 export interface CampaignOptions {
   seed: number;
   faults: number;
-  onLine(line: string): void;
+  onLine: (line: string) => void;
 }
 
 export interface CampaignResult {
   faults: number;
   answered: number;
   failed: number;
-  taken: number;
   repeats: number;
   restarts: number;
   /** Resident megabytes of each process, after each round. */
@@ -47,7 +46,7 @@ export async function runCampaign({ seed, faults, onLine }: CampaignOptions): Pr
   const memory: Record<string, number>[] = [];
   try {
     const people = await makePeople(cluster.urls()[0] as string, receiver.url, PEOPLE);
-    const load = startLoad({ urls: cluster.urls, people, perSecond: PER_SECOND });
+    const load = startLoad({ urls: () => cluster.urls(), people, perSecond: PER_SECOND });
     try {
       for (let done = 0; done < faults;) {
         const count = Math.min(FAULTS_IN_ROUND, faults - done);
@@ -74,7 +73,6 @@ export async function runCampaign({ seed, faults, onLine }: CampaignOptions): Pr
       faults,
       answered: load.answered.size,
       failed: load.failed,
-      taken: load.answered.size,
       repeats: receiver.repeats,
       restarts: cluster.restarts,
       memory: memory.map((round) =>

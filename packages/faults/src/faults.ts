@@ -15,7 +15,7 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
   const ms = chance.integer(500, 6_000);
   const link = chance.happens(0.5) ? ("toDatabase" as const) : ("toBroker" as const);
   const linkName = link === "toDatabase" ? "PostgreSQL" : "RabbitMQ";
-  const for_ = `for ${(ms / 1000).toFixed(1)} s`;
+  const awhile = `for ${(ms / 1000).toFixed(1)} s`;
 
   async function stopped(of: Member): Promise<void> {
     const { pid } = of.process;
@@ -30,7 +30,7 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
     {
       often: 1,
       fault: {
-        name: `kill RabbitMQ ${for_}`,
+        name: `kill RabbitMQ ${awhile}`,
         async inflict() {
           await cluster.rabbit.kill();
           await sleep(ms);
@@ -41,7 +41,7 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
     {
       often: 1,
       fault: {
-        name: `empty RabbitMQ ${for_}`,
+        name: `empty RabbitMQ ${awhile}`,
         async inflict() {
           await cluster.rabbit.destroy();
           await sleep(ms);
@@ -52,7 +52,7 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
     {
       often: 2,
       fault: {
-        name: `kill PostgreSQL ${for_}`,
+        name: `kill PostgreSQL ${awhile}`,
         async inflict() {
           await cluster.postgres.kill();
           await sleep(ms);
@@ -73,7 +73,7 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
     {
       often: 2,
       fault: {
-        name: `delay ${member.name} to ${linkName} by ${Math.round(ms / 20)} ms ${for_}`,
+        name: `delay ${member.name} to ${linkName} by ${Math.round(ms / 20)} ms ${awhile}`,
         async inflict() {
           member[link].delay(ms / 20);
           await sleep(ms);
@@ -84,7 +84,7 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
     {
       often: 2,
       fault: {
-        name: `stall ${member.name} to ${linkName} ${for_}`,
+        name: `stall ${member.name} to ${linkName} ${awhile}`,
         async inflict() {
           member[link].stall();
           await sleep(ms);
@@ -106,7 +106,7 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
     ...MOODS.filter((mood) => mood !== "well").map((mood) => ({
       often: 0.6,
       fault: {
-        name: `the receiver ${mood} ${for_}`,
+        name: `the receiver ${mood} ${awhile}`,
         async inflict() {
           receiver.mood = mood;
           await sleep(ms);
@@ -116,5 +116,9 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
     })),
   ];
   let at = chance.unit() * faults.reduce((sum, { often }) => sum + often, 0);
-  return (faults.find(({ often }) => (at -= often) < 0) ?? (faults[0] as (typeof faults)[number])).fault;
+  for (const { often, fault } of faults) {
+    at -= often;
+    if (at < 0) return fault;
+  }
+  throw new Error("no fault was picked");
 }

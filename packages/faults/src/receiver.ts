@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** How the receiver behaves for a while: well, or as receivers do that are broken, or lie. */
 export const MOODS = ["well", "answers and closes", "slow loris", "endless body", "hangs", "resets", "fails", "slow"] as const;
-export type Mood = (typeof MOODS)[number];
+type Mood = (typeof MOODS)[number];
 
 export interface Receiver {
   readonly url: string;

@@ -29,8 +29,8 @@ const BUFFER_BYTES = 8 * 1024;
 const FLUSH_EVERY_MS = 100;
 
 /**
- * A logger that writes JSON lines to the standard output. Lines are written together, at the latest after 100 ms: a write for each would cost a
- * request 20 µs. Warnings and worse are written at once, with what is before them; so are the last lines of a process that exits. One that is
+ * A logger that writes JSON lines to the standard output. Lines are written together, at the latest after 100 ms, and not by a
+ * system call for each request. Warnings and worse are written at once, with what is before them; so are the last lines of a process that exits. One that is
  * killed loses what it said in its last 100 ms.
  */
 export function createLogger(name: string, level: LogLevel): Logger {

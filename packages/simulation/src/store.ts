@@ -31,7 +31,7 @@ export interface Endpoint {
   offAt: number;
 }
 
-export interface Inbox {
+interface Inbox {
   id: number;
   head: number;
   version: number;

@@ -14,7 +14,7 @@ function nameOf(text: string): string | undefined {
 
 /**
  * A connection on which every statement with parameters is prepared at its first use, so that it is parsed once, and planned a few times and not
- * each time. Planning was most of what a small batch cost: appending one message takes 0.6 ms against 1.5, recording one push 0.4 against 0.9.
+ * each time. Planning was most of what a small batch cost: appending one message takes 0.6 ms, against 1.5.
  */
 export class PreparingClient extends pg.Client {
   // The overloads of the base class: what is called as Kysely does, with a text and values, is prepared.

@@ -60,7 +60,7 @@ export async function createApp(context: Context): Promise<App> {
     parseJsonBody(body),
   );
 
-  // By callbacks, where nothing is waited for: each promise is a turn of the event loop, and every request passes all of these.
+  // By callbacks, where nothing is waited for: every request passes all of these.
   app.addHook("preValidation", (request, _reply, done) => {
     try {
       refuseUnstorable(request.query);
@@ -88,7 +88,7 @@ export async function createApp(context: Context): Promise<App> {
 
   answerErrors(app, context);
   requireSessions(app, context);
-  // Pages get all of a browser's protections; what is no page needs one (above), and the dozen headers would cost each answer 8 µs.
+  // Pages get all of a browser's protections, a dozen headers; what is no page needs one of them (above).
   await app.register(helmet, { global: false, contentSecurityPolicy: false, strictTransportSecurity: false });
   app.addHook("onRoute", (route) => {
     if (route.url.startsWith(DOCS)) route.helmet = {};

@@ -67,7 +67,7 @@ const PER_ORIGIN = 32;
 const RETRY_FIRST_MS = 100;
 const RETRY_MOST_MS = 5_000;
 
-/** Of the endpoints that are pushed to most lately: it is a third of what a mailbox takes, and made again in 15 µs. */
+/** Of the endpoints that are pushed to most lately: a good part of what a mailbox takes, and quickly made again. */
 const MAX_PREPARED = 20_000;
 
 /** What is the same for all pushes to an endpoint. */
