@@ -32,7 +32,7 @@ type Settled = { result: AppendResult } | { error: unknown };
 
 const MAX_BATCH = 500;
 const MAX_STATEMENTS = 2;
-const SPACING_MS = 4;
+const SPACING_MS = 2;
 const MAX_WAITING = 10_000;
 const MAX_WAITING_BYTES = 128 * 1024 * 1024;
 const TRY_FOR_MS = 10_000;
