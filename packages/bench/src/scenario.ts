@@ -13,8 +13,11 @@ export interface Servers {
 /** An nginx that takes every push. */
 export interface Receiver {
   server: Server;
-  /** Origins that all lead to it, so that the limit of pushes for one origin is not what is measured: `http://127.0.0.1:1234`, … */
-  origins: readonly string[];
+  /**
+   * The address of the n-th endpoint. They are of several origins that all lead to it, so that the limit of pushes for one origin is not what is
+   * measured. Of `timed` ones the arrivals are noted.
+   */
+  addressOf(n: number, timed?: "timed"): string;
   /** How many requests it has answered. */
   count(): Promise<number>;
   /** When each event first arrived, by its id: milliseconds since the epoch. Only of requests whose path begins with `/timed/`. */

@@ -36,7 +36,7 @@ async function startReceiver(): Promise<Receiver> {
   const { port } = new URL(server.url);
   return {
     server,
-    origins: Array.from({ length: ORIGINS }, (_, n) => `http://127.0.0.${n + 1}:${port}`),
+    addressOf: (n, timed) => `http://127.0.0.${(n % ORIGINS) + 1}:${port}/${timed ?? "e"}/${n}`,
     async count() {
       const text = await (await fetch(`${server.url}/status`)).text();
       polls += 1;

@@ -62,6 +62,7 @@ function retryAfterMs(header: string | string[] | undefined, now: number): numbe
  * sender pushed 8,300 events/s with it, and 12,900 with this and one limit for all.
  */
 class Exchange implements Dispatcher.DispatchHandler {
+  readonly #clock: Clock;
   readonly #settle: (result: PushResult) => void;
   #controller: Dispatcher.DispatchController | undefined;
   #status: number | undefined;
@@ -69,7 +70,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   #bytes = 0;
   #expired: Error | undefined;
 
-  constructor(settle: (result: PushResult) => void) {
+  constructor(clock: Clock, settle: (result: PushResult) => void) {
+    this.#clock = clock;
     this.#settle = settle;
   }
 
@@ -93,7 +95,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return; // informational: the answer is still to come
     this.#status = status;
-    this.#retryAfterMs = retryAfterMs(headers["retry-after"], Date.now());
+    this.#retryAfterMs = retryAfterMs(headers["retry-after"], this.#clock.now());
   }
 
   /** Of a body is read what is there, up to the limit: the connection can be used again only after that. */
@@ -168,7 +170,7 @@ export function createWebhookChannel(options: {
       const { refusal } = push.target;
       if (refusal !== undefined) return Promise.resolve({ kind: "refused", reason: refusal });
       return new Promise((resolve) => {
-        const exchange: Exchange = new Exchange((result) => {
+        const exchange: Exchange = new Exchange(clock, (result) => {
           limit.end(exchange);
           resolve(result);
         });

@@ -392,7 +392,7 @@ export class Lane {
   /** Pushes what came from the broker, until the line is empty or the state another. */
   async #pushLine(epoch: number): Promise<void> {
     const turn = this.#turn;
-    while (this.state === "pushing" && turn === this.#turn) {
+    while (this.#isInLine(epoch, turn)) {
       const event = this.#line.shift();
       if (event === undefined) {
         this.state = "idle";

@@ -17,8 +17,6 @@ const ENDPOINTS = 10_000;
 const EVENTS = 100_000;
 const QUICK_EVENTS = 10_000;
 
-const addressOf = (receiver: Receiver, n: number): string => `${receiver.origins[n % receiver.origins.length]}/e/${n}`;
-
 /** Jobs with the very bodies that Messenger would push. */
 function* jobs(receiver: Receiver, count: number): Generator<PushJob> {
   for (let n = 0; n < count; n += 1) {
@@ -35,7 +33,7 @@ function* jobs(receiver: Receiver, count: number): Generator<PushJob> {
       createdAt: new Date().toISOString(),
       content: plain,
     };
-    yield { url: addressOf(receiver, to), id, body: composePush(plain, event).toString() };
+    yield { url: receiver.addressOf(to), id, body: composePush(plain, event).toString() };
   }
 }
 
@@ -60,7 +58,7 @@ function messenger(bench: Bench, receiver: Receiver, count: number): Side {
       try {
         const [from] = await addRecipients(deployment.db, 1);
         const recipients = await addRecipients(deployment.db, ENDPOINTS);
-        await addEndpoints(deployment.db, recipients, (_, n) => addressOf(receiver, n));
+        await addEndpoints(deployment.db, recipients, (_, n) => receiver.addressOf(n));
         const broker = await deployment.openBroker();
         await appendBacklog(deployment.db, { from: from as NonNullable<typeof from>, recipients, count, broker });
         await broker.close();

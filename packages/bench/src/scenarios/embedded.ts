@@ -10,7 +10,7 @@ import { logIn, type Person, signIn } from "../people.ts";
 import type { Bench, Outcome, Scenario } from "../scenario.ts";
 import { whileMeasuring } from "../usage.ts";
 import { SECRET } from "../world.ts";
-import { measureEndToEnd, timedAddressOf } from "./end-to-end.ts";
+import { measureEndToEnd } from "./end-to-end.ts";
 
 const PEOPLE = 64;
 
@@ -45,7 +45,7 @@ async function measure(bench: Bench): Promise<readonly Sample[]> {
         ...(connections === 64 ? used : []),
       );
     }
-    for (const [n, person] of people.entries()) await logIn(url, person, timedAddressOf(receiver, n));
+    for (const [n, person] of people.entries()) await logIn(url, person, receiver.addressOf(n, "timed"));
     const loop = await openLoop(receiver, requests);
     try {
       samples.push(...(await measureEndToEnd(bench, loop, url, {})));

@@ -6,15 +6,12 @@ import { writeRequests } from "../load/requests.ts";
 import { ratiosOf, type Sample, summarise } from "../measurements.ts";
 import { signIn } from "../people.ts";
 import { startPeer } from "../peers/start-peer.ts";
-import type { Bench, Outcome, Receiver, Scenario, Side } from "../scenario.ts";
+import type { Bench, Outcome, Scenario, Side } from "../scenario.ts";
 import { type Measured, whileMeasuring } from "../usage.ts";
 import { addEndpoints, addRecipients, SECRET } from "../world.ts";
 
 const RECIPIENTS = 10_000;
 const SENDERS = 64;
-
-export const timedAddressOf = (receiver: Receiver, n: number): string =>
-  `${receiver.origins[n % receiver.origins.length]}/timed/${n}`;
 
 /** The highest rate of a deployment, and what it takes at half of that. */
 export async function measureEndToEnd(bench: Bench, loop: OpenLoop, url: string, measured: Measured): Promise<Sample[]> {
@@ -45,7 +42,7 @@ async function withDeployment(
   const closing: (() => Promise<unknown>)[] = [() => deployment.close()];
   try {
     const recipients = await addRecipients(deployment.db, RECIPIENTS);
-    await addEndpoints(deployment.db, recipients, (_, n) => timedAddressOf(receiver, n));
+    await addEndpoints(deployment.db, recipients, (_, n) => receiver.addressOf(n, "timed"));
     const listener = await deployment.startListener();
     const senders = await signIn(listener.url, SENDERS);
     const requests = await writeRequests(senders, recipients);

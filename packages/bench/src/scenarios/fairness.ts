@@ -11,7 +11,6 @@ import { ratiosOf, type Sample, summarise } from "../measurements.ts";
 import { signIn } from "../people.ts";
 import type { Bench, Outcome, Scenario, Side } from "../scenario.ts";
 import { addEndpoints, addRecipients } from "../world.ts";
-import { timedAddressOf } from "./end-to-end.ts";
 
 const ENDPOINTS = 1_000;
 const HANGING = 20;
@@ -54,7 +53,7 @@ async function measure(bench: Bench, bad: boolean): Promise<readonly Sample[]> {
     const healthy = ENDPOINTS - HANGING - REFUSING;
     const recipients = await addRecipients(deployment.db, bad ? ENDPOINTS : healthy);
     await addEndpoints(deployment.db, recipients, (_, n) => {
-      if (n < healthy) return timedAddressOf(receiver, n);
+      if (n < healthy) return receiver.addressOf(n, "timed");
       const origin = hanging.origins[n - healthy];
       return origin === undefined ? `http://127.2.0.${n - healthy}:${CLOSED_PORT}/` : `${origin}/`;
     });

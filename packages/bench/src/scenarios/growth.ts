@@ -64,7 +64,7 @@ async function grow(bench: Bench, receiver: Receiver, messages: number): Promise
   const inboxes = bench.quick ? 10_000 : MILLION;
   if (messages > 0) await deployment.db.connection().execute((db) => fill(db, messages, inboxes));
   const recipients = await addRecipients(deployment.db, RECIPIENTS);
-  await addEndpoints(deployment.db, recipients, (_, n) => `${receiver.origins[n % receiver.origins.length]}/e/${n}`);
+  await addEndpoints(deployment.db, recipients, (_, n) => receiver.addressOf(n));
   const listener = await deployment.startListener();
   const senders = await signIn(listener.url, SENDERS);
   const [from] = await addRecipients(deployment.db, 1);
@@ -103,7 +103,7 @@ async function measureMailboxes(bench: Bench, receiver: Receiver): Promise<reado
   const deployment = await deploy(bench);
   try {
     const recipients = await addRecipients(deployment.db, count);
-    await addEndpoints(deployment.db, recipients, (_, n) => `${receiver.origins[n % receiver.origins.length]}/e/${n}`);
+    await addEndpoints(deployment.db, recipients, (_, n) => receiver.addressOf(n));
     const [from] = await addRecipients(deployment.db, 1);
     const broker = await deployment.openBroker();
     const sender = await deployment.startSender({ MAX_MAILBOXES: String(count), NODE_OPTIONS: SMALL_HEAP });

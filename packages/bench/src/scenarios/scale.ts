@@ -45,7 +45,7 @@ async function measure(bench: Bench, replicas: number): Promise<readonly Sample[
     // Endpoints only now, at the end of what was accepted: delivering begins with a backlog of its own.
     const [from] = await addRecipients(deployment.db, 1);
     await sql`update inboxes set floor = head`.execute(deployment.db);
-    await addEndpoints(deployment.db, recipients, (_, n) => `${receiver.origins[n % receiver.origins.length]}/e/${n}`);
+    await addEndpoints(deployment.db, recipients, (_, n) => receiver.addressOf(n));
     await sql`update endpoints e set cursor = b.head from inboxes b where b.id = e.inbox_id`.execute(deployment.db);
     const emptied = await deployment.startSender(); // what is in the queue is level, and goes
     await deployment.untilQueuesAreEmpty();
