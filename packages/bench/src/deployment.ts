@@ -8,6 +8,7 @@ import {
   waitFor,
 } from "@messenger/testkit";
 import { type Broker, openBroker } from "@messenger/broker";
+import { createKeyring, systemRandom } from "@messenger/core";
 import type { Db } from "@messenger/store";
 import { connect } from "amqplib";
 import type { Bench } from "./scenario.ts";
@@ -62,6 +63,7 @@ export async function deploy(bench: Bench): Promise<Deployment> {
         url: rabbit.url,
         namespace,
         partitions: PARTITIONS,
+        sealer: createKeyring({ secret: SECRET, random: systemRandom }).bundles,
         coverPartition: () => Promise.resolve(), // nothing was appended yet
         onProblem: ({ kind }) => {
           if (kind !== "partition-missing") throw new Error(`the bench's broker: ${kind}`);

@@ -75,7 +75,7 @@ export function messageContent(from: Pick<Recipient, "userId">, to: Pick<Recipie
 }
 
 /** A message as a listener would append it. */
-function newMessage(from: Recipient, to: Recipient): NewMessage {
+function newMessage(from: Recipient, to: Recipient): NewMessage & { plain: Uint8Array } {
   const { id, plain } = messageContent(from, to);
   return {
     id,
@@ -84,6 +84,7 @@ function newMessage(from: Recipient, to: Recipient): NewMessage {
     receiverId: to.userId,
     sessionId: 0,
     content: keyring.contents.seal(id, plain),
+    plain,
     sentAt: Date.now(),
     requestKey: null,
   };
@@ -103,11 +104,12 @@ export async function appendBacklog(
     );
     const { events, outboxId } = await appendMessages(db, batch);
     if (events.length !== batch.length || outboxId === null) throw new Error("not all of a backlog was appended");
-    const contents = new Map(batch.map((message) => [message.id, message.content]));
+    const contents = new Map(batch.map((message) => [message.id, message.plain]));
     const messages = events.map((event) => ({
       type: "event" as const,
       ...event,
       content: contents.get(event.messageId) as Uint8Array,
+      sealed: false as const,
     }));
     if (broker !== undefined && !(await broker.publish(messages))) throw new Error("the broker did not take a backlog");
     await deleteOutbox(db, [outboxId]);

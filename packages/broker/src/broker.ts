@@ -1,4 +1,4 @@
-import type { LiveNotice, QueueMessage } from "@messenger/core";
+import type { LiveNotice, QueueMessage, Sealer } from "@messenger/core";
 
 /** A message that a consumer holds, until it acknowledges it or loses its connection. */
 export interface Delivery {
@@ -60,6 +60,8 @@ export interface BrokerOptions {
   partitions: number;
   /** The first part of all names of exchanges and queues. */
   namespace?: string;
+  /** Seals what leaves this process. */
+  sealer: Sealer;
   /** Covers all undelivered events of a partition whose queue is missing; called before the queue is made. */
   coverPartition(partition: number): Promise<void>;
   /** Told of what goes wrong, and is put right by the broker itself. */
@@ -71,7 +73,9 @@ export type BrokerProblem =
   | { kind: "connect-failed"; error: Error; retryInMs: number }
   | { kind: "partition-missing"; partition: number }
   /** A message that could not be read; it was put aside in the dead queue. */
-  | { kind: "poison"; error: Error };
+  | { kind: "poison"; error: Error }
+  /** Contents that were sealed under a secret that is not known here, or were changed on their way; they are read from the log instead. */
+  | { kind: "sealed"; error: Error };
 
 /** So many messages may be published and not confirmed; also how many the in-process broker holds. */
 export const MAX_UNCONFIRMED = 20_000;

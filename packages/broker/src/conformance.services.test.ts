@@ -1,5 +1,5 @@
 import { deleteNamespace, testNamespace, waitFor } from "@messenger/testkit";
-import type { QueueMessage } from "@messenger/core";
+import { createKeyring, type QueueMessage, systemRandom } from "@messenger/core";
 import { connect } from "amqplib";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import type { Broker, BrokerProblem, Consumer, Delivery } from "./broker.ts";
@@ -20,8 +20,11 @@ function event(inbox: number, seq: number): QueueMessage {
     conversation: 7,
     createdAt: "2026-01-02T03:04:05.678Z",
     content: Buffer.from([0, 1, 2, 255]),
+    sealed: false,
   };
 }
+
+const { bundles: sealer } = createKeyring({ secret: "a secret of the tests, of more than 32 bytes", random: systemRandom });
 
 const seqOf = (delivery: Delivery): number => (delivery.message.type === "event" ? delivery.message.seq : -1);
 
@@ -37,6 +40,7 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
       url: real ? inject("amqpUrl") : "in-process:",
       namespace,
       partitions: PARTITIONS,
+      sealer,
       coverPartition(partition) {
         covered.push(partition);
         return Promise.resolve();
@@ -179,7 +183,7 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
       const connection = await connect(inject("amqpUrl"));
       const channel = await connection.createConfirmChannel();
       channel.sendToQueue(`${namespace}.push.0`, Buffer.from("{}"), { type: "nonsense", persistent: true });
-      const [misplaced] = bundle([{ type: "wake", inbox: 5 }], PARTITIONS); // of partition 1
+      const [misplaced] = bundle([{ type: "wake", inbox: 5 }], PARTITIONS, sealer); // of partition 1
       channel.sendToQueue(`${namespace}.push.0`, misplaced?.body as Buffer, { type: BUNDLE_TYPE, persistent: true });
       await channel.waitForConfirms();
       await broker.publish([event(4, 1)]);

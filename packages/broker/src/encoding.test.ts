@@ -1,9 +1,10 @@
-import type { QueueMessage } from "@messenger/core";
+import { createKeyring, type QueueMessage, SealError, systemRandom } from "@messenger/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bundle, BUNDLE_TYPE, unbundle } from "./encoding.ts";
 
 const PARTITIONS = 4;
+const { bundles: sealer } = createKeyring({ secret: "a secret of the tests, of more than 32 bytes", random: systemRandom });
 
 function event(inbox: number, seq: number, bytes = 5): QueueMessage & { type: "event" } {
   return {
@@ -17,6 +18,7 @@ function event(inbox: number, seq: number, bytes = 5): QueueMessage & { type: "e
     conversation: 7,
     createdAt: "2026-01-02T03:04:05.678Z",
     content: Buffer.alloc(bytes, seq),
+    sealed: false,
   };
 }
 
@@ -31,13 +33,13 @@ const messages = fc.array(
 );
 
 const read = (bundles: ReturnType<typeof bundle>): QueueMessage[] =>
-  bundles.flatMap(({ body, partition }) => unbundle(BUNDLE_TYPE, body, { partition, partitions: PARTITIONS }));
+  bundles.flatMap(({ body, partition }) => unbundle(BUNDLE_TYPE, body, { partition, partitions: PARTITIONS, sealer }).messages);
 
 describe("a bundle", () => {
   it("gives back what was put in, whole, and in order for each inbox", () => {
     fc.assert(
       fc.property(messages, (sent) => {
-        const bundles = bundle(sent, PARTITIONS);
+        const bundles = bundle(sent, PARTITIONS, sealer);
         const got = read(bundles);
         expect(bundles.reduce((sum, { size }) => sum + size, 0)).toBe(sent.length);
         for (let inbox = 0; inbox <= 20; inbox += 1) {
@@ -51,17 +53,17 @@ describe("a bundle", () => {
   it("holds 16 messages or 64 KiB of contents at most, but for one that is larger by itself", () => {
     fc.assert(
       fc.property(messages, (sent) => {
-        for (const { size, body } of bundle(sent, PARTITIONS)) {
+        for (const { size, body } of bundle(sent, PARTITIONS, sealer)) {
           expect(size).toBeLessThanOrEqual(16);
           expect(body.length).toBeLessThan(64 * 1024 + 16 * 200);
         }
       }),
       { numRuns: 50 },
     );
-    expect(bundle([event(1, 1, 100_000), event(1, 2, 100_000)], PARTITIONS).map(({ size }) => size)).toEqual([1, 1]);
+    expect(bundle([event(1, 1, 100_000), event(1, 2, 100_000)], PARTITIONS, sealer).map(({ size }) => size)).toEqual([1, 1]);
   });
 
-  const [good] = bundle([event(4, 1), event(8, 1)], PARTITIONS);
+  const [good] = bundle([event(4, 1), event(8, 1)], PARTITIONS, sealer);
   const body = good?.body as Buffer;
   const withHead = (rows: unknown): Buffer => {
     const head = Buffer.from(JSON.stringify(rows));
@@ -74,15 +76,35 @@ describe("a bundle", () => {
     ["another type", "message.created", body],
     ["no bytes", BUNDLE_TYPE, Buffer.alloc(0)],
     ["a head that is cut short", BUNDLE_TYPE, body.subarray(0, 20)],
-    ["contents that are cut short", BUNDLE_TYPE, body.subarray(0, body.length - 1)],
-    ["bytes that nobody owns", BUNDLE_TYPE, Buffer.concat([body, Buffer.from([0])])],
+    ["no contents", BUNDLE_TYPE, body.subarray(0, 4 + body.readUInt32BE())],
     ["a head that is no list", BUNDLE_TYPE, withHead({ inbox: 4 })],
     ["a row that is malformed", BUNDLE_TYPE, withHead([[4, 1]])],
     ["an inbox that is no integer", BUNDLE_TYPE, withHead([["4"]])],
     ["an inbox of another partition", BUNDLE_TYPE, withHead([[5]])],
     ["a kind that is unknown", BUNDLE_TYPE, withHead([[4, 1, 1, 1, "nonsense", "id", "message", "now", 0]])],
   ])("is refused with %s", (_what, type, bytes) => {
-    expect(() => unbundle(type, bytes, { partition: 0, partitions: PARTITIONS })).toThrow(TypeError);
+    expect(() => unbundle(type, bytes, { partition: 0, partitions: PARTITIONS, sealer })).toThrow(TypeError);
+  });
+
+  it("that cannot be unsealed is read as wakes: what it says is in the log", () => {
+    const other = createKeyring({ secret: "another secret of the tests, of 32 bytes", random: systemRandom }).bundles;
+    for (const [bytes, opener] of [
+      [body, other],
+      [body.subarray(0, body.length - 1), sealer],
+      [Buffer.concat([body, Buffer.from([0])]), sealer],
+    ] as const) {
+      const { messages: got, error } = unbundle(BUNDLE_TYPE, bytes, { partition: 0, partitions: PARTITIONS, sealer: opener });
+      expect(got).toEqual([
+        { type: "wake", inbox: 4 },
+        { type: "wake", inbox: 8 },
+      ]);
+      expect(error).toBeInstanceOf(SealError);
+    }
+  });
+
+  it("shows nothing of a content", () => {
+    const [sealed] = bundle([{ ...event(4, 1), content: Buffer.from("what was said") }], PARTITIONS, sealer);
+    expect(sealed?.body.includes("what was said")).toBe(false);
   });
 
   it("is refused, and nothing worse, whatever its bytes are", () => {
@@ -91,7 +113,7 @@ describe("a bundle", () => {
         const changed = Buffer.from(body);
         changed[at] = value;
         try {
-          unbundle(BUNDLE_TYPE, changed, { partition: 0, partitions: PARTITIONS });
+          unbundle(BUNDLE_TYPE, changed, { partition: 0, partitions: PARTITIONS, sealer });
         } catch (error) {
           expect(error).toBeInstanceOf(TypeError);
         }

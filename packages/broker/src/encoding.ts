@@ -1,4 +1,4 @@
-import { type EventKind, type LiveNotice, partitionOf, type QueueMessage } from "@messenger/core";
+import { type EventKind, type LiveNotice, partitionOf, type QueueMessage, type Sealer, SealError } from "@messenger/core";
 
 /**
  * How messages look on RabbitMQ: in bundles, one broker message for what is published together to a partition. A broker's cost is that of its
@@ -6,7 +6,7 @@ import { type EventKind, type LiveNotice, partitionOf, type QueueMessage } from 
  * a light load, when each event is published alone, a bundle holds one.
  *
  * Layout of a body: the length of the head in bytes (4, big-endian); the head, JSON, a row for each message; the contents of the events, one
- * after the other, sealed as they are. A row is `[inbox]` for a wake, and `[inbox, seq, version, conversation, kind, id, message id, created at,
+ * after the other, sealed together, with the head as their context. To unseal them one by one was a sixth of a sender's CPU time. A row is `[inbox]` for a wake, and `[inbox, seq, version, conversation, kind, id, message id, created at,
  * content's size]` for an event.
  */
 type Row = [inbox: number] | [number, number, number, number, string, string, string, string, number];
@@ -30,7 +30,7 @@ export interface Bundle {
   size: number;
 }
 
-function encode(partition: number, messages: readonly QueueMessage[]): Bundle {
+function encode(partition: number, messages: readonly QueueMessage[], sealer: Sealer): Bundle {
   const contents: Uint8Array[] = [];
   const rows = messages.map((message): Row => {
     if (message.type === "wake") return [message.inbox];
@@ -40,18 +40,16 @@ function encode(partition: number, messages: readonly QueueMessage[]): Bundle {
   });
   const head = JSON.stringify(rows);
   const headBytes = Buffer.byteLength(head);
-  const body = Buffer.allocUnsafe(LENGTH_BYTES + headBytes + contents.reduce((sum, content) => sum + content.length, 0));
-  let at = body.writeUInt32BE(headBytes);
-  at += body.write(head, at);
-  for (const content of contents) {
-    body.set(content, at);
-    at += content.length;
-  }
+  const sealed = contents.length === 0 ? Buffer.alloc(0) : sealer.seal(head, Buffer.concat(contents));
+  const body = Buffer.allocUnsafe(LENGTH_BYTES + headBytes + sealed.length);
+  const headAt = body.writeUInt32BE(headBytes);
+  body.write(head, headAt);
+  body.set(sealed, headAt + headBytes);
   return { partition, body, size: messages.length };
 }
 
 /** Bundles messages for their partitions; in each, they stay in the order given. */
-export function bundle(messages: readonly QueueMessage[], partitions: number): Bundle[] {
+export function bundle(messages: readonly QueueMessage[], partitions: number, sealer: Sealer): Bundle[] {
   const open = new Map<number, { messages: QueueMessage[]; bytes: number }>();
   const bundles: Bundle[] = [];
   for (const message of messages) {
@@ -59,7 +57,7 @@ export function bundle(messages: readonly QueueMessage[], partitions: number): B
     const bytes = message.type === "event" ? message.content.length : 0;
     let group = open.get(partition);
     if (group !== undefined && (group.messages.length >= MAX_MESSAGES || group.bytes + bytes > MAX_BYTES)) {
-      bundles.push(encode(partition, group.messages));
+      bundles.push(encode(partition, group.messages, sealer));
       group = undefined;
     }
     if (group === undefined) {
@@ -69,7 +67,7 @@ export function bundle(messages: readonly QueueMessage[], partitions: number): B
     group.messages.push(message);
     group.bytes += bytes;
   }
-  for (const [partition, group] of open) bundles.push(encode(partition, group.messages));
+  for (const [partition, group] of open) bundles.push(encode(partition, group.messages, sealer));
   return bundles;
 }
 
@@ -83,35 +81,46 @@ function text(value: unknown, name: string): string {
   return value;
 }
 
+interface Opened {
+  messages: QueueMessage[];
+  /** Why the contents could not be unsealed: then `messages` holds a wake for each event, and what they say is read from the log. */
+  error: SealError | undefined;
+}
+
 /**
- * Reads a bundle. The contents are parts of `body`.
+ * Reads a bundle. The contents are parts of one buffer.
  * @throws {TypeError} when it is none of ours, or has a message for another partition than the one it came by.
  */
-export function unbundle(type: unknown, body: Buffer, at: { partition: number; partitions: number }): QueueMessage[] {
+export function unbundle(
+  type: unknown,
+  body: Buffer,
+  { partition, partitions, sealer }: { partition: number; partitions: number; sealer: Sealer },
+): Opened {
   if (type !== BUNDLE_TYPE) throw new TypeError("type is unknown");
   if (body.length < LENGTH_BYTES) throw new TypeError("the bundle is cut short");
   const headEnd = LENGTH_BYTES + body.readUInt32BE();
   if (headEnd > body.length) throw new TypeError("the bundle is cut short");
+  const head = body.toString("utf8", LENGTH_BYTES, headEnd);
   let rows: unknown;
   try {
-    rows = JSON.parse(body.toString("utf8", LENGTH_BYTES, headEnd));
+    rows = JSON.parse(head);
   } catch (error) {
     throw new TypeError("the bundle's head is not JSON", { cause: error });
   }
   if (!Array.isArray(rows)) throw new TypeError("the bundle's head is not a list");
-  let contentAt = headEnd;
+  const { contents, error } = unsealContents(sealer, head, body.subarray(headEnd));
+  let contentAt = 0;
   const messages = rows.map((row: unknown): QueueMessage => {
     if (!Array.isArray(row) || (row.length !== WAKE_FIELDS && row.length !== EVENT_FIELDS))
       throw new TypeError("a row is malformed");
     const inbox = integer(row[0], "inbox");
-    if (partitionOf(inbox, at.partitions) !== at.partition) throw new TypeError("the inbox is of another partition");
+    if (partitionOf(inbox, partitions) !== partition) throw new TypeError("the inbox is of another partition");
     if (row.length === WAKE_FIELDS) return { type: "wake", inbox };
     const kind = text(row[4], "kind");
     if (!KINDS.has(kind)) throw new TypeError("kind is unknown");
-    const end = contentAt + integer(row[8], "size");
-    if (end > body.length) throw new TypeError("the bundle is cut short");
-    const content = body.subarray(contentAt, end);
-    contentAt = end;
+    const start = contentAt;
+    contentAt += integer(row[8], "size");
+    if (contents === undefined) return { type: "wake", inbox };
     return {
       type: "event",
       kind: kind as EventKind,
@@ -122,11 +131,22 @@ export function unbundle(type: unknown, body: Buffer, at: { partition: number; p
       id: text(row[5], "id"),
       messageId: text(row[6], "message id"),
       createdAt: text(row[7], "created at"),
-      content,
+      content: contents.subarray(start, contentAt),
+      sealed: false,
     };
   });
-  if (contentAt !== body.length) throw new TypeError("the bundle is longer than it says");
-  return messages;
+  if (contents !== undefined && contentAt !== contents.length) throw new TypeError("the contents are not as long as the head says");
+  return { messages, error };
+}
+
+function unsealContents(sealer: Sealer, head: string, sealed: Buffer): { contents?: Buffer; error: SealError | undefined } {
+  if (sealed.length === 0) return { contents: sealed, error: undefined };
+  try {
+    return { contents: sealer.unseal(head, sealed), error: undefined };
+  } catch (error) {
+    if (error instanceof SealError) return { error };
+    throw error;
+  }
 }
 
 /** Notices travel together, too: `[[inbox, seq], …]`. */

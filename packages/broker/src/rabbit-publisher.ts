@@ -1,4 +1,4 @@
-import type { LiveNotice, QueueMessage } from "@messenger/core";
+import type { LiveNotice, QueueMessage, Sealer } from "@messenger/core";
 import type { Channel, ChannelModel, Options } from "amqplib";
 import { bytesOf, MAX_UNCONFIRMED, MAX_UNCONFIRMED_BYTES } from "./broker.ts";
 import { bundle, BUNDLE_TYPE, encodeNotices } from "./encoding.ts";
@@ -29,9 +29,9 @@ interface Batch {
  */
 export async function createRabbitPublisher(
   connection: ChannelModel,
-  options: { names: Names; partitions: number; watch: (channel: Channel) => void; onReturned(): void },
+  options: { names: Names; partitions: number; sealer: Sealer; watch: (channel: Channel) => void; onReturned(): void },
 ): Promise<RabbitPublisher> {
-  const { names, partitions } = options;
+  const { names, partitions, sealer } = options;
   const channel = await connection.createConfirmChannel();
   const notices = await connection.createChannel();
   options.watch(channel);
@@ -67,7 +67,7 @@ export async function createRabbitPublisher(
       unconfirmed += messages.length;
       unconfirmedBytes += bytes;
       return new Promise((resolve) => {
-        const bundles = bundle(messages, partitions);
+        const bundles = bundle(messages, partitions, sealer);
         const batch: Batch = { unconfirmed: bundles.length, bytes, taken: true, resolve };
         batches.add(batch);
         for (const { partition, body, size } of bundles) {

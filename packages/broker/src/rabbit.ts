@@ -89,7 +89,10 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     };
     let messages: QueueMessage[];
     try {
-      messages = unbundle(message.properties.type, message.content, { partition, partitions: options.partitions });
+      const { partitions, sealer } = options;
+      const opened = unbundle(message.properties.type, message.content, { partition, partitions, sealer });
+      messages = opened.messages;
+      if (opened.error !== undefined) options.onProblem({ kind: "sealed", error: opened.error });
     } catch (error) {
       options.onProblem({ kind: "poison", error: error as Error });
       const { type, headers, messageId } = message.properties;
@@ -155,6 +158,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
         const publisher = await createRabbitPublisher(connection, {
           names,
           partitions: options.partitions,
+          sealer: options.sealer,
           watch,
           onReturned: () => endSession?.(new Error("the broker returned a message: its queue has gone")),
         });

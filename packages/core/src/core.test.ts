@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { parseAddress } from "./address.ts";
 import { BatcherFull, createBatcher } from "./batcher.ts";
 import { systemClock, systemRandom } from "./clock.ts";
-import type { InboxEvent } from "./event.ts";
+import type { PlainEvent } from "./event.ts";
 import { createIds } from "./ids.ts";
 import { emailKey, InvalidName, phoneKey, usernameKey } from "./names.ts";
 import { composePush } from "./push-body.ts";
@@ -138,7 +138,7 @@ describe("sealing", () => {
 
 describe("the body of a push", () => {
   it("is the content with the event's fields behind it", () => {
-    const event: InboxEvent = {
+    const event: PlainEvent = {
       inbox: 1,
       seq: 7,
       version: 0,
@@ -148,6 +148,7 @@ describe("the body of a push", () => {
       conversation: 3,
       createdAt: "2026-01-02T03:04:05.678Z",
       content: new Uint8Array(),
+      sealed: false,
     };
     const content = { message: 'ü"\\', sender_id: 1, sender_username: "a", receiver_id: 2, send_date: "2026-01-02" };
     expect(JSON.parse(composePush(Buffer.from(JSON.stringify(content)), event).toString())).toEqual({

@@ -16,14 +16,19 @@ export interface InboxEvent {
   conversation: number;
   /** When the event was appended, RFC 3339 with milliseconds, UTC. */
   createdAt: string;
-  /** The sealed content (see `Keyring`); the additional data is `messageId`. Empty when the content was erased. */
+  /** The JSON of a `MessageContent`. Empty when it was erased. */
   content: Uint8Array;
+  /** Whether `content` is sealed by itself, under `messageId` (see `Keyring.contents`): in the log it is; what goes through a broker is sealed there. */
+  sealed: boolean;
 }
+
+/** An event as it travels between processes, which a broker seals. */
+export type PlainEvent = InboxEvent & { sealed: false };
 
 /**
  * What goes through the broker: an event, or a wake, which says "read this inbox's endpoints anew from the store, and read on".
  */
-export type QueueMessage = ({ type: "event" } & InboxEvent) | { type: "wake"; inbox: number };
+export type QueueMessage = ({ type: "event" } & PlainEvent) | { type: "wake"; inbox: number };
 
 /** Says that an inbox has events up to `seq`; what they are is read from the log. May be lost or repeated. */
 export interface LiveNotice {

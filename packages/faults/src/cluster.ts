@@ -180,7 +180,7 @@ export async function openCluster(timeline: Timeline, counts: { listeners: numbe
       await Promise.all(senders.map((sender) => sender.stop()));
       try {
         return await waitFor(
-          () => findUncovered({ db: database.store.db, amqpUrl: rabbit.url, namespace, partitions: PARTITIONS }),
+          () => findUncovered({ db: database.store.db, amqpUrl: rabbit.url, namespace, partitions: PARTITIONS, secret: SECRET }),
           {
             what: "the queues to be read",
             timeoutMs: 60_000,

@@ -36,6 +36,9 @@ function logProblem(log: Logger, problem: BrokerProblem): void {
       return;
     case "poison":
       log.error({ err: problem.error }, "a message could not be read; it was put into the dead queue");
+      return;
+    case "sealed":
+      log.warn({ err: problem.error }, "what came from the broker could not be unsealed: it is read from the database");
   }
 }
 
@@ -62,6 +65,7 @@ export async function openBackends(options: BackendOptions, log: Logger, closing
     url: options.amqpUrl,
     namespace: options.amqpNamespace,
     partitions: options.partitions,
+    sealer: keyring.bundles,
     async coverPartition(partition) {
       const endpoints = await repair(store.db, { partition, partitions: options.partitions });
       if (endpoints > 0) log.info({ partition, endpoints }, "endpoints that are behind were made due");

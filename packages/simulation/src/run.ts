@@ -1,7 +1,6 @@
 import { createIds, createKeyring, type Keyring, webhookSecretContext } from "@messenger/core";
-import { createAppendQueue, createPublisher, Overloaded } from "@messenger/listener";
+import { createAppendQueue, createPublisher, type OutgoingMessage, Overloaded } from "@messenger/listener";
 import { type LaneState, type Sender, startSender } from "@messenger/sender";
-import type { NewMessage } from "@messenger/store";
 import { createBroker } from "./broker.ts";
 import { type Chance, createChance } from "./chance.ts";
 import { createReceivers } from "./receivers.ts";
@@ -34,7 +33,7 @@ const quiet = { warn: () => undefined, error: () => undefined };
 interface Node {
   process: Process;
   sender?: Sender;
-  send?(message: NewMessage): Promise<unknown>;
+  send?(message: OutgoingMessage): Promise<unknown>;
   lanes(): Iterable<{ endpointId: number; state: LaneState }>;
 }
 
@@ -221,13 +220,15 @@ export async function simulate(seed: number): Promise<RunResult> {
     const id = ids.next();
     const receiverId = chance.pick(inboxes);
     const content = { message: "hello", sender_id: 1, sender_username: "a", receiver_id: receiverId, send_date: "2026-01-01" };
-    const message: NewMessage = {
+    const plain = Buffer.from(JSON.stringify(content));
+    const message: OutgoingMessage = {
       id,
       sentEventId: id,
       senderId: chance.happens(0.1) ? 0 : 1,
       receiverId,
       sessionId: 1,
-      content: keyring.contents.seal(id, Buffer.from(JSON.stringify(content))),
+      content: keyring.contents.seal(id, plain),
+      plain,
       sentAt: 0,
       requestKey: null,
     };

@@ -198,7 +198,7 @@ export function createStore(world: World, onChange: () => void): Store {
           conversation: 1,
           createdAt,
         };
-        inbox.events.push({ ...event, version: 0, content: message.content });
+        inbox.events.push({ ...event, version: 0, content: message.content, sealed: true });
         events.push(event);
         const result = { status: "appended" as const, message: { id: message.id, seq: inbox.head, conversation: 1, createdAt } };
         messages.set(message.id, result);

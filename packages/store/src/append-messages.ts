@@ -41,7 +41,7 @@ export interface AppendedBatch {
   /** One for each message, in the order given. */
   results: readonly AppendResult[];
   /** What was appended now, without contents; in the order of `seq` for each inbox. */
-  events: readonly Omit<InboxEvent, "content">[];
+  events: readonly Omit<InboxEvent, "content" | "sealed">[];
   /** The outbox row that covers these events; null when there are none. */
   outboxId: number | null;
 }

@@ -1,4 +1,5 @@
 import { unbundle } from "@messenger/broker";
+import { createKeyring, systemRandom } from "@messenger/core";
 import type { Db } from "@messenger/store";
 import { connect } from "amqplib";
 import { sql } from "kysely";
@@ -18,6 +19,14 @@ interface Behind {
   head: number;
 }
 
+interface Queues {
+  amqpUrl: string;
+  namespace: string;
+  partitions: number;
+  /** The deployment's. */
+  secret: string;
+}
+
 interface Queued {
   events: Set<string>;
   wakes: Set<number>;
@@ -27,7 +36,8 @@ interface Queued {
  * Reads what is in the partition queues, and gives all of it back: consumes without acknowledging, until no message is left in them that was not
  * seen. (A quorum queue with a single active consumer does not support `basic.get`.)
  */
-async function readQueues(amqpUrl: string, namespace: string, partitions: number): Promise<Queued> {
+async function readQueues({ amqpUrl, namespace, partitions, secret }: Queues): Promise<Queued> {
+  const { bundles: sealer } = createKeyring({ secret, random: systemRandom });
   const queued: Queued = { events: new Set(), wakes: new Set() };
   const connection = await connect(amqpUrl);
   const channel = await connection.createChannel();
@@ -38,7 +48,7 @@ async function readQueues(amqpUrl: string, namespace: string, partitions: number
     });
     await channel.consume(queue, (message) => {
       if (message === null) return;
-      for (const one of unbundle(message.properties.type, message.content, { partition, partitions })) {
+      for (const one of unbundle(message.properties.type, message.content, { partition, partitions, sealer }).messages) {
         if (one.type === "wake") queued.wakes.add(one.inbox);
         else queued.events.add(`${one.inbox}/${one.seq}`);
       }
@@ -54,19 +64,14 @@ async function readQueues(amqpUrl: string, namespace: string, partitions: number
  * senders must have stopped; listeners may run: the database is read before the queues, and what is covered in the one by an outbox row is
  * only dropped there once it is in the others.
  */
-export async function findUncovered(options: {
-  db: Db;
-  amqpUrl: string;
-  namespace: string;
-  partitions: number;
-}): Promise<Uncovered[]> {
+export async function findUncovered(options: Queues & { db: Db }): Promise<Uncovered[]> {
   const { rows } = await sql<Behind>`
     select e.id as endpoint, b.id as inbox, e.cursor, b.head
     from endpoints e join inboxes b on b.id = e.inbox_id
     where e.state = 'active' and e.cursor < b.head and e.retry_at is null
       and not exists (select from outbox where b.id = any(outbox.inbox_ids))
   `.execute(options.db);
-  const queued = await readQueues(options.amqpUrl, options.namespace, options.partitions);
+  const queued = await readQueues(options);
   const uncovered: Uncovered[] = [];
   for (const { endpoint, inbox, cursor, head } of rows) {
     if (queued.wakes.has(inbox)) continue;

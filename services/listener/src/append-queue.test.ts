@@ -1,15 +1,16 @@
 import { systemClock } from "@messenger/core";
 import type { AppendedBatch, NewMessage } from "@messenger/store";
 import { describe, expect, it, vi } from "vitest";
-import { createAppendQueue, Overloaded } from "./append-queue.ts";
+import { createAppendQueue, type OutgoingMessage, Overloaded } from "./append-queue.ts";
 
-const message = (id: string): NewMessage => ({
+const message = (id: string): OutgoingMessage => ({
   id,
   sentEventId: `${id}-sent`,
   senderId: 1,
   receiverId: 2,
   sessionId: 1,
-  content: Buffer.from(id),
+  content: Buffer.from(`sealed ${id}`),
+  plain: Buffer.from(id),
   sentAt: 0,
   requestKey: null,
 });

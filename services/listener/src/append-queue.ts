@@ -1,4 +1,4 @@
-import { BatcherFull, type Clock, createBatcher, type InboxEvent } from "@messenger/core";
+import { BatcherFull, type Clock, createBatcher, type PlainEvent } from "@messenger/core";
 import type { AppendedBatch, AppendResult, NewMessage } from "@messenger/store";
 
 /** The store did not answer in time, or more wait than may; nothing is known to be lost, and trying again is safe. */
@@ -6,12 +6,18 @@ export class Overloaded extends Error {
   override readonly name = "Overloaded";
 }
 
+/** A message on its way into the store, and as it is published once it is there. */
+export interface OutgoingMessage extends NewMessage {
+  /** Its content, not sealed. */
+  plain: Uint8Array;
+}
+
 export interface AppendQueue {
   /**
    * Resolves once the message is durable, or is known not to be written.
    * @throws {Overloaded}
    */
-  append(message: NewMessage): Promise<AppendResult>;
+  append(message: OutgoingMessage): Promise<AppendResult>;
   readonly waiting: number;
   /** Resolves when nothing waits any more. */
   idle(): Promise<void>;
@@ -23,7 +29,7 @@ export interface AppendQueueDeps {
   /** Whether the statement failed for a reason that passes, its outcome being unknown. */
   isUnavailable(error: unknown): boolean;
   /** Told of what was appended, after the clients are answered. */
-  onAppended(batch: { events: readonly InboxEvent[]; outboxId: number | null }): void;
+  onAppended(batch: { events: readonly PlainEvent[]; outboxId: number | null }): void;
   onBatch(size: number, ms: number): void;
   onError(error: unknown): void;
 }
@@ -65,7 +71,7 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     }
   }
 
-  async function run(messages: readonly NewMessage[], deadline: number): Promise<readonly Settled[]> {
+  async function run(messages: readonly OutgoingMessage[], deadline: number): Promise<readonly Settled[]> {
     const started = clock.monotonic();
     let batch: AppendedBatch;
     try {
@@ -88,16 +94,18 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     return batch.results.map((result) => ({ result }));
   }
 
-  function announce(messages: readonly NewMessage[], batch: AppendedBatch): void {
+  function announce(messages: readonly OutgoingMessage[], batch: AppendedBatch): void {
     if (batch.events.length === 0) return;
-    const contents = new Map(messages.map((message) => [message.id, message.content]));
-    const events = batch.events.map((event) => ({ ...event, content: contents.get(event.messageId) as Uint8Array }));
+    const contents = new Map(messages.map((message) => [message.id, message.plain]));
+    const events = batch.events.map(
+      (event): PlainEvent => ({ ...event, content: contents.get(event.messageId) as Uint8Array, sealed: false }),
+    );
     clock.soon(() => deps.onAppended({ events, outboxId: batch.outboxId }));
   }
 
   /** Of contents whose clients wait for an answer. */
   let waitingBytes = 0;
-  const batcher = createBatcher<NewMessage, Settled>({
+  const batcher = createBatcher<OutgoingMessage, Settled>({
     clock,
     run: (messages) => run(messages, clock.monotonic() + TRY_FOR_MS),
     maxBatch: MAX_BATCH,

@@ -1,4 +1,4 @@
-export { createAppendQueue, Overloaded } from "./append-queue.ts";
+export { createAppendQueue, type OutgoingMessage, Overloaded } from "./append-queue.ts";
 export type { ApiSettings } from "./context.ts";
 export { type Listener, type ListenerOptions, startListener } from "./listener.ts";
 export { createPublisher } from "./publisher.ts";

@@ -1,10 +1,10 @@
 import type { Broker } from "@messenger/broker";
-import { type Clock, createBatcher, type InboxEvent, type QueueMessage } from "@messenger/core";
+import { type Clock, createBatcher, type PlainEvent, type QueueMessage } from "@messenger/core";
 import type { EndpointsChanged } from "@messenger/store";
 
 /** Publishes what was committed, and drops the outbox rows of what the broker confirmed. What it cannot publish, the relay will. */
 export interface Publisher {
-  publishEvents(batch: { events: readonly InboxEvent[]; outboxId: number | null }): void;
+  publishEvents(batch: { events: readonly PlainEvent[]; outboxId: number | null }): void;
   /** Has the senders of an inbox read its endpoints anew. */
   wake(changed: EndpointsChanged | null): void;
   /** Resolves when all that was handed over is settled. */

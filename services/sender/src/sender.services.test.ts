@@ -47,6 +47,7 @@ describe("a sender", () => {
     broker = await openBroker({
       url: "in-process:",
       partitions: 1,
+      sealer: keyring.bundles,
       coverPartition: () => Promise.resolve(),
       onProblem: () => undefined,
     });
@@ -145,9 +146,9 @@ describe("a sender", () => {
 
   /** Appends messages to an inbox, bob's unless another is named; returns their events, to be published or not. */
   async function append(count: number, receiverId = bob.id): Promise<QueueMessage[]> {
+    const content = Buffer.from(JSON.stringify({ message: "m" }));
     const messages = Array.from({ length: count }, (): NewMessage => {
       const id = ids.next();
-      const content = Buffer.from(JSON.stringify({ message: "m" }));
       return {
         id,
         sentEventId: ids.next(),
@@ -159,9 +160,8 @@ describe("a sender", () => {
         requestKey: null,
       };
     });
-    const contents = new Map(messages.map(({ id, content }) => [id, content]));
     const { events } = await appendMessages(database.store.db, messages);
-    return events.map((event) => ({ type: "event", ...event, content: contents.get(event.messageId) as Uint8Array }));
+    return events.map((event) => ({ type: "event", ...event, content, sealed: false }));
   }
 
   const seqs = () => pushes.map(({ body }) => (JSON.parse(Buffer.from(body).toString()) as { seq: number }).seq);

@@ -149,7 +149,8 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     let body: Uint8Array;
     let to: Prepared;
     try {
-      body = composePush(keyring.contents.unseal(event.messageId, event.content), event);
+      const content = event.sealed ? keyring.contents.unseal(event.messageId, event.content) : event.content;
+      body = composePush(content, event);
       to = prepare(endpoint);
     } catch (error) {
       // Not the endpoint's fault, and nothing that dropping the event would mend: it is tried again, until the secret is the right one.

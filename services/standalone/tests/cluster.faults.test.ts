@@ -3,6 +3,7 @@ import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { expectInOrder, firstArrivals, repeats } from "./arrivals.ts";
 import { type Cluster, openCluster, PARTITIONS } from "./cluster.ts";
+import { SECRET } from "./deployments.ts";
 import { figure } from "./figure.ts";
 import { http } from "./http.ts";
 import { startLoad } from "./load.ts";
@@ -51,6 +52,7 @@ describe("a cluster of listeners and senders", () => {
       amqpUrl: cluster.amqpUrl,
       namespace: cluster.namespace,
       partitions: PARTITIONS,
+      secret: SECRET,
     });
 
   async function allArrived(answered: ReadonlySet<string>): Promise<void> {

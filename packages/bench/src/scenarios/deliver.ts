@@ -32,6 +32,7 @@ function* jobs(receiver: Receiver, count: number): Generator<PushJob> {
       conversation: to,
       createdAt: new Date().toISOString(),
       content: plain,
+      sealed: false,
     };
     yield { url: receiver.addressOf(to), id, body: composePush(plain, event).toString() };
   }

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { MessageAnswer, SendMessageAnswer, SendMessageBody } from "@messenger/contracts";
 import { type MessageContent, parseSendDate } from "@messenger/core";
-import { type AppendResult, findMessage, type NewMessage } from "@messenger/store";
+import { type AppendResult, findMessage } from "@messenger/store";
 import type { FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import type { App } from "../app.ts";
+import type { OutgoingMessage } from "../append-queue.ts";
 import type { Context } from "../context.ts";
 import { HttpProblem, speaksText, VALIDATION_TEXT } from "../http/problem.ts";
 import { identityOf } from "../http/session.ts";
@@ -42,7 +43,7 @@ export function messageRoutes(app: App, context: Context): void {
   const { settings, keyring } = context;
 
   /** Checks what the schema cannot, and seals the content. @throws {HttpProblem} */
-  function prepare(request: FastifyRequest, body: SendMessageBody): NewMessage {
+  function prepare(request: FastifyRequest, body: SendMessageBody): OutgoingMessage {
     const identity = identityOf(request);
     const { message, sender_id, sender_username, receiver_id, send_date } = body;
     if (sender_id !== identity.userId || !isNameOf(identity, sender_username)) {
@@ -59,23 +60,24 @@ export function messageRoutes(app: App, context: Context): void {
     }
     const id = context.ids.next();
     const content: MessageContent = { message, sender_id, sender_username: identity.name, receiver_id, send_date };
+    const plain = Buffer.from(JSON.stringify(content));
     return {
       id,
       sentEventId: context.ids.next(),
       senderId: sender_id,
       receiverId: receiver_id,
       sessionId: identity.sessionId,
-      content: keyring.contents.seal(id, Buffer.from(JSON.stringify(content))),
+      content: keyring.contents.seal(id, plain),
+      plain,
       sentAt,
       requestKey: requestKeyOf(request, sender_id),
     };
   }
 
   /** Whether a repeat has the body of the first; once that is erased, it is taken for one. */
-  function isSameBody(result: AppendResult & { status: "repeat" }, message: NewMessage): boolean {
+  function isSameBody(result: AppendResult & { status: "repeat" }, message: OutgoingMessage): boolean {
     if (result.content === null) return true;
-    const first = keyring.contents.unseal(result.message.id, result.content);
-    return first.equals(keyring.contents.unseal(message.id, message.content));
+    return keyring.contents.unseal(result.message.id, result.content).equals(message.plain);
   }
 
   app.post(
