@@ -1,11 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { LookupFunction } from "node:net";
-import { type Clock, parseAddress } from "@messenger/core";
+import { type Clock, createTimeLimit, parseAddress } from "@messenger/core";
 import { Agent, type Dispatcher } from "undici";
 import { type AddressGuard, AddressRefused } from "./address-guard.ts";
 import type { Channel, Push, PushResult } from "./channel.ts";
 import { signatureHeaders } from "./signature.ts";
-import { createTimeLimit } from "./time-limit.ts";
 
 const TOTAL_MS = 10_000;
 const CONNECT_MS = 5_000;

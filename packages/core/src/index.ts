@@ -6,5 +6,6 @@ export { InvalidName, phoneKey, usernameKey, emailKey } from "./names.ts";
 export { type Address, parseAddress } from "./address.ts";
 export { composePush, type MessageContent } from "./push-body.ts";
 export { delayAfterFailure } from "./retry-schedule.ts";
+export { createTimeLimit, type TimeLimit } from "./time-limit.ts";
 export { createKeyring, type Keyring, type Sealer, SealError, webhookSecretContext } from "./sealing.ts";
 export { parseSendDate } from "./send-date.ts";

@@ -1,4 +1,5 @@
 import pg from "pg";
+import { arrayLiteral } from "./array-literal.ts";
 
 /** Far more than there are statements with parameters here: their texts do not depend on what they are given, as lists travel as arrays. */
 const MAX_STATEMENTS = 200;
@@ -21,7 +22,8 @@ export class PreparingClient extends pg.Client {
   override query(...args: unknown[]): never {
     const [text, values] = args;
     if (typeof text === "string" && Array.isArray(values) && values.length > 0 && args.length === 2) {
-      return super.query({ name: nameOf(text), text, values }) as never;
+      const written = values.map((value: unknown) => (Array.isArray(value) ? (arrayLiteral(value) ?? value) : value));
+      return super.query({ name: nameOf(text), text, values: written }) as never;
     }
     return super.query(...(args as [string])) as never;
   }

@@ -1,5 +1,5 @@
 import type { PushResult } from "@messenger/channels";
-import { type Clock, type InboxEvent, parseAddress, type Random, type Timer } from "@messenger/core";
+import { type Clock, type InboxEvent, parseAddress, type Random, type TimeLimit } from "@messenger/core";
 import type { Attempt, EndpointRow, LeaseAnswer, Progress, ProgressAnswer } from "@messenger/store";
 import { LEASE_MS } from "@messenger/store";
 import type { Held } from "./held.ts";
@@ -27,6 +27,9 @@ type Place =
   | "next"
   | "ahead";
 
+/** Where the event that is pushed came from. */
+export type Source = "line" | "log";
+
 type Action = "release" | "keep" | "push" | "fall behind" | "cover";
 
 const ON_EVENT: Record<LaneState, Record<Place, Action>> = {
@@ -50,6 +53,8 @@ export interface LaneDeps {
   clock: Clock;
   random: Random;
   permits: Permits;
+  /** Call what waits for leave to push for too long. */
+  longWaits: Readonly<Record<Source, TimeLimit<() => void>>>;
   push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult>;
   report(progress: Progress): Promise<ProgressAnswer | null>;
   takeLease(endpoint: number): Promise<LeaseAnswer | null>;
@@ -82,19 +87,12 @@ interface Entry {
 const MAX_IN_LINE = 8;
 /** No push starts with settings that are older. */
 const SETTINGS_MAX_AGE_MS = 30_000;
-const LEASE_RENEW_AFTER_MS = 10_000;
+export const LEASE_RENEW_AFTER_MS = 10_000;
 /** No push starts with less of the lease left. */
 const LEASE_MIN_LEFT_MS = 15_000;
 const ERROR_LENGTH = 200;
 /** One for all lanes that do nothing: there are many. */
 const NOTHING = Promise.resolve();
-
-/** Where the event that is pushed came from, and how long the lane waits for leave to push before it does something about it. */
-interface Source {
-  waitMs: number;
-}
-const FROM_LINE: Source = { waitMs: 1_000 };
-const FROM_LOG: Source = { waitMs: LEASE_RENEW_AFTER_MS };
 
 /**
  * The deliveries to one endpoint: one push in flight, in the order of the log. A class, and not a factory of closures as elsewhere, because
@@ -323,11 +321,11 @@ export class Lane {
   }
 
   /** Writes where the lane stands, with what is new; then releases what is committed, and all of `held` if there is a due time. */
-  #report(news: Partial<Progress>, held: readonly Entry[]): Promise<ProgressAnswer | null> {
+  #report(news: News, held: readonly Entry[]): Promise<ProgressAnswer | null> {
     const covered = [...held]; // what comes later is not covered by this
     const epoch = this.#epoch;
     const reportedAt = this.#deps.clock.monotonic();
-    const answer = this.#deps.report({ ...progressOf(this.#endpoint, this.#standing), cursor: this.#cursor, ...news });
+    const answer = this.#deps.report(progressOf(this.#endpoint, this.#standing, this.#cursor, news));
     this.#unwritten += 1;
     const done = answer.then(
       (written) => {
@@ -400,7 +398,7 @@ export class Lane {
         return;
       }
       if (!this.#takes(event)) this.#passOver(event);
-      else if (!(await this.#attempt(epoch, event, FROM_LINE, () => this.#freshen(epoch, turn)))) return;
+      else if (!(await this.#attempt(epoch, event, "line", () => this.#freshen(epoch, turn)))) return;
     }
   }
 
@@ -439,25 +437,24 @@ export class Lane {
 
   /** Waits for leave to push. Meanwhile, from the line: lets go of what it holds, so that it holds up nobody; from the log: keeps its lease. */
   async #permit(epoch: number, from: Source): Promise<Permit> {
-    const { clock, permits } = this.#deps;
-    let timer = clock.after(from.waitMs, () => this.#whileWaiting(epoch, from, (next) => (timer = next)));
+    const { permits, longWaits } = this.#deps;
+    const onLong = (): void => {
+      if (epoch !== this.#epoch) return;
+      if (from === "line") {
+        this.#stalled = true;
+        this.#cover();
+        return;
+      }
+      void this.#renew(epoch);
+      longWaits[from].begin(onLong);
+    };
+    longWaits[from].begin(onLong);
     try {
       return await permits.acquire(this.#origin, this.#standing.failures > 0);
     } finally {
-      timer.cancel();
+      longWaits[from].end(onLong);
       this.#stalled = false;
     }
-  }
-
-  #whileWaiting(epoch: number, from: Source, replan: (timer: Timer) => void): void {
-    if (epoch !== this.#epoch) return;
-    if (from === FROM_LINE) {
-      this.#stalled = true;
-      this.#cover();
-      return;
-    }
-    void this.#renew(epoch);
-    replan(this.#deps.clock.after(from.waitMs, () => this.#whileWaiting(epoch, from, replan)));
   }
 
   /** Makes one attempt, once `ready` allows it. Returns whether to go on with the next event. */
@@ -495,7 +492,7 @@ export class Lane {
     if (epoch !== this.#epoch) {
       // (4) It counts for the generation that it was made under, if that is still the endpoint's.
       const cursor = judgement.verdict.next === "advance" ? Math.max(endpoint.cursor, event.seq) : endpoint.cursor;
-      const progress = { ...progressOf(endpoint, judgement.standing), cursor, attempts: [attempt] };
+      const progress = progressOf(endpoint, judgement.standing, cursor, { attempts: [attempt] });
       await this.#deps.report(progress).catch(() => null); // stopping
       return false;
     }
@@ -568,7 +565,7 @@ export class Lane {
       if (epoch !== this.#epoch) return;
       for (const event of events) {
         if (!this.#takes(event)) this.#passOver(event);
-        else if (!(await this.#attempt(epoch, event, FROM_LOG, () => this.#keepLease(epoch)))) return;
+        else if (!(await this.#attempt(epoch, event, "log", () => this.#keepLease(epoch)))) return;
       }
       if (events.length === 0 && !(await this.#hasMore(epoch))) return;
     }
@@ -624,11 +621,25 @@ function standingOf({ failures, serverErrors, rejections, rejectedBefore, failin
   return { failures, serverErrors, rejections, rejectedBefore, failingSince };
 }
 
-/** A report without news. */
-function progressOf({ id, generation, cursor }: EndpointRow, standing: Standing): Progress {
-  const { failures, serverErrors, rejections, rejectedBefore } = standing;
-  const nothing = { retryInMs: null, off: null, renew: false, ensureDue: false, attempts: [], deadLetters: [] };
-  return { endpoint: id, generation, cursor, failures, serverErrors, rejections, rejectedBefore, ...nothing };
+type News = Partial<Pick<Progress, "retryInMs" | "off" | "renew" | "ensureDue" | "attempts" | "deadLetters">>;
+
+/** Where an endpoint stands, and what is new. */
+function progressOf(endpoint: EndpointRow, standing: Standing, cursor: number, news: News): Progress {
+  return {
+    endpoint: endpoint.id,
+    generation: endpoint.generation,
+    cursor,
+    failures: standing.failures,
+    serverErrors: standing.serverErrors,
+    rejections: standing.rejections,
+    rejectedBefore: standing.rejectedBefore,
+    retryInMs: news.retryInMs ?? null,
+    off: news.off ?? null,
+    renew: news.renew ?? false,
+    ensureDue: news.ensureDue ?? false,
+    attempts: news.attempts ?? [],
+    deadLetters: news.deadLetters ?? [],
+  };
 }
 
 function errorText(result: Exclude<PushResult, { kind: "answered" }>): string {

@@ -43,15 +43,25 @@ export function createRecorder(
   let waiting = new Map<string, Pending>();
   let writing: Promise<void> | undefined;
 
+  function takeBatch(): readonly Pending[] {
+    const all = waiting;
+    waiting = new Map();
+    if (all.size <= MAX_BATCH) return [...all.values()];
+    const batch: Pending[] = [];
+    for (const [key, pending] of all) {
+      if (batch.length < MAX_BATCH) batch.push(pending);
+      else waiting.set(key, pending);
+    }
+    return batch;
+  }
+
   async function writeAll(): Promise<void> {
     // One statement at a time, each taking all that waits.
     while (waiting.size > 0) {
       await new Promise<void>((resolve) => {
         clock.after(LINGER_MS, resolve);
       });
-      const batch = [...waiting.values()].slice(0, MAX_BATCH);
-      const rest = [...waiting].slice(MAX_BATCH);
-      waiting = new Map(rest);
+      const batch = takeBatch();
       try {
         const answers = await write(batch.map((pending) => pending.progress));
         batch.forEach((pending, n) => pending.settled.resolve(answers[n] ?? null));

@@ -5,6 +5,7 @@ import {
   type Clock,
   composePush,
   createBatcher,
+  createTimeLimit,
   type InboxEvent,
   type Keyring,
   type Random,
@@ -12,6 +13,7 @@ import {
 } from "@messenger/core";
 import { LRUCache } from "lru-cache";
 import type { Attempt, EndpointRow, LeaseAnswer, MailboxRow, Progress, ProgressAnswer } from "@messenger/store";
+import { LEASE_RENEW_AFTER_MS } from "./lane.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { SenderMetrics } from "./metrics.ts";
 import { createPermits } from "./permits.ts";
@@ -64,6 +66,8 @@ const PREFETCH = 12;
 const READ_AT_ONCE = 100;
 const BROKER_SILENT_MS = 20_000;
 const PER_ORIGIN = 32;
+/** A lane that waits longer for leave to push lets go of what it holds. */
+const LINE_WAIT_MS = 1_000;
 const RETRY_FIRST_MS = 100;
 const RETRY_MOST_MS = 5_000;
 
@@ -145,7 +149,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     return made;
   }
 
-  async function push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult> {
+  function push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult> {
     let body: Uint8Array;
     let to: Prepared;
     try {
@@ -155,7 +159,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     } catch (error) {
       // Not the endpoint's fault, and nothing that dropping the event would mend: it is tried again, until the secret is the right one.
       log.error({ err: error, endpoint: endpoint.id, event: event.id }, "an event could not be unsealed");
-      return { kind: "failed", error: "EUNSEAL" };
+      return Promise.resolve({ kind: "failed", error: "EUNSEAL" });
     }
     return channel.push({ ...to, id: event.id, body });
   }
@@ -168,6 +172,10 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       failing: Math.max(1, Math.floor(options.maxInFlight / 4)),
       perOrigin: PER_ORIGIN,
     }),
+    longWaits: {
+      line: createTimeLimit<() => void>(clock, LINE_WAIT_MS, (onLong) => onLong()),
+      log: createTimeLimit<() => void>(clock, LEASE_RENEW_AFTER_MS, (onLong) => onLong()),
+    },
     push,
     report: (progress: Progress) => recorder.report(progress),
     takeLease: (endpoint: number) => leases.add(endpoint),

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "@messenger/core";
+import type { Clock, Timer } from "./clock.ts";
 
 /** One limit for many things that are under way at the same time. */
 export interface TimeLimit<Item> {
