@@ -135,7 +135,8 @@ export function unbundle(
       sealed: false,
     };
   });
-  if (contents !== undefined && contentAt !== contents.length) throw new TypeError("the contents are not as long as the head says");
+  if (contents !== undefined && contentAt !== contents.length)
+    throw new TypeError("the contents are not as long as the head says");
   return { messages, error };
 }
 

@@ -1,6 +1,14 @@
 export { type Clock, systemClock, type Random, systemRandom, type Timer } from "./clock.ts";
 export { createBatcher, type Batcher, BatcherFull } from "./batcher.ts";
-export { type EventKind, type InboxEvent, type LiveNotice, PARTITIONS_DEFAULT, partitionOf, type PlainEvent, type QueueMessage } from "./event.ts";
+export {
+  type EventKind,
+  type InboxEvent,
+  type LiveNotice,
+  PARTITIONS_DEFAULT,
+  partitionOf,
+  type PlainEvent,
+  type QueueMessage,
+} from "./event.ts";
 export { createIds, type Ids } from "./ids.ts";
 export { InvalidName, phoneKey, usernameKey, emailKey } from "./names.ts";
 export { type Address, parseAddress } from "./address.ts";

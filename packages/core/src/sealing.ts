@@ -104,7 +104,11 @@ function createSealer(secrets: readonly string[], purpose: string, random: Rando
       const id = bytes.subarray(1, SALT_AT);
       const key = keys.find((candidate) => id.equals(candidate.id));
       if (key === undefined) throw new SealError("sealed under a secret that is not known here");
-      const decipher = createDecipheriv("aes-256-gcm", key.under(bytes.subarray(SALT_AT, NONCE_AT)), bytes.subarray(NONCE_AT, BODY_AT));
+      const decipher = createDecipheriv(
+        "aes-256-gcm",
+        key.under(bytes.subarray(SALT_AT, NONCE_AT)),
+        bytes.subarray(NONCE_AT, BODY_AT),
+      );
       decipher.setAAD(Buffer.from(context));
       decipher.setAuthTag(bytes.subarray(bytes.length - TAG_BYTES));
       const plain = decipher.update(bytes.subarray(BODY_AT, bytes.length - TAG_BYTES));

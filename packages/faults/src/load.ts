@@ -11,11 +11,23 @@ export interface Load {
   readonly answered: ReadonlySet<string>;
   /** Requests that got another answer, or none. */
   readonly failed: number;
+  /** How many got which answer: its status, or "no answer". */
+  readonly reasons: ReadonlyMap<string, number>;
   stop(): Promise<void>;
 }
 
 const PASSWORD = "correct horse battery";
 const TIMEOUT_MS = 20_000;
+
+/** An answer that is not of the 200s. */
+class Refused extends Error {
+  readonly status: number;
+
+  constructor(status: number, detail: string) {
+    super(`${status} ${detail}`);
+    this.status = status;
+  }
+}
 
 async function post(url: string, body: object, token?: string): Promise<Record<string, unknown>> {
   const response = await fetch(url, {
@@ -29,7 +41,7 @@ async function post(url: string, body: object, token?: string): Promise<Record<s
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const answer = (await response.json()) as Record<string, unknown>;
-  if (!response.ok) throw new Error(`${response.status} ${String(answer["detail"])}`);
+  if (!response.ok) throw new Refused(response.status, String(answer["detail"]));
   return answer;
 }
 
@@ -48,13 +60,23 @@ export async function makePeople(url: string, receiverUrl: string, count: number
 }
 
 /** Sends messages at a steady rate, from everybody to everybody, whatever becomes of them; what fails is not sent again. */
-export function startLoad(options: { urls(): readonly string[]; people: readonly Person[]; perSecond: number }): Load {
-  const { people, perSecond } = options;
+export function startLoad(options: {
+  urls(): readonly string[];
+  people: readonly Person[];
+  perSecond: number;
+  text?: string;
+}): Load {
+  const { people, perSecond, text = "message" } = options;
   const answered = new Set<string>();
   const underway = new Set<Promise<void>>();
+  const reasons = new Map<string, number>();
   let failed = 0;
   let sent = 0;
   const startedAt = performance.now();
+
+  function count(reason: string): void {
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  }
 
   function send(): void {
     const n = sent;
@@ -68,7 +90,7 @@ export function startLoad(options: { urls(): readonly string[]; people: readonly
       return;
     }
     const body = {
-      message: `message ${n}`,
+      message: `${text} ${n}`,
       sender_id: from.id,
       sender_username: from.name,
       receiver_id: to.id,
@@ -76,8 +98,14 @@ export function startLoad(options: { urls(): readonly string[]; people: readonly
     };
     const request = post(`${url}/api/messages/`, body, from.token)
       .then(
-        ({ message_id: id }) => void answered.add(id as string),
-        () => void (failed += 1),
+        ({ message_id: id }) => {
+          answered.add(id as string);
+          count("200");
+        },
+        (error: unknown) => {
+          failed += 1;
+          count(error instanceof Refused ? String(error.status) : "no answer");
+        },
       )
       .finally(() => underway.delete(request));
     underway.add(request);
@@ -90,6 +118,7 @@ export function startLoad(options: { urls(): readonly string[]; people: readonly
 
   return {
     answered,
+    reasons,
     get failed() {
       return failed;
     },

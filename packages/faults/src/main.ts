@@ -1,9 +1,13 @@
 import { parseArgs } from "node:util";
 import { CampaignFailed, runCampaign } from "./campaign.ts";
+import { canMount, runFullDisk } from "./full-disk.ts";
+
+const FULL_DISKS = 3;
 
 const USAGE = `Usage: pnpm faults [--faults N] [--seed SEED]
 
-Breaks listeners, senders, PostgreSQL, RabbitMQ, their connections and clocks, and the receiver, under a steady load.
+Breaks listeners, senders, PostgreSQL, RabbitMQ, their connections and clocks, and the receiver, under a steady load; then fills the disk of a
+standalone, three times, which needs root's rights.
 
   --faults N   how many (100), three in a round
   --seed SEED  which ones (by the time of day)
@@ -34,13 +38,21 @@ function readArguments(): { faults: number; seed: number } {
 
 const { faults, seed } = readArguments();
 try {
-  const result = await runCampaign({ seed, faults, onLine: (line) => process.stdout.write(`${line}\n`) });
+  const onLine = (line: string): void => void process.stdout.write(`${line}\n`);
+  const result = await runCampaign({ seed, faults, onLine });
   const { answered, failed, repeats, restarts, memory } = result;
   process.stdout.write(
     `\n${faults} faults (seed ${seed}): ${answered} messages answered, 0 lost, 0 out of order, nothing uncovered; ` +
       `${repeats} repeats (${((repeats * 100) / answered).toFixed(2)} %); ${failed} requests failed; ${restarts} processes started again.\n` +
-      `Memory in MB after the first round ${JSON.stringify(memory[0])}, after the last ${JSON.stringify(memory.at(-1))}.\n`,
+      `Memory in MB after the first round ${JSON.stringify(memory[0])}, after the last ${JSON.stringify(memory.at(-1))}.\n\n`,
   );
+  if (await canMount()) {
+    const full = await runFullDisk({ rounds: FULL_DISKS, onLine });
+    process.stdout.write(
+      `\nA disk that was full ${FULL_DISKS} times: ${full.answered} messages answered, 0 lost, 0 out of order; ` +
+        `${full.repeats} repeats; ${full.failed} requests failed; ${full.restarts} processes started again.\n`,
+    );
+  } else process.stdout.write("No disk was filled: that needs root's rights.\n");
 } catch (error) {
   if (!(error instanceof CampaignFailed)) throw error;
   process.stdout.write(`\n${error.message}\n`);

@@ -116,7 +116,7 @@ export async function simulate(seed: number): Promise<RunResult> {
     const appends = createAppendQueue({
       clock: process.clock,
       appendMessages: (messages) => process.call("append", () => store.append(messages)),
-      isUnavailable: (error) => error instanceof Away,
+      whyUnavailable: (error) => (error instanceof Away ? "it is away" : undefined),
       onAppended: (batch) => publisher.publishEvents(batch),
       onBatch: () => undefined,
       onError: () => undefined,

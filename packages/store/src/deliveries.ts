@@ -114,7 +114,13 @@ export async function readEvents(
   `.execute(db);
   const logs: InboxEvent[][] = wanted.map(() => []);
   for (const { n, createdAt, content, ...row } of rows) {
-    logs[n - 1]?.push({ ...row, version: 0, createdAt: createdAt.toISOString(), content: content ?? new Uint8Array(), sealed: true });
+    logs[n - 1]?.push({
+      ...row,
+      version: 0,
+      createdAt: createdAt.toISOString(),
+      content: content ?? new Uint8Array(),
+      sealed: true,
+    });
   }
   return logs;
 }

@@ -2,13 +2,13 @@
 const PASSING = new Set([
   "40001", // serialization failure
   "40P01", // deadlock
-  "53300", // too many connections
   "55P03", // lock not available
   "57014", // took longer than a statement may
   "57P01", // shut down by the administrator
   "57P02", // crash of another backend
   "57P03", // starting up
   "25006", // read-only: a replica that is not promoted yet
+  "58030", // its disk fails
 ]);
 
 function property(error: unknown, name: "code" | "constraint"): string | undefined {
@@ -23,14 +23,23 @@ export function constraintOf(error: unknown): string | undefined {
 }
 
 /**
- * Whether a statement failed because the database was not there, or would not have it just then: it may have been carried out, and is
- * worth trying again. Otherwise the statement itself is at fault.
+ * Why a statement failed, if it is because the database was not there, or would not have it just then: it may have been carried out, and is
+ * worth trying again. Undefined where the statement itself is at fault.
  */
-export function isUnavailable(error: unknown): boolean {
+export function whyUnavailable(error: unknown): string | undefined {
   const code = property(error, "code");
+  const away = "the database does not answer";
   if (code === undefined) {
     // What pg says of a broken or refused connection has no code, or that of the socket.
-    return error instanceof Error && /connection|timeout|terminated|not queryable/iu.test(error.message);
+    const lost = error instanceof Error && /connection|timeout|terminated|not queryable/iu.test(error.message);
+    return lost ? away : undefined;
   }
-  return PASSING.has(code) || code.startsWith("08") || /^E[A-Z]+$/u.test(code);
+  if (code === "53100") return "the database's disk is full";
+  if (code.startsWith("53")) return "the database has no memory or connections left";
+  return PASSING.has(code) || code.startsWith("08") || /^E[A-Z]+$/u.test(code) ? away : undefined;
+}
+
+/** Whether {@link whyUnavailable} knows a reason. */
+export function isUnavailable(error: unknown): boolean {
+  return whyUnavailable(error) !== undefined;
 }

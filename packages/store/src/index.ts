@@ -23,7 +23,7 @@ export {
   takeDue,
   takeLeases,
 } from "./deliveries.ts";
-export { isUnavailable } from "./errors.ts";
+export { isUnavailable, whyUnavailable } from "./errors.ts";
 export { createEmbeddedMaintenance, ping, prune } from "./maintenance.ts";
 export { findMessage, type StoredMessage } from "./messages.ts";
 export { openStore, type Store } from "./open-store.ts";

@@ -48,7 +48,7 @@ function open(appendMessages: (messages: readonly NewMessage[]) => Promise<Appen
   const queue = createAppendQueue({
     clock: jumpingClock(),
     appendMessages,
-    isUnavailable: (error) => error instanceof Unavailable,
+    whyUnavailable: (error) => (error instanceof Unavailable ? "it is away" : undefined),
     onAppended: (batch) => appended.push(batch),
     onBatch: () => undefined,
     onError: () => undefined,
@@ -84,9 +84,9 @@ describe("the append queue", () => {
     ]);
   });
 
-  it("gives up after ten seconds without the store", async () => {
+  it("gives up after ten seconds without the store, and says why", async () => {
     const { queue } = open(() => Promise.reject(new Unavailable()));
-    await expect(queue.append(message("a"))).rejects.toThrow(Overloaded);
+    await expect(queue.append(message("a"))).rejects.toThrow(new Overloaded("it is away"));
   });
 
   it("lets one that is at fault fail alone", async () => {

@@ -26,8 +26,8 @@ export interface AppendQueue {
 export interface AppendQueueDeps {
   clock: Clock;
   appendMessages(messages: readonly NewMessage[]): Promise<AppendedBatch>;
-  /** Whether the statement failed for a reason that passes, its outcome being unknown. */
-  isUnavailable(error: unknown): boolean;
+  /** Why the statement failed, if it is for a reason that passes, its outcome being unknown. */
+  whyUnavailable(error: unknown): string | undefined;
   /** Told of what was appended, after the clients are answered. */
   onAppended(batch: { events: readonly PlainEvent[]; outboxId: number | null }): void;
   onBatch(size: number, ms: number): void;
@@ -63,9 +63,10 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
       try {
         return await deps.appendMessages(messages);
       } catch (error) {
-        if (!deps.isUnavailable(error)) throw error;
+        const reason = deps.whyUnavailable(error);
+        if (reason === undefined) throw error;
         deps.onError(error);
-        if (clock.monotonic() + delayMs > deadline) throw new Overloaded("the database does not answer", { cause: error });
+        if (clock.monotonic() + delayMs > deadline) throw new Overloaded(reason, { cause: error });
         await sleep(delayMs);
       }
     }
@@ -97,9 +98,11 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
   function announce(messages: readonly OutgoingMessage[], batch: AppendedBatch): void {
     if (batch.events.length === 0) return;
     const contents = new Map(messages.map((message) => [message.id, message.plain]));
-    const events = batch.events.map(
-      (event): PlainEvent => ({ ...event, content: contents.get(event.messageId) as Uint8Array, sealed: false }),
-    );
+    const events = batch.events.map((event): PlainEvent => ({
+      ...event,
+      content: contents.get(event.messageId) as Uint8Array,
+      sealed: false,
+    }));
     clock.soon(() => deps.onAppended({ events, outboxId: batch.outboxId }));
   }
 

@@ -32,7 +32,8 @@ export interface Context {
   ids: Ids;
   metrics: ListenerMetrics;
   log: Logger;
-  isUnavailable(error: unknown): boolean;
+  /** See the store's. */
+  whyUnavailable(error: unknown): string | undefined;
   /** Whether it can do its work now: why not, or undefined. */
   unreadiness(): Promise<string | undefined>;
 }

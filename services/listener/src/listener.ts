@@ -6,7 +6,7 @@ import type { Broker } from "@messenger/broker";
 import type { AddressGuard } from "@messenger/channels";
 import { type Clock, createIds, type Keyring, type Random } from "@messenger/core";
 import { CannotStart, createClosing, type Logger, type Registry } from "@messenger/runtime";
-import { appendMessages, deleteOutbox, isUnavailable, ping, recentRevocations, type Store } from "@messenger/store";
+import { appendMessages, deleteOutbox, ping, recentRevocations, type Store, whyUnavailable } from "@messenger/store";
 import { type App, createApp } from "./app.ts";
 import { createAppendQueue } from "./append-queue.ts";
 import type { ApiSettings, Context } from "./context.ts";
@@ -59,7 +59,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const appends = createAppendQueue({
     clock,
     appendMessages: (messages) => appendMessages(db, messages),
-    isUnavailable,
+    whyUnavailable,
     onAppended: (batch) => publisher.publishEvents(batch),
     onBatch: (size, ms) => metrics.onBatch(size, ms),
     onError,
@@ -89,7 +89,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     ids: createIds({ clock, random }),
     metrics,
     log,
-    isUnavailable,
+    whyUnavailable,
     async unreadiness() {
       if (!revocations.fresh) return "the database does not answer";
       return ping(db).then(

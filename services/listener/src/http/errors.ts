@@ -41,10 +41,11 @@ function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions 
 /** Makes an answer of everything that is thrown, and of requests for what is not there. */
 export function answerErrors(app: FastifyInstance, context: Context): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
+    const unavailable = error instanceof HttpProblem ? undefined : context.whyUnavailable(error);
     const problem =
-      !(error instanceof HttpProblem) && context.isUnavailable(error)
-        ? { status: 503, code: "store_unavailable", detail: "the database does not answer; try again" }
-        : describe(error, context.settings.maxMessageBytes);
+      unavailable === undefined
+        ? describe(error, context.settings.maxMessageBytes)
+        : { status: 503, code: "store_unavailable", detail: `${unavailable}; try again` };
     if (problem.status >= 500) request.log.error({ requestId: request.id, err: error }, "a request failed");
     context.metrics.onRejected(problem.code);
     return sendProblem(request, reply, problem);
