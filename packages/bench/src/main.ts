@@ -64,7 +64,7 @@ try {
       profiles: profile ? resolve(out) : undefined,
       servers,
       step: (text) => progress.step(text),
-      inTurns: (sides, rounds = ROUNDS) =>
+      inTurns: (sides, rounds = quick ? 1 : ROUNDS) =>
         inTurns(sides, rounds, (side, round) => progress.step(`${side.name}, round ${round + 1} of ${rounds}`)),
     };
     const outcome = await scenario.run(bench);

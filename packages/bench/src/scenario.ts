@@ -36,7 +36,7 @@ export interface Bench {
   /** The folder for CPU profiles of Messenger's processes; undefined where none are wanted. */
   profiles: string | undefined;
   servers: Servers;
-  /** Runs sides in turn, `rounds` times (A B A B …), and hands back the samples of each round. */
+  /** Runs sides in turn, `rounds` times (A B A B …; 3, and 1 in a quick run), and hands back the samples of each round. */
   inTurns(sides: readonly Side[], rounds?: number): Promise<Map<string, readonly Sample[]>[]>;
   /** Says what is going on. */
   step(text: string): void;

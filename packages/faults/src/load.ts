@@ -1,10 +1,4 @@
-import { randomBytes } from "node:crypto";
-
-interface Person {
-  id: number;
-  name: string;
-  token: string;
-}
+import { logIn, type Person, register, send } from "@messenger/testkit";
 
 export interface Load {
   /** Ids of the messages that were answered 200. */
@@ -16,45 +10,13 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-const PASSWORD = "correct horse battery";
-const TIMEOUT_MS = 20_000;
-
-/** An answer that is not of the 200s. */
-class Refused extends Error {
-  readonly status: number;
-
-  constructor(status: number, detail: string) {
-    super(`${status} ${detail}`);
-    this.status = status;
-  }
-}
-
-async function post(url: string, body: object, token?: string): Promise<Record<string, unknown>> {
-  const response = await fetch(url, {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      accept: "application/json",
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    },
-    body: JSON.stringify(body),
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
-  const answer = (await response.json()) as Record<string, unknown>;
-  if (!response.ok) throw new Refused(response.status, String(answer["detail"]));
-  return answer;
-}
-
 /** Makes people who receive what they are sent, each at an address of their own. */
 export async function makePeople(url: string, receiverUrl: string, count: number): Promise<Person[]> {
   const people: Person[] = [];
   for (let n = 0; n < count; n += 1) {
-    const name = `p${randomBytes(6).toString("hex")}`;
-    const { user_id: id } = await post(`${url}/api/users/`, { username: name, phone_number: name, password: PASSWORD });
-    const address = `${receiverUrl}/${name}`;
-    const login = { username: name, password: PASSWORD, user_address: address, public_key: "none" };
-    const { token } = await post(`${url}/api/login/`, login);
-    people.push({ id: id as number, name, token: token as string });
+    const person = await register(url);
+    const { token } = await logIn(url, person, `${receiverUrl}/${person.name}`);
+    people.push({ ...person, token });
   }
   return people;
 }
@@ -78,7 +40,7 @@ export function startLoad(options: {
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
 
-  function send(): void {
+  function sendNext(): void {
     const n = sent;
     sent += 1;
     const from = people[n % people.length] as Person;
@@ -89,22 +51,16 @@ export function startLoad(options: {
       failed += 1;
       return;
     }
-    const body = {
-      message: `${text} ${n}`,
-      sender_id: from.id,
-      sender_username: from.name,
-      receiver_id: to.id,
-      send_date: "2026-01-02 03:04:05",
-    };
-    const request = post(`${url}/api/messages/`, body, from.token)
+    const request = send(url, from, to, `${text} ${n}`)
       .then(
-        ({ message_id: id }) => {
-          answered.add(id as string);
-          count("200");
+        ({ status, json }) => {
+          count(String(status));
+          if (status === 200) answered.add(json["message_id"] as string);
+          else failed += 1;
         },
-        (error: unknown) => {
+        () => {
+          count("no answer");
           failed += 1;
-          count(error instanceof Refused ? String(error.status) : "no answer");
         },
       )
       .finally(() => underway.delete(request));
@@ -113,7 +69,7 @@ export function startLoad(options: {
 
   const timer = setInterval(() => {
     const due = ((performance.now() - startedAt) * perSecond) / 1000;
-    while (sent < due) send();
+    while (sent < due) sendNext();
   }, 5);
 
   return {

@@ -1,13 +1,21 @@
-import { findUncovered, type ScriptedReceiver, startRabbit, startScriptedReceiver, waitFor } from "@messenger/testkit";
+import {
+  findUncovered,
+  http,
+  logIn,
+  type Person,
+  register,
+  type ScriptedReceiver,
+  startRabbit,
+  startScriptedReceiver,
+  waitFor,
+} from "@messenger/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { expectInOrder, firstArrivals, repeats } from "./arrivals.ts";
 import { type Cluster, openCluster, PARTITIONS } from "./cluster.ts";
 import { SECRET } from "./deployments.ts";
 import { figure } from "./figure.ts";
-import { http } from "./http.ts";
 import { startLoad } from "./load.ts";
-import { logIn, type Person, register } from "./people.ts";
 
 /** What a sender may have pushed, but not yet recorded, when it is killed. */
 const IN_FLIGHT_MS = 10_000;

@@ -1,14 +1,24 @@
 import { PushBody } from "@messenger/contracts";
 import { createKeyring, systemRandom } from "@messenger/core";
-import { type ScriptedReceiver, startScriptedReceiver, waitFor } from "@messenger/testkit";
+import {
+  http,
+  logIn,
+  messageBody,
+  PASSWORD,
+  type Person,
+  register,
+  type ScriptedReceiver,
+  send,
+  sendSurely,
+  startScriptedReceiver,
+  waitFor,
+} from "@messenger/testkit";
 import { SignJWT } from "jose";
 import { Webhook } from "standardwebhooks";
 import { Value } from "typebox/value";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Deployment, deployments, SECRET } from "./deployments.ts";
 import { figure, msSince } from "./figure.ts";
-import { http } from "./http.ts";
-import { logIn, messageBody, PASSWORD, type Person, register, send, sendSurely } from "./people.ts";
 
 const JSON_ONLY = "application/json";
 

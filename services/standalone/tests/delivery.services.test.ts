@@ -1,9 +1,16 @@
-import { type ScriptedReceiver, startScriptedReceiver, waitFor } from "@messenger/testkit";
+import {
+  logIn,
+  type Person,
+  register,
+  type ScriptedReceiver,
+  sendSurely,
+  startScriptedReceiver,
+  waitFor,
+} from "@messenger/testkit";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { expectInOrder, firstArrivals, repeats } from "./arrivals.ts";
 import { type Deployment, deployments } from "./deployments.ts";
 import { figure } from "./figure.ts";
-import { logIn, type Person, register, sendSurely } from "./people.ts";
 
 describe.each(deployments)("delivery, $name", ({ deploy }) => {
   let deployment: Deployment;

@@ -1,8 +1,7 @@
+import { http, messageBody, PASSWORD, type Person, register, send } from "@messenger/testkit";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Deployment, deployments } from "./deployments.ts";
-import { http } from "./http.ts";
-import { messageBody, PASSWORD, type Person, register, send } from "./people.ts";
 
 /** Strings that programs stumble over, beside ordinary ones. They go out as JSON escapes, so that they arrive as they are. */
 const nastyString = fc.oneof(

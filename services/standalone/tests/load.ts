@@ -1,5 +1,4 @@
-import { messageBody, type Person } from "./people.ts";
-import { http } from "./http.ts";
+import { http, messageBody, type Person } from "@messenger/testkit";
 
 export interface Load {
   /** Ids of the messages that were answered 200. */

@@ -3,7 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openStore } from "@messenger/store";
 import {
+  http,
+  logIn,
+  type Person,
   printed,
+  register,
   type ScriptedReceiver,
   type ServiceProcess,
   startScriptedReceiver,
@@ -14,9 +18,7 @@ import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { expectInOrder, firstArrivals } from "./arrivals.ts";
 import { figure, msSince } from "./figure.ts";
-import { http } from "./http.ts";
 import { startLoad } from "./load.ts";
-import { logIn, type Person, register } from "./people.ts";
 
 const MIB = 1024 * 1024;
 

@@ -88,19 +88,25 @@ export async function openLoop(receiver: Receiver, requests: string): Promise<Op
 
 const P99_LIMIT_MS = 250;
 const FIRST_RATE = 500;
-const STEP = 1.5;
-const REFINEMENTS = 2;
+/** How finely the highest rate is looked for. */
+const SEARCH = { step: 1.5, refinements: 2 };
+const QUICK_SEARCH = { step: 2, refinements: 1 };
 const MAX_RATE = 50_000;
 
 /** Raises the rate until messages no longer arrive in time (p99 over 250 ms, or a failure): the highest that held, in messages/s. */
-export async function highestRate(loop: OpenLoop, url: string, seconds: number): Promise<number> {
+export async function highestRate(
+  loop: OpenLoop,
+  url: string,
+  { seconds, quick }: { seconds: number; quick: boolean },
+): Promise<number> {
+  const { step, refinements } = quick ? QUICK_SEARCH : SEARCH;
   const holds = async (perSecond: number): Promise<boolean> => {
     const { failed, p99 } = await loop.run({ url, perSecond, seconds });
     return failed === 0 && p99 <= P99_LIMIT_MS;
   };
   let [good, bad] = [0, FIRST_RATE];
-  while (bad < MAX_RATE && (await holds(bad))) [good, bad] = [bad, bad * STEP];
-  for (let n = 0; n < REFINEMENTS && good > 0; n += 1) {
+  while (bad < MAX_RATE && (await holds(bad))) [good, bad] = [bad, bad * step];
+  for (let n = 0; n < refinements && good > 0; n += 1) {
     const between = Math.sqrt(good * bad);
     if (await holds(between)) good = between;
     else bad = between;

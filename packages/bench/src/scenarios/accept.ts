@@ -82,7 +82,7 @@ async function run(bench: Bench): Promise<Awaited<ReturnType<Scenario["run"]>>> 
     requests = await writeRequests(senders, recipients);
     const script = join(dirname(requests), "pgbench.sql");
     const inboxes = recipients.map(({ inbox }) => inbox);
-    const range = { first: Math.min(...inboxes), last: Math.max(...inboxes), sender: senders[0]?.userId as number };
+    const range = { first: Math.min(...inboxes), last: Math.max(...inboxes), sender: senders[0]?.id as number };
     await writeFile(script, PGBENCH(range));
     const [postgres, rabbit] = [await bench.servers.postgres(), await bench.servers.rabbit()];
     const ceiling = await ceilingOf(requests, seconds);

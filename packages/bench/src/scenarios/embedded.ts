@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { printed, startService } from "@messenger/testkit";
+import { logIn, printed, startService } from "@messenger/testkit";
 import { openLoop } from "../load/end-to-end.ts";
 import { writeRequests } from "../load/requests.ts";
 import { runWrk } from "../load/wrk.ts";
 import { type Sample, summarise } from "../measurements.ts";
-import { logIn, type Person, signIn } from "../people.ts";
+import { signIn } from "../people.ts";
 import type { Bench, Outcome, Scenario } from "../scenario.ts";
 import { whileMeasuring } from "../usage.ts";
 import { SECRET } from "../world.ts";
@@ -28,8 +28,8 @@ async function measure(bench: Bench): Promise<readonly Sample[]> {
   let requests: string | undefined;
   try {
     const url = await printed(standalone, /(http:\/\/127\.0\.0\.1:\d+)/u);
-    const people: Person[] = await signIn(url, PEOPLE);
-    const recipients = people.map(({ userId }) => ({ userId, inbox: 0 }));
+    const people = await signIn(url, PEOPLE);
+    const recipients = people.map(({ id }) => ({ userId: id, inbox: 0 }));
     requests = await writeRequests(people, [...recipients.slice(1), ...recipients.slice(0, 1)]);
     const measured = { "the process": standalone.pid };
     const seconds = bench.quick ? 2 : 8;
@@ -61,7 +61,7 @@ async function measure(bench: Bench): Promise<readonly Sample[]> {
 }
 
 async function run(bench: Bench): Promise<Outcome> {
-  const rounds = await bench.inTurns([{ name: "standalone", run: () => measure(bench) }], bench.quick ? 1 : 3);
+  const rounds = await bench.inTurns([{ name: "standalone", run: () => measure(bench) }]);
   return { summaries: summarise("embedded", rounds), ratios: [], notes: [] };
 }
 

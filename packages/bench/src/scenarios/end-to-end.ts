@@ -17,7 +17,7 @@ const SENDERS = 64;
 export async function measureEndToEnd(bench: Bench, loop: OpenLoop, url: string, measured: Measured): Promise<Sample[]> {
   const seconds = bench.quick ? 1.5 : 5;
   await loop.run({ url, perSecond: 300, seconds }); // warms up
-  const highest = await highestRate(loop, url, seconds);
+  const highest = await highestRate(loop, url, { seconds, quick: bench.quick });
   const { value, samples } = await whileMeasuring(measured, async () => {
     const arrivals = await loop.run({ url, perSecond: highest / 2, seconds: seconds * 2 });
     return { ...arrivals, count: arrivals.answered };
@@ -81,7 +81,7 @@ async function run(bench: Bench): Promise<Outcome> {
     name,
     run: () => withDeployment(bench, ({ url, loop, measured }) => measureEndToEnd(bench, loop, url, measured), naive),
   });
-  const rounds = await bench.inTurns([side("Messenger", false), side("baseline and naive sender", true)], bench.quick ? 1 : 3);
+  const rounds = await bench.inTurns([side("Messenger", false), side("baseline and naive sender", true)]);
   return { summaries: summarise("end-to-end", rounds), ratios: ratiosOf("end-to-end", rounds, "Messenger"), notes: [] };
 }
 

@@ -100,7 +100,7 @@ async function run(bench: Bench): Promise<Outcome> {
     { name: "some hang or refuse", run: () => measure(bench, true) },
     { name: "all healthy", run: () => measure(bench, false) },
   ];
-  const rounds = await bench.inTurns(sides, bench.quick ? 1 : 3);
+  const rounds = await bench.inTurns(sides);
   return { summaries: summarise("fairness", rounds), ratios: ratiosOf("fairness", rounds, "some hang or refuse"), notes: [] };
 }
 

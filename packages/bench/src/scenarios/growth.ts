@@ -128,7 +128,7 @@ async function run(bench: Bench): Promise<Outcome> {
     const sizes = bench.quick ? [0, 50_000] : [0, MILLION, 5 * MILLION];
     for (const messages of sizes) grown.push(await grow(bench, receiver, messages));
     const sides = grown.map((one) => side(bench, receiver, one));
-    const rounds = await bench.inTurns(sides, bench.quick ? 1 : 3);
+    const rounds = await bench.inTurns(sides);
     const largest = sides.at(-1)?.name as string;
     const mailboxes = await bench.inTurns([{ name: "sender", run: () => measureMailboxes(bench, receiver) }], 1);
     return {

@@ -75,7 +75,7 @@ async function measure(bench: Bench, replicas: number): Promise<readonly Sample[
 
 async function run(bench: Bench): Promise<Outcome> {
   const sides: Side[] = REPLICAS.map((replicas) => ({ name: `${replicas} of each`, run: () => measure(bench, replicas) }));
-  const rounds = await bench.inTurns(sides, bench.quick ? 1 : 3);
+  const rounds = await bench.inTurns(sides);
   return {
     summaries: summarise("scale", rounds),
     ratios: ratiosOf("scale", rounds, `${REPLICAS.at(-1)} of each`),

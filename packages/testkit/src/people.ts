@@ -19,7 +19,7 @@ export async function register(base: string): Promise<Person> {
   return { id: answer.json["user_id"] as number, name, password: PASSWORD, token: answer.json["access_token"] as string };
 }
 
-export interface LogIn {
+interface LogIn {
   token: string;
   webhookSecret: string;
 }

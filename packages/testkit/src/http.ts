@@ -18,7 +18,9 @@ export interface Call {
   headers?: Record<string, string>;
 }
 
-/** One HTTP request, of any method with any body. */
+const TIMEOUT_MS = 20_000;
+
+/** One HTTP request, of any method with any body. @throws where there is no whole answer within 20 s. */
 export async function http(url: string, call: Call = {}): Promise<Answer> {
   const { body } = call;
   const payload = body === undefined || typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body);
@@ -29,7 +31,8 @@ export async function http(url: string, call: Call = {}): Promise<Answer> {
   }
   if (call.token !== undefined) headers["authorization"] = `Bearer ${call.token}`;
   if (call.accept !== undefined) headers["accept"] = call.accept;
-  const outgoing = request(url, { method: call.method ?? (body === undefined ? "GET" : "POST"), headers, timeout: 20_000 });
+  const method = call.method ?? (body === undefined ? "GET" : "POST");
+  const outgoing = request(url, { method, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
   outgoing.end(payload);
   const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
   const chunks: Buffer[] = [];
