@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { tidyingUp } from "@messenger/testkit";
 import { chartsOf } from "./charts.ts";
 import { inTurns } from "./in-turns.ts";
 import { describeMachine } from "./machine.ts";
@@ -27,7 +28,14 @@ const USAGE = `Usage: pnpm bench [--quick] [--scenario NAME]… [--out FOLDER] [
   --profile        writes CPU profiles of Messenger's processes there, too, which slows them
 `;
 
-function readArguments(): { quick: boolean; scenarios: readonly string[]; out: string; profile: boolean } {
+interface Arguments {
+  quick: boolean;
+  scenarios: readonly string[];
+  out: string;
+  profile: boolean;
+}
+
+function readArguments(): Arguments {
   try {
     const { values } = parseArgs({
       options: {
@@ -51,36 +59,40 @@ function readArguments(): { quick: boolean; scenarios: readonly string[]; out: s
   }
 }
 
-const { quick, scenarios, out, profile } = readArguments();
-const chosen = SCENARIOS.filter(({ name }) => scenarios.length === 0 || scenarios.includes(name));
-const servers = createServers();
-const progress = createProgress(chosen.length);
-const report: Report = { quick, machine: [], scenarios: [] };
-try {
-  for (const scenario of chosen) {
-    progress.begin(scenario.name);
-    const bench: Bench = {
-      quick,
-      profiles: profile ? resolve(out) : undefined,
-      servers,
-      step: (text) => progress.step(text),
-      inTurns: (sides, rounds = quick ? 1 : ROUNDS) =>
-        inTurns(sides, rounds, (side, round) => progress.step(`${side.name}, round ${round + 1} of ${rounds}`)),
-    };
-    const outcome = await scenario.run(bench);
-    report.scenarios.push({ name: scenario.name, about: scenario.about, ...outcome });
-    progress.end();
-    // After each, so that a run that is broken off leaves what it has.
-    report.machine = await describeMachine(await servers.origins());
-    await mkdir(out, { recursive: true });
-    const results = report.scenarios.flatMap(({ summaries, ratios }) => [...summaries, ...ratios]);
-    await writeFile(join(out, "results.json"), `${JSON.stringify(results, undefined, 2)}\n`);
-    const charts = chartsOf(report);
-    for (const chart of charts) await writeFile(join(out, chart.file), chart.svg);
-    await writeFile(join(out, "report.md"), toMarkdown(report, charts));
+async function runAll({ quick, scenarios, out, profile }: Arguments): Promise<void> {
+  const chosen = SCENARIOS.filter(({ name }) => scenarios.length === 0 || scenarios.includes(name));
+  const servers = createServers();
+  const progress = createProgress(chosen.length);
+  const report: Report = { quick, machine: [], scenarios: [] };
+  try {
+    for (const scenario of chosen) {
+      progress.begin(scenario.name);
+      const bench: Bench = {
+        quick,
+        profiles: profile ? resolve(out) : undefined,
+        servers,
+        step: (text) => progress.step(text),
+        inTurns: (sides, rounds = quick ? 1 : ROUNDS) =>
+          inTurns(sides, rounds, (side, round) => progress.step(`${side.name}, round ${round + 1} of ${rounds}`)),
+      };
+      const outcome = await scenario.run(bench);
+      report.scenarios.push({ name: scenario.name, about: scenario.about, ...outcome });
+      progress.end();
+      // After each, so that a run that is broken off leaves what it has.
+      report.machine = await describeMachine(await servers.origins());
+      await mkdir(out, { recursive: true });
+      const results = report.scenarios.flatMap(({ summaries, ratios }) => [...summaries, ...ratios]);
+      await writeFile(join(out, "results.json"), `${JSON.stringify(results, undefined, 2)}\n`);
+      const charts = chartsOf(report);
+      for (const chart of charts) await writeFile(join(out, chart.file), chart.svg);
+      await writeFile(join(out, "report.md"), toMarkdown(report, charts));
+    }
+  } finally {
+    progress.close();
+    await servers.stop();
   }
-} finally {
-  progress.close();
-  await servers.stop();
+  process.stdout.write(`The report is in ${join(out, "report.md")}\n`);
 }
-process.stdout.write(`The report is in ${join(out, "report.md")}\n`);
+
+const chosenArguments = readArguments();
+await tidyingUp(() => runAll(chosenArguments));

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { tidyingUp } from "@messenger/testkit";
 import { CampaignFailed, runCampaign } from "./campaign.ts";
 import { canMount, runFullDisk } from "./full-disk.ts";
 
@@ -13,7 +14,12 @@ standalone, three times, which needs root's rights.
   --seed SEED  which ones (by the time of day)
 `;
 
-function readArguments(): { faults: number; seed: number } {
+interface Arguments {
+  faults: number;
+  seed: number;
+}
+
+function readArguments(): Arguments {
   try {
     const { values } = parseArgs({
       options: {
@@ -36,25 +42,30 @@ function readArguments(): { faults: number; seed: number } {
   }
 }
 
-const { faults, seed } = readArguments();
-try {
-  const onLine = (line: string): void => void process.stdout.write(`${line}\n`);
-  const result = await runCampaign({ seed, faults, onLine });
-  const { answered, failed, repeats, restarts, memory } = result;
-  process.stdout.write(
-    `\n${faults} faults (seed ${seed}): ${answered} messages answered, 0 lost, 0 out of order, nothing uncovered; ` +
-      `${repeats} repeats (${((repeats * 100) / answered).toFixed(2)} %); ${failed} requests failed; ${restarts} processes started again.\n` +
-      `Memory in MB after the first round ${JSON.stringify(memory[0])}, after the last ${JSON.stringify(memory.at(-1))}.\n\n`,
-  );
-  if (await canMount()) {
-    const full = await runFullDisk({ rounds: FULL_DISKS, onLine });
+async function run({ faults, seed }: Arguments): Promise<number> {
+  try {
+    const onLine = (line: string): void => void process.stdout.write(`${line}\n`);
+    const result = await runCampaign({ seed, faults, onLine });
+    const { answered, failed, repeats, restarts, memory } = result;
     process.stdout.write(
-      `\nA disk that was full ${FULL_DISKS} times: ${full.answered} messages answered, 0 lost, 0 out of order; ` +
-        `${full.repeats} repeats; ${full.failed} requests failed; ${full.restarts} processes started again.\n`,
+      `\n${faults} faults (seed ${seed}): ${answered} messages answered, 0 lost, 0 out of order, nothing uncovered; ` +
+        `${repeats} repeats (${((repeats * 100) / answered).toFixed(2)} %); ${failed} requests failed; ${restarts} processes started again.\n` +
+        `Memory in MB after the first round ${JSON.stringify(memory[0])}, after the last ${JSON.stringify(memory.at(-1))}.\n\n`,
     );
-  } else process.stdout.write("No disk was filled: that needs root's rights.\n");
-} catch (error) {
-  if (!(error instanceof CampaignFailed)) throw error;
-  process.stdout.write(`\n${error.message}\n`);
-  process.exit(1);
+    if (await canMount()) {
+      const full = await runFullDisk({ rounds: FULL_DISKS, onLine });
+      process.stdout.write(
+        `\nA disk that was full ${FULL_DISKS} times: ${full.answered} messages answered, 0 lost, 0 out of order; ` +
+          `${full.repeats} repeats; ${full.failed} requests failed; ${full.restarts} processes started again.\n`,
+      );
+    } else process.stdout.write("No disk was filled: that needs root's rights.\n");
+  } catch (error) {
+    if (!(error instanceof CampaignFailed)) throw error;
+    process.stdout.write(`\n${error.message}\n`);
+    return 1;
+  }
+  return 0;
 }
+
+const given = readArguments();
+process.exitCode = await tidyingUp(() => run(given));

@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
+import { type IncomingHttpHeaders, type IncomingMessage, request as requestPlain } from "node:http";
+import { request as requestTls } from "node:https";
 
 export interface Answer {
   status: number;
@@ -32,6 +33,7 @@ export async function http(url: string, call: Call = {}): Promise<Answer> {
   if (call.token !== undefined) headers["authorization"] = `Bearer ${call.token}`;
   if (call.accept !== undefined) headers["accept"] = call.accept;
   const method = call.method ?? (body === undefined ? "GET" : "POST");
+  const request = url.startsWith("https:") ? requestTls : requestPlain;
   const outgoing = request(url, { method, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
   outgoing.end(payload);
   const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];

@@ -49,9 +49,10 @@ export async function readUsage(root: number): Promise<Usage> {
   return { cpuSeconds, peakBytes: peakKib * 1024, residentBytes: residentKib * 1024 };
 }
 
-/** Kills a process and its descendants at once. */
-export async function killTree(root: number): Promise<void> {
+/** Kills a process, unless it is to be left, and its descendants at once. */
+export async function killTree(root: number, { itself = true } = {}): Promise<void> {
   for (const { pid } of await readTree(root)) {
+    if (pid === root && !itself) continue;
     try {
       process.kill(pid, "SIGKILL");
     } catch (error) {

@@ -21,6 +21,7 @@ const SMALL_HEAP = "--max-old-space-size=300 --max-semi-space-size=16";
 
 /** Fills a database as if messages had come for a year: a million inboxes, every 200th second another message to each. */
 async function fill(db: Db, messages: number, inboxes: number): Promise<void> {
+  await sql`set statement_timeout = 0`.execute(db); // some take minutes
   await sql`
     insert into users (username, username_key, password_hash) select 'old' || n, 'old' || n, '-' from generate_series(1, ${inboxes}::integer) n
   `.execute(db);
@@ -46,6 +47,7 @@ async function fill(db: Db, messages: number, inboxes: number): Promise<void> {
   `.execute(db);
   await sql`drop table old`.execute(db);
   await sql`vacuum analyze`.execute(db);
+  await sql`reset statement_timeout`.execute(db);
 }
 
 interface Grown {
