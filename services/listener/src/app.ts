@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import helmet from "@fastify/helmet";
 import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
@@ -16,6 +15,7 @@ import type { Context } from "./context.ts";
 import { answerErrors } from "./http/errors.ts";
 import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
 import { sendProblemDetails } from "./http/problem.ts";
+import { createRequestIds } from "./http/request-ids.ts";
 import { requireSessions } from "./http/session.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { messageRoutes } from "./routes/messages.ts";
@@ -39,7 +39,8 @@ export async function createApp(context: Context): Promise<App> {
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }), // one line a request, below
     childLoggerFactory: (parent) => parent, // lines name their request themselves
-    genReqId: () => randomUUID(), // never one that the client chose
+    requestIdHeader: false,
+    genReqId: createRequestIds(settings.trustedProxies),
     bodyLimit: settings.maxMessageBytes * ESCAPED_BYTES + OTHER_FIELDS_BYTES,
     trustProxy: settings.trustedProxies.length === 0 ? false : [...settings.trustedProxies],
     requestTimeout: REQUEST_TIMEOUT_MS,
