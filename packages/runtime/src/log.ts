@@ -35,7 +35,12 @@ const FLUSH_EVERY_MS = 100;
  */
 export function createLogger(name: string, level: LogLevel): Logger {
   const output = destination({ dest: 1, minLength: BUFFER_BYTES, sync: true });
-  const flush = (): void => output.flushSync();
+  let unwritten = false;
+  // Not `flushSync`: where nobody reads the output any more (EPIPE), that tries for ever, and the process neither works nor ends.
+  const flush = (): void => {
+    if (unwritten) output.flush();
+    unwritten = false;
+  };
   setInterval(flush, FLUSH_EVERY_MS).unref();
   process.on("exit", flush);
   return pino(
@@ -49,6 +54,7 @@ export function createLogger(name: string, level: LogLevel): Logger {
       hooks: {
         logMethod(args, method, levelNumber) {
           method.apply(this, args);
+          unwritten = true;
           if (levelNumber >= WARN) flush();
         },
       },
