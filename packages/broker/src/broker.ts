@@ -62,7 +62,7 @@ export interface BrokerOptions {
   namespace?: string;
   /** Seals what leaves this process. */
   sealer: Sealer;
-  /** Covers all undelivered events of a partition whose queue is missing; called before the queue is made. */
+  /** Covers all undelivered events of a partition: called before a queue that was missing is made, and before a message that cannot be read is put aside. */
   coverPartition(partition: number): Promise<void>;
   /** Told of what goes wrong, and is put right by the broker itself. */
   onProblem(problem: BrokerProblem): void;

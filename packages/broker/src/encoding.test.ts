@@ -76,7 +76,7 @@ describe("a bundle", () => {
     ["another type", "message.created", body],
     ["no bytes", BUNDLE_TYPE, Buffer.alloc(0)],
     ["a head that is cut short", BUNDLE_TYPE, body.subarray(0, 20)],
-    ["no contents", BUNDLE_TYPE, body.subarray(0, 4 + body.readUInt32BE())],
+    ["contents that nobody owns", BUNDLE_TYPE, Buffer.concat([withHead([[4]]), Buffer.from([0])])],
     ["a head that is no list", BUNDLE_TYPE, withHead({ inbox: 4 })],
     ["a row that is malformed", BUNDLE_TYPE, withHead([[4, 1]])],
     ["an inbox that is no integer", BUNDLE_TYPE, withHead([["4"]])],
@@ -91,6 +91,7 @@ describe("a bundle", () => {
     for (const [bytes, opener] of [
       [body, other],
       [body.subarray(0, body.length - 1), sealer],
+      [body.subarray(0, 4 + body.readUInt32BE()), sealer],
       [Buffer.concat([body, Buffer.from([0])]), sealer],
     ] as const) {
       const { messages: got, error } = unbundle(BUNDLE_TYPE, bytes, { partition: 0, partitions: PARTITIONS, sealer: opener });

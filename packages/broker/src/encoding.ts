@@ -108,7 +108,8 @@ export function unbundle(
     throw new TypeError("the bundle's head is not JSON", { cause: error });
   }
   if (!Array.isArray(rows)) throw new TypeError("the bundle's head is not a list");
-  const { contents, error } = unsealContents(sealer, head, body.subarray(headEnd));
+  const hasEvents = rows.some((row) => Array.isArray(row) && row.length === EVENT_FIELDS);
+  const { contents, error } = hasEvents ? unsealContents(sealer, head, body.subarray(headEnd)) : NO_CONTENTS;
   let contentAt = 0;
   const messages = rows.map((row: unknown): QueueMessage => {
     if (!Array.isArray(row) || (row.length !== WAKE_FIELDS && row.length !== EVENT_FIELDS))
@@ -135,13 +136,15 @@ export function unbundle(
       sealed: false,
     };
   });
+  if (!hasEvents && body.length > headEnd) throw new TypeError("there are contents, and no events");
   if (contents !== undefined && contentAt !== contents.length)
     throw new TypeError("the contents are not as long as the head says");
   return { messages, error };
 }
 
+const NO_CONTENTS: { contents?: Buffer; error: SealError | undefined } = { contents: Buffer.alloc(0), error: undefined };
+
 function unsealContents(sealer: Sealer, head: string, sealed: Buffer): { contents?: Buffer; error: SealError | undefined } {
-  if (sealed.length === 0) return { contents: sealed, error: undefined };
   try {
     return { contents: sealer.unseal(head, sealed), error: undefined };
   } catch (error) {

@@ -95,8 +95,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       if (opened.error !== undefined) options.onProblem({ kind: "sealed", error: opened.error });
     } catch (error) {
       options.onProblem({ kind: "poison", error: error as Error });
-      const { type, headers, messageId } = message.properties;
-      publisher.bury(message.content, { type, headers, messageId }).then(ackAll, () => undefined); // it stays unacknowledged, and comes again with the next connection
+      putAside(publisher, partition, message).then(ackAll, () => undefined); // it stays unacknowledged, and comes again with the next connection
       return;
     }
     // RabbitMQ may forget the bundle once all of it is acknowledged.
@@ -107,6 +106,13 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     };
     if (held === 0) ackAll();
     for (const decoded of messages) member.options.onDelivery({ message: decoded, ack });
+  }
+
+  /** Whoever's events these were, perhaps a newer version's: they are covered before the queue forgets them. */
+  async function putAside(publisher: RabbitPublisher, partition: number, { content, properties }: ConsumeMessage): Promise<void> {
+    const { type, headers, messageId } = properties;
+    await options.coverPartition(partition);
+    await publisher.bury(content, { type, headers, messageId });
   }
 
   /** Makes the end of a channel the end of its connection. */

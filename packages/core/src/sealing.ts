@@ -25,7 +25,7 @@ export interface Keyring {
   checks: { current: string; known: readonly string[] };
 }
 
-const VERSION = 1;
+const VERSION = 2;
 const KEY_ID_BYTES = 4;
 const SALT_BYTES = 16;
 const NONCE_BYTES = 12;

@@ -10,7 +10,7 @@ export interface TimeLimit<Item> {
 const EVERY_MS = 250;
 
 /**
- * Calls `onExpired` for what has not ended within `limitMs`, and up to 250 ms earlier. Instead of a timer and a signal for
+ * Calls `onExpired` once for what has not ended within `limitMs`, and up to 250 ms earlier. Instead of a timer and a signal for
  * each push, an entry in a map, in which the oldest is first.
  */
 export function createTimeLimit<Item>(clock: Clock, limitMs: number, onExpired: (item: Item) => void): TimeLimit<Item> {

@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type BreakableServer,
   createTestDatabase,
@@ -22,8 +24,14 @@ import type { Timeline } from "./timeline.ts";
 
 const PARTITIONS = 8;
 const SECRET = "a secret of the fault campaign, of more than 32 bytes";
-/** Of the package `faketime`: gives a process a clock of its own, read from a file. */
-const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+/** Where packages put libfaketime, which gives a process a clock of its own, read from a file. */
+const FAKETIMES = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"].map(
+  (folder) => `${folder}/faketime/libfaketime.so.1`,
+);
+/** So that a heap that grows is one that leaks. */
+const NODE_OPTIONS = "--max-old-space-size=160";
+/** What a process may take to stop: it ends itself after 30 s. */
+const STOP_WITHIN_MS = 40_000;
 
 /** A place for a process, which is started again when it ends: with its own way to each server, and its own clock. */
 export interface Member {
@@ -43,12 +51,20 @@ export interface Cluster {
   readonly rabbit: BreakableServer;
   readonly members: readonly Member[];
   readonly restarts: number;
+  /** Processes that ended by themselves, or did not when they were told to. */
+  readonly faults: readonly string[];
   urls(): string[];
-  /** Resident bytes of each process. */
-  memory(): Promise<Record<string, number>>;
+  /** Of each process: which it is, and its resident bytes. */
+  memory(): Promise<Record<string, { pid: number; bytes: number }>>;
   /** Stops the senders, looks for events that nothing covers, and starts them again. */
   findUncovered(): Promise<Uncovered[]>;
   close(): Promise<void>;
+}
+
+function findFaketime(): string {
+  const found = FAKETIMES.find((path) => existsSync(path));
+  if (found === undefined) throw new Error(`libfaketime is at none of ${FAKETIMES.join(", ")}`);
+  return found;
 }
 
 /** Lets a process that was stopped go on; one that has ended stays so. */
@@ -62,12 +78,14 @@ export function resume(pid: number): void {
 
 export async function openCluster(timeline: Timeline, counts: { listeners: number; senders: number }): Promise<Cluster> {
   await needProgram("faketime", "faketime");
+  const faketime = findFaketime();
   const [postgres, rabbit] = [await startPostgres(), await startRabbit()];
   const database = await createTestDatabase(postgres.url);
   const namespace = testNamespace();
   const folder = await mkdtemp(join(tmpdir(), "messenger-faults-"));
   const proxies: Proxy[] = [];
   const places: Place[] = [];
+  const faults: string[] = [];
   let restarts = 0;
 
   async function proxyTo(serverUrl: string): Promise<{ proxy: Proxy; url: string }> {
@@ -95,7 +113,8 @@ export async function openCluster(timeline: Timeline, counts: { listeners: numbe
       METRICS_PORT: "0",
       PORT: "0",
       PUSH_ALLOW_CIDRS: "127.0.0.0/8",
-      LD_PRELOAD: FAKETIME,
+      NODE_OPTIONS,
+      LD_PRELOAD: faketime,
       FAKETIME_TIMESTAMP_FILE: clock,
       FAKETIME_NO_CACHE: "1",
       DONT_FAKE_MONOTONIC: "1",
@@ -129,6 +148,7 @@ export async function openCluster(timeline: Timeline, counts: { listeners: numbe
           // Not killed: what it said last tells why.
           const why = code === null ? "" : ` with ${code}: ${started.output.trim().split("\n").slice(-5).join("\n")}`;
           timeline.note(`${name} ended${why}, and is started again`);
+          if (code !== null) faults.push(`${name} ended${why}`);
           void start();
         });
         return;
@@ -150,9 +170,12 @@ export async function openCluster(timeline: Timeline, counts: { listeners: numbe
       start,
       async stop() {
         wanted = false;
-        const ended = process.kill("SIGTERM");
-        resume(process.pid);
-        await ended;
+        const stopping = process;
+        const ended = stopping.kill("SIGTERM").then(() => true);
+        resume(stopping.pid);
+        if (await Promise.race([ended, sleep(STOP_WITHIN_MS, false, { ref: false })])) return;
+        faults.push(`${name} did not stop within ${STOP_WITHIN_MS / 1000} s`);
+        await stopping.kill("SIGKILL");
       },
     };
   }
@@ -166,13 +189,14 @@ export async function openCluster(timeline: Timeline, counts: { listeners: numbe
     postgres,
     rabbit,
     members: places,
+    faults,
     get restarts() {
       return restarts;
     },
     urls: () => places.map(({ url }) => url).filter((url) => url !== undefined),
     async memory() {
       const found = await Promise.all(
-        places.map(async ({ name, process }) => [name, (await readUsage(process.pid)).residentBytes] as const),
+        places.map(async ({ name, process }) => [name, { pid: process.pid, bytes: (await readUsage(process.pid)).residentBytes }] as const),
       );
       return Object.fromEntries(found);
     },

@@ -24,6 +24,8 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
     resume(pid);
   }
 
+  const stepSeconds = (chance.happens(0.5) ? ms : -ms) / 10;
+
   const faults: { often: number; fault: Fault }[] = [
     { often: 4, fault: { name: `kill ${member.name}`, inflict: () => member.process.kill("SIGKILL") } },
     { often: 3, fault: { name: `stop ${member.name} for ${((ms * 3) / 1000).toFixed(1)} s`, inflict: () => stopped(member) } },
@@ -95,9 +97,9 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
     {
       often: 2,
       fault: {
-        name: `step the clock of ${member.name} by ${chance.happens(0.5) ? "+" : "-"}${ms / 10} s`,
+        name: `step the clock of ${member.name} by ${stepSeconds} s`,
         async inflict() {
-          await member.stepClock(this.name.includes("+") ? ms / 10 : -ms / 10);
+          await member.stepClock(stepSeconds);
           await sleep(ms);
           await member.stepClock(0);
         },

@@ -3,6 +3,7 @@ import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { createChance } from "@messenger/simulation";
 import { printed, type ServiceProcess, startService, waitFor } from "@messenger/testkit";
 import { CampaignFailed, type CampaignResult } from "./campaign.ts";
 import { makePeople, startLoad } from "./load.ts";
@@ -53,7 +54,7 @@ async function fill(file: string): Promise<void> {
 export async function runFullDisk(options: {
   rounds: number;
   onLine: (line: string) => void;
-}): Promise<Omit<CampaignResult, "memory">> {
+}): Promise<Omit<CampaignResult, "memory" | "grownBy">> {
   const timeline = createTimeline(options.onLine);
   const folder = await mkdtemp(join(tmpdir(), "messenger-disk-"));
   await run("mount", ["-t", "tmpfs", "-o", `size=${DISK}`, "tmpfs", folder]);
@@ -81,7 +82,7 @@ export async function runFullDisk(options: {
     await start();
     const people = await makePeople(url as unknown as string, receiver.url, PEOPLE);
     const text = "x".repeat(MESSAGE_BYTES);
-    const load = startLoad({ urls: () => (url === undefined ? [] : [url]), people, perSecond: PER_SECOND, text });
+    const load = startLoad({ chance: createChance(1), urls: () => (url === undefined ? [] : [url]), people, perSecond: PER_SECOND, text });
     try {
       for (let round = 1; round <= options.rounds; round += 1) {
         const before = load.answered.size;

@@ -1,3 +1,4 @@
+import type { Chance } from "@messenger/simulation";
 import { logIn, type Person, register, send } from "@messenger/testkit";
 
 export interface Load {
@@ -21,14 +22,21 @@ export async function makePeople(url: string, receiverUrl: string, count: number
   return people;
 }
 
-/** Sends messages at a steady rate, from everybody to everybody, whatever becomes of them; what fails is not sent again. */
+/** Every second message goes to one of so few. */
+const POPULAR = 3;
+
+/**
+ * Sends messages at a steady rate, from anybody to anybody by any listener, half of them to a few; whatever becomes of them. What fails is not sent
+ * again.
+ */
 export function startLoad(options: {
+  chance: Chance;
   urls(): readonly string[];
   people: readonly Person[];
   perSecond: number;
   text?: string;
 }): Load {
-  const { people, perSecond, text = "message" } = options;
+  const { chance, people, perSecond, text = "message" } = options;
   const answered = new Set<string>();
   const underway = new Set<Promise<void>>();
   const reasons = new Map<string, number>();
@@ -43,14 +51,13 @@ export function startLoad(options: {
   function sendNext(): void {
     const n = sent;
     sent += 1;
-    const from = people[n % people.length] as Person;
-    const to = people[(n * 7 + 1) % people.length] as Person;
     const urls = options.urls();
-    const url = urls[n % urls.length];
-    if (url === undefined) {
+    if (urls.length === 0) {
       failed += 1;
       return;
     }
+    const [from, url] = [chance.pick(people), chance.pick(urls)];
+    const to = chance.pick(chance.happens(0.5) ? people.slice(0, POPULAR) : people);
     const request = send(url, from, to, `${text} ${n}`)
       .then(
         ({ status, json }) => {

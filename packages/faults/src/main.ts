@@ -46,11 +46,11 @@ async function run({ faults, seed }: Arguments): Promise<number> {
   try {
     const onLine = (line: string): void => void process.stdout.write(`${line}\n`);
     const result = await runCampaign({ seed, faults, onLine });
-    const { answered, failed, repeats, restarts, memory } = result;
+    const { answered, failed, repeats, restarts, memory, grownBy } = result;
     process.stdout.write(
       `\n${faults} faults (seed ${seed}): ${answered} messages answered, 0 lost, 0 out of order, nothing uncovered; ` +
         `${repeats} repeats (${((repeats * 100) / answered).toFixed(2)} %); ${failed} requests failed; ${restarts} processes started again.\n` +
-        `Memory in MB after the first round ${JSON.stringify(memory[0])}, after the last ${JSON.stringify(memory.at(-1))}.\n\n`,
+        `Memory in MB at the end ${JSON.stringify(memory)}; in its life, after its first round, a process grew by ${grownBy} MB at most.\n\n`,
     );
     if (await canMount()) {
       const full = await runFullDisk({ rounds: FULL_DISKS, onLine });

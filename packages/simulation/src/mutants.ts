@@ -90,9 +90,9 @@ export const MUTANTS: readonly Mutant[] = [
     file: PUBLISHER,
     changes: [
       {
-        from: `    const confirmed = await publishes.add(batch);`,
+        from: `    const confirmed = await publishes.add(batch).finally(() => (waitingBytes -= bytes));`,
         to: `    if (batch.outboxId !== null) await deletes.add(batch.outboxId);
-    const confirmed = await publishes.add(batch);`,
+    const confirmed = await publishes.add(batch).finally(() => (waitingBytes -= bytes));`,
       },
     ],
   },

@@ -89,11 +89,12 @@ export async function createApp(context: Context): Promise<App> {
 
   answerErrors(app, context);
   requireSessions(app, context);
-  // Pages get all of a browser's protections, a dozen headers; what is no page needs one of them (above).
-  await app.register(helmet, { global: false, contentSecurityPolicy: false, strictTransportSecurity: false });
+  // Pages get all of a browser's protections, a dozen headers; what is no page needs one of them (above). Helmet looks at a route when it comes, so this
+  // hook must be the first to.
   app.addHook("onRoute", (route) => {
     if (route.url.startsWith(DOCS)) route.helmet = {};
   });
+  await app.register(helmet, { global: false, contentSecurityPolicy: false, strictTransportSecurity: false });
   await app.register(rateLimit, { global: false });
   await app.register(swagger, {
     openapi: {

@@ -7,7 +7,7 @@ export interface Publisher {
   publishEvents(batch: { events: readonly PlainEvent[]; outboxId: number | null }): void;
   /** Has the senders of an inbox read its endpoints anew. */
   wake(changed: EndpointsChanged | null): void;
-  /** Resolves when all that was handed over is settled. */
+  /** Resolves when all that was handed over is settled, after 5 s at the latest: what is not published is covered. */
   idle(): Promise<void>;
 }
 
@@ -20,8 +20,17 @@ interface Batch {
 /** Batches, each of up to 500 messages. */
 const MAX_PUBLISHED_TOGETHER = 8;
 const SPACING_MS = 3;
+/** Beyond so much that waits for the broker, which may be under an alarm, batches are left to their outbox rows. */
+const MAX_WAITING_BATCHES = 100;
+const MAX_WAITING_BYTES = 32 * 1024 * 1024;
+/** How long a stop waits for the broker. */
+const IDLE_WITHIN_MS = 5_000;
 /** Nobody waits for an outbox row to go; the relay looks at it after 5 s. */
 const DELETE_AFTER_MS = 100;
+
+function bytesOf({ messages }: Batch): number {
+  return messages.reduce((sum, message) => sum + (message.type === "event" ? message.content.length : 0), 0);
+}
 
 export function createPublisher(deps: {
   broker: Pick<Broker, "publish">;
@@ -55,8 +64,16 @@ export function createPublisher(deps: {
     },
   });
 
+  let waitingBytes = 0;
+
   async function publish(batch: Batch): Promise<void> {
-    const confirmed = await publishes.add(batch);
+    const bytes = bytesOf(batch);
+    if (publishes.waiting >= MAX_WAITING_BATCHES || waitingBytes + bytes > MAX_WAITING_BYTES) {
+      deps.onPublished(batch.messages.length, false);
+      return;
+    }
+    waitingBytes += bytes;
+    const confirmed = await publishes.add(batch).finally(() => (waitingBytes -= bytes));
     // A row that cannot be deleted makes a wake too many, no more.
     if (confirmed && batch.outboxId !== null) await deletes.add(batch.outboxId);
   }
@@ -78,7 +95,10 @@ export function createPublisher(deps: {
       if (changed !== null) start([{ type: "wake", inbox: changed.inbox }], changed.outboxId);
     },
     async idle() {
-      await Promise.all(underway);
+      const late = Promise.withResolvers<void>();
+      const timer = clock.after(IDLE_WITHIN_MS, late.resolve);
+      await Promise.race([Promise.all(underway), late.promise]);
+      timer.cancel();
     },
   };
 }

@@ -53,8 +53,8 @@ export interface LaneDeps {
   clock: Clock;
   random: Random;
   permits: Permits;
-  /** Call what waits for leave to push for too long. */
-  longWaits: Readonly<Record<Source, TimeLimit<() => void>>>;
+  /** Call `onLongWait` of a lane that waits for too long: for leave to push, or for the answer to a push from its line. */
+  longWaits: Readonly<Record<Source, TimeLimit<Lane>>>;
   push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult>;
   report(progress: Progress): Promise<ProgressAnswer | null>;
   takeLease(endpoint: number): Promise<LeaseAnswer | null>;
@@ -125,7 +125,7 @@ export class Lane {
   /** Raised when the broker's connection is lost before an event of the line was pushed: that one is no longer this lane's to push. */
   #turn = 0;
   #inFlight: { seq: number; epoch: number } | undefined;
-  /** It waits long for leave to push: what it holds is covered otherwise. */
+  /** It waits long for leave to push, or for an answer: what it holds is covered otherwise. */
   #stalled = false;
   #lastReport: Promise<unknown> = NOTHING;
   /** Reports that are not written yet. */
@@ -435,24 +435,26 @@ export class Lane {
     });
   }
 
-  /** Waits for leave to push. Meanwhile, from the line: lets go of what it holds, so that it holds up nobody; from the log: keeps its lease. */
-  async #permit(epoch: number, from: Source): Promise<Permit> {
+  /** It waits for too long. From the line: lets go of what it holds, so that it holds up nobody; from the log: keeps its lease. */
+  onLongWait(from: Source): void {
+    if (from === "line") {
+      if (this.state !== "pushing") return;
+      this.#stalled = true;
+      this.#cover();
+      return;
+    }
+    if (this.state !== "behind") return;
+    void this.#renew(this.#epoch);
+    this.#deps.longWaits.log.begin(this);
+  }
+
+  async #permit(from: Source): Promise<Permit> {
     const { permits, longWaits } = this.#deps;
-    const onLong = (): void => {
-      if (epoch !== this.#epoch) return;
-      if (from === "line") {
-        this.#stalled = true;
-        this.#cover();
-        return;
-      }
-      void this.#renew(epoch);
-      longWaits[from].begin(onLong);
-    };
-    longWaits[from].begin(onLong);
+    longWaits[from].begin(this);
     try {
       return await permits.acquire(this.#origin, this.#standing.failures > 0);
     } finally {
-      longWaits[from].end(onLong);
+      longWaits[from].end(this);
       this.#stalled = false;
     }
   }
@@ -460,7 +462,7 @@ export class Lane {
   /** Makes one attempt, once `ready` allows it. Returns whether to go on with the next event. */
   async #attempt(epoch: number, event: InboxEvent, from: Source, ready: () => boolean | Promise<boolean>): Promise<boolean> {
     const { clock } = this.#deps;
-    const permit = this.#deps.permits.take(this.#origin, this.#standing.failures > 0) ?? (await this.#permit(epoch, from));
+    const permit = this.#deps.permits.take(this.#origin, this.#standing.failures > 0) ?? (await this.#permit(from));
     let result: PushResult;
     const endpoint = this.#endpoint;
     let startedAt: number;
@@ -472,9 +474,12 @@ export class Lane {
       startedAt = clock.now();
       started = clock.monotonic();
       this.#inFlight = { seq: event.seq, epoch };
+      if (from === "line") this.#deps.longWaits.line.begin(this);
       result = await this.#deps.push(this.#endpoint, event);
     } finally {
       this.#inFlight = undefined;
+      this.#deps.longWaits.line.end(this);
+      this.#stalled = false;
       permit.release();
     }
     const before = this.#standing;

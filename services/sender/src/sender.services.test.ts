@@ -189,6 +189,22 @@ describe("a sender", () => {
     expect(pushes).toEqual([]);
   });
 
+  it("lets go of what it holds for receivers that take long to answer, so that others of their partition are pushed to", async () => {
+    const [carol, dave] = [await user(), await user()];
+    await logIn("http://slow-1/");
+    await logIn("http://slow-2/", carol.id);
+    await logIn("http://quick/", dave.id);
+    const gate = Promise.withResolvers<void>();
+    answer = (push) => (push.target.origin.includes("slow") ? gate.promise.then(() => OK) : Promise.resolve(OK));
+    // Together as many as a sender may hold of a partition, and for each of them fewer than its lane has room for.
+    for (const event of [...(await append(6)), ...(await append(6, carol.id))]) await broker.publish([event]);
+    await waitFor(() => pushes.length === 2, { what: "a push to each of the slow ones" });
+    await broker.publish(await append(1, dave.id));
+    await waitFor(() => pushes.some(({ target }) => target.origin.includes("quick")), { what: "the push to the quick one" });
+    gate.resolve();
+    await waitFor(() => pushes.length === 13, { what: "all pushes", timeoutMs: 30_000 });
+  });
+
   it("pushes one at a time, and lets more than it can hold wait in the log, covered by a due time", async () => {
     await logIn("http://a/");
     const gate = Promise.withResolvers<void>();

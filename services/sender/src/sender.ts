@@ -13,7 +13,7 @@ import {
 } from "@messenger/core";
 import { LRUCache } from "lru-cache";
 import type { Attempt, EndpointRow, LeaseAnswer, MailboxRow, Progress, ProgressAnswer } from "@messenger/store";
-import { LEASE_RENEW_AFTER_MS } from "./lane.ts";
+import { type Lane, LEASE_RENEW_AFTER_MS } from "./lane.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { SenderMetrics } from "./metrics.ts";
 import { createPermits } from "./permits.ts";
@@ -59,14 +59,14 @@ export interface Sender {
 }
 
 /**
- * Unacknowledged bundles of each partition, of 1 to 16 events: enough to keep all pushes going that may be in flight, and few enough that none waits
- * long for leave to push.
+ * Unacknowledged bundles of each partition, of 1 to 16 events: under load enough to keep all pushes going that may be in flight, and few enough that
+ * few wait long for leave to push. Who waits longer than a second for that, or for a receiver's answer, lets go of them.
  */
 const PREFETCH = 12;
 const READ_AT_ONCE = 100;
 const BROKER_SILENT_MS = 20_000;
 const PER_ORIGIN = 32;
-/** A lane that waits longer for leave to push lets go of what it holds. */
+/** A lane that waits longer, for leave to push or for an answer, lets go of what it holds. */
 const LINE_WAIT_MS = 1_000;
 const RETRY_FIRST_MS = 100;
 const RETRY_MOST_MS = 5_000;
@@ -173,8 +173,8 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       perOrigin: PER_ORIGIN,
     }),
     longWaits: {
-      line: createTimeLimit<() => void>(clock, LINE_WAIT_MS, (onLong) => onLong()),
-      log: createTimeLimit<() => void>(clock, LEASE_RENEW_AFTER_MS, (onLong) => onLong()),
+      line: createTimeLimit<Lane>(clock, LINE_WAIT_MS, (lane) => lane.onLongWait("line")),
+      log: createTimeLimit<Lane>(clock, LEASE_RENEW_AFTER_MS, (lane) => lane.onLongWait("log")),
     },
     push,
     report: (progress: Progress) => recorder.report(progress),

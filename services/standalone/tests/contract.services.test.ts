@@ -61,7 +61,9 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
       expect(Object.keys(openapi.json["paths"] as object)).toEqual(
         expect.arrayContaining(["/api/users", "/api/login", "/api/logout", "/api/messages", "/api/health"]),
       );
-      expect((await http(`${base}/api/docs/`)).text).toContain("<html");
+      const page = await http(`${base}/api/docs/`);
+      expect(page.text).toContain("<html");
+      expect(page.headers).toMatchObject({ "x-frame-options": "SAMEORIGIN", "referrer-policy": "no-referrer" });
     });
   });
 

@@ -1,0 +1,44 @@
+import { systemClock } from "@messenger/core";
+import { describe, expect, it, vi } from "vitest";
+import { createPublisher } from "./publisher.ts";
+
+/** Waits no longer than 10 ms for anything. */
+const hastyClock = { ...systemClock, after: (ms: number, run: () => void) => systemClock.after(Math.min(ms, 10), run) };
+
+function open(publish: () => Promise<boolean>) {
+  const published: { messages: number; confirmed: boolean }[] = [];
+  const deleted: number[] = [];
+  const publisher = createPublisher({
+    broker: { publish },
+    clock: hastyClock,
+    deleteOutbox(ids) {
+      deleted.push(...ids);
+      return Promise.resolve();
+    },
+    onPublished: (messages, confirmed) => void published.push({ messages, confirmed }),
+    onError: (error) => expect.fail(String(error)),
+  });
+  return { publisher, published, deleted };
+}
+
+describe("the publisher", () => {
+  it("drops the outbox rows of what the broker confirmed, and no others", async () => {
+    let confirms = true;
+    const { publisher, deleted } = open(() => Promise.resolve(confirms));
+    publisher.wake({ inbox: 1, outboxId: 10 });
+    await publisher.idle();
+    confirms = false;
+    publisher.wake({ inbox: 1, outboxId: 11 });
+    await publisher.idle();
+    expect(deleted).toEqual([10]);
+  });
+
+  it("keeps little for a broker that confirms nothing: the rest is left to the outbox, and a stop does not wait for ever", async () => {
+    const { publisher, published, deleted } = open(() => new Promise(() => undefined));
+    for (let n = 0; n < 1_000; n += 1) publisher.wake({ inbox: n, outboxId: n });
+    await vi.waitFor(() => expect(published.length).toBeGreaterThanOrEqual(800));
+    expect(published.every(({ confirmed }) => !confirmed)).toBe(true);
+    await publisher.idle();
+    expect(deleted).toEqual([]);
+  });
+});
