@@ -28,7 +28,7 @@ interface Session {
 export interface SimulatedBroker {
   away: boolean;
   readonly size: number;
-  /** How many times an event, or a wake (`seq` undefined), is in the queues, held ones included. */
+  /** Whether an event, or a wake (`seq` undefined), is in the queues, held ones included. */
   covers(inbox: number, seq: number | undefined): boolean;
   /** Whether the queue of an inbox is there: what a wiped broker held is covered before it is made again. */
   hasQueue(inbox: number): boolean;

@@ -17,7 +17,6 @@ const MOODS: readonly Mood[] = [
 
 /** What an address took of an event. */
 interface Took {
-  firstAt: number;
   lastAt: number;
 }
 
@@ -25,10 +24,6 @@ export interface Receivers {
   /** Changes how an address behaves. */
   changeMood(): void;
   took(address: string, seq: number): Took | undefined;
-  /** Rejected so often that it may have been put aside. */
-  rejected(address: string, seq: number): number;
-  /** Told where an endpoint of this address begins: what is before is not for it. */
-  begin(address: string, after: number): void;
   /** The pushes of one process. `onPush` is told of each before it begins. */
   channelOf(process: Process, onPush: (address: string) => void): Channel;
   readonly pushes: number;
@@ -68,7 +63,7 @@ export function createReceivers(
       }
     }
     reached.set(address, Math.max(reached.get(address) ?? 0, seq));
-    taken.set(key, { firstAt: scheduler.now, lastAt: scheduler.now });
+    taken.set(key, { lastAt: scheduler.now });
   }
 
   /** What happens where the push arrives, and what the sender hears of it; undefined for nothing. */
@@ -98,8 +93,6 @@ export function createReceivers(
   return {
     changeMood: () => void moods.set(chance.pick(addresses), chance.pick(MOODS)),
     took: (address, seq) => taken.get(`${address}#${seq}`),
-    rejected: (address, seq) => rejections.get(`${address}#${seq}`) ?? 0,
-    begin: (address, after) => void reached.set(address, Math.max(reached.get(address) ?? 0, after)),
     channelOf: (process, onPush) => ({
       prepare: (address) => ({ origin: address, path: "/", refusal: undefined }),
       push({ target, body }) {

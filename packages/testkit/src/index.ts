@@ -6,7 +6,7 @@ export { logIn, messageBody, PASSWORD, type Person, register, send, sendSurely }
 export { printed, type ServiceProcess, startCommand, startService } from "./process.ts";
 export { startNginx, startRedis } from "./programs.ts";
 export { startPostgres } from "./postgres.ts";
-export { readUsage, type Usage } from "./process-tree.ts";
+export { forgetPeaks, readUsage, type Usage } from "./process-tree.ts";
 export { deleteNamespace, startRabbit } from "./rabbit.ts";
 export { type Arrival, type Behaviour, type ScriptedReceiver, startScriptedReceiver } from "./receiver.ts";
 export { needProgram } from "./installed.ts";

@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 
 interface Process {
   pid: number;
@@ -47,6 +47,11 @@ export async function readUsage(root: number): Promise<Usage> {
   }
   const cpuSeconds = tree.reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND;
   return { cpuSeconds, peakBytes: peakKib * 1024, residentBytes: residentKib * 1024 };
+}
+
+/** Has the peaks of memory of a process and its descendants counted from now on. Linux only; for processes of one's own, or by root. */
+export async function forgetPeaks(root: number): Promise<void> {
+  for (const { pid } of await readTree(root)) await writeFile(`/proc/${pid}/clear_refs`, "5").catch(() => undefined); // it has ended, or is not ours
 }
 
 /** Kills a process, unless it is to be left, and its descendants at once. */

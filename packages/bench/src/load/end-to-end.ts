@@ -11,10 +11,6 @@ import type { OpenLoopResult, OpenLoopRun } from "./open-loop.ts";
 export interface Arrivals {
   answered: number;
   failed: number;
-  /** Answered, but not arrived in time. */
-  missing: number;
-  /** Until it was answered. */
-  answeredP99: number;
   /** Until it arrived. What is missing counts as endless. */
   p50: number;
   p99: number;
@@ -57,7 +53,7 @@ export async function openLoop(receiver: Receiver, requests: string): Promise<Op
       const sent = (await readFile(times, "utf8"))
         .split("\n")
         .filter((row) => row !== "")
-        .map((row) => row.split(" ") as [string, string, string])
+        .map((row) => row.split(" ") as [string, string])
         .filter(([id]) => counts === undefined || counts(id));
       let arrived = await receiver.arrivals();
       const all = (): boolean => sent.every(([id]) => arrived.has(id));
@@ -70,11 +66,6 @@ export async function openLoop(receiver: Receiver, requests: string): Promise<Op
       return {
         answered,
         failed,
-        missing: took.filter((ms) => ms === Number.POSITIVE_INFINITY).length,
-        answeredP99: percentileOf(
-          Float64Array.from(sent, ([, intended, at]) => Number(at) - Number(intended)),
-          0.99,
-        ),
         p50: percentileOf(Float64Array.from(took), 0.5),
         p99: percentileOf(Float64Array.from(took), 0.99),
       };

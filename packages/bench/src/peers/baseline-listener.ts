@@ -1,9 +1,11 @@
 /**
  * The message API as it is usually written: each request is a transaction of its own, and is answered when the broker has confirmed its message.
- * It does the same checks and the same writes as Messenger's listener, on the same tables, but seals nothing.
+ * It checks the token and the body, and writes message, event and conversation on the same tables as Messenger's listener; it has no outbox, as it publishes
+ * before it answers, seals nothing, logs nothing and asks nobody whether a session was revoked.
  *
  * Settings: DATABASE_URL, AMQP_URL, AMQP_NAMESPACE, MESSENGER_SECRET. Prints `listening <url>`.
  */
+import { createSecretKey } from "node:crypto";
 import { createIds, createKeyring, systemClock, systemRandom } from "@messenger/core";
 import { connect } from "amqplib";
 import fastify from "fastify";
@@ -24,10 +26,28 @@ const QUEUE = `${env("AMQP_NAMESPACE")}.messages`;
 const pool = new pg.Pool({ connectionString: env("DATABASE_URL"), max: 20 });
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 const ids = createIds({ clock: systemClock, random: systemRandom });
-const key = createKeyring({ secret: env("MESSENGER_SECRET"), random: systemRandom }).tokenKeys[0] as Uint8Array;
+const keyring = createKeyring({ secret: env("MESSENGER_SECRET"), random: systemRandom });
+const key = createSecretKey(keyring.tokenKeys[0] as Uint8Array);
 const connection = await connect(env("AMQP_URL"));
 const channel = await connection.createConfirmChannel();
 await channel.assertQueue(QUEUE, { durable: true, arguments: { "x-queue-type": "quorum" } });
+
+/** Finds a conversation, or makes it. */
+async function conversationOf(client: pg.PoolClient, pair: readonly number[]): Promise<number> {
+  const found = await client.query<{ id: number }>({
+    name: "find conversation",
+    text: "select id from conversations where low_user_id = $1 and high_user_id = $2",
+    values: [...pair],
+  });
+  if (found.rows[0] !== undefined) return found.rows[0].id;
+  const made = await client.query<{ id: number }>({
+    name: "make conversation",
+    text: `insert into conversations (low_user_id, high_user_id) values ($1, $2)
+      on conflict (low_user_id, high_user_id) do update set low_user_id = excluded.low_user_id returning id`,
+    values: [...pair],
+  });
+  return (made.rows[0] as { id: number }).id;
+}
 
 /** Writes a message with its event; undefined where there is no such receiver. */
 async function store(id: string, body: Body): Promise<{ inbox: number; seq: number } | undefined> {
@@ -45,16 +65,11 @@ async function store(id: string, body: Body): Promise<{ inbox: number; seq: numb
       return undefined;
     }
     const pair = [Math.min(body.sender_id, body.receiver_id), Math.max(body.sender_id, body.receiver_id)];
-    const conversation = await client.query<{ id: number }>({
-      name: "conversation",
-      text: `insert into conversations (low_user_id, high_user_id) values ($1, $2)
-        on conflict (low_user_id, high_user_id) do update set low_user_id = excluded.low_user_id returning id`,
-      values: pair,
-    });
+    const conversation = await conversationOf(client, pair);
     await client.query({
       name: "message",
       text: "insert into messages (id, conversation_id, sender_id, content, sent_at) values ($1, $2, $3, $4, $5)",
-      values: [id, conversation.rows[0]?.id, body.sender_id, Buffer.from(JSON.stringify(body)), body.send_date],
+      values: [id, conversation, body.sender_id, Buffer.from(JSON.stringify(body)), body.send_date],
     });
     await client.query({
       name: "event",

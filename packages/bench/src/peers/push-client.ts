@@ -1,4 +1,5 @@
-import { Agent } from "undici";
+import { createAddressGuard, createWebhookChannel, type Target } from "@messenger/channels";
+import { systemClock } from "@messenger/core";
 
 /** What a job of a peer holds: the same body that Messenger pushes, and where to. */
 export interface PushJob {
@@ -7,21 +8,16 @@ export interface PushJob {
   body: string;
 }
 
-// As Messenger's webhook channel has it, so that the queue is what differs.
-const agent = new Agent({ connections: 32, pipelining: 1, allowH2: false, keepAliveTimeout: 30_000 });
+// The same that Messenger's senders push with, so that the queue is what differs; but nothing is signed.
+const channel = createWebhookChannel({ guard: createAddressGuard({ allowCidrs: ["127.0.0.0/8"] }), clock: systemClock });
+const targets = new Map<string, Target>();
 
 /** Pushes by HTTP, as a job of a queue usually does. @throws where it is not taken. */
 export async function push({ url, id, body }: PushJob): Promise<void> {
-  const { origin, pathname } = new URL(url);
-  const response = await agent.request({
-    origin,
-    path: pathname,
-    method: "POST",
-    headers: { "content-type": "application/json", "webhook-id": id },
-    body,
-  });
-  await response.body.dump();
-  if (response.statusCode >= 300) throw new Error(`answered ${response.statusCode}`);
+  const target = targets.get(url) ?? channel.prepare(url);
+  targets.set(url, target);
+  const result = await channel.push({ target, id, body: Buffer.from(body), secrets: [] });
+  if (result.kind !== "answered" || result.status >= 300) throw new Error(`not taken: ${JSON.stringify(result)}`);
 }
 
 export const env = (name: string): string => process.env[name] ?? "";

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { logIn, printed, startService } from "@messenger/testkit";
+import { printed, startService } from "@messenger/testkit";
 import { openLoop } from "../load/end-to-end.ts";
 import { writeRequests } from "../load/requests.ts";
 import { runWrk } from "../load/wrk.ts";
@@ -14,7 +14,7 @@ import { measureEndToEnd } from "./end-to-end.ts";
 
 const PEOPLE = 64;
 
-/** A data folder cannot be written to from outside, so recipients are people who log in: fewer than elsewhere. */
+/** A data folder cannot be written to from outside, so recipients are people who log in: fewer than elsewhere. What is accepted is pushed meanwhile. */
 async function measure(bench: Bench): Promise<readonly Sample[]> {
   const receiver = await bench.servers.receiver();
   const folder = await mkdtemp(join(tmpdir(), "messenger-bench-"));
@@ -28,7 +28,7 @@ async function measure(bench: Bench): Promise<readonly Sample[]> {
   let requests: string | undefined;
   try {
     const url = await printed(standalone, /(http:\/\/127\.0\.0\.1:\d+)/u);
-    const people = await signIn(url, PEOPLE);
+    const people = await signIn(url, PEOPLE, (n) => receiver.addressOf(n, "timed"));
     const recipients = people.map(({ id }) => ({ userId: id, inbox: 0 }));
     requests = await writeRequests(people, [...recipients.slice(1), ...recipients.slice(0, 1)]);
     const measured = { "the process": standalone.pid };
@@ -45,7 +45,6 @@ async function measure(bench: Bench): Promise<readonly Sample[]> {
         ...(connections === 64 ? used : []),
       );
     }
-    for (const [n, person] of people.entries()) await logIn(url, person, receiver.addressOf(n, "timed"));
     const loop = await openLoop(receiver, requests);
     try {
       samples.push(...(await measureEndToEnd(bench, loop, url, {})));

@@ -20,6 +20,7 @@ export async function measureEndToEnd(bench: Bench, loop: OpenLoop, url: string,
   const highest = await highestRate(loop, url, { seconds, quick: bench.quick });
   const { value, samples } = await whileMeasuring(measured, async () => {
     const arrivals = await loop.run({ url, perSecond: highest / 2, seconds: seconds * 2 });
+    if (arrivals.failed > 0) throw new Error(`${arrivals.failed} requests failed at half of the highest rate`);
     return { ...arrivals, count: arrivals.answered };
   });
   return [

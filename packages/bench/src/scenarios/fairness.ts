@@ -14,14 +14,20 @@ import { addEndpoints, addRecipients } from "../world.ts";
 
 const ENDPOINTS = 1_000;
 const HANGING = 20;
+const SLOW = 20;
+const SLOW_MS = 2_000;
 const REFUSING = 50;
 const PER_SECOND = 1_000;
 const SENDERS = 16;
 /** Nobody listens on it. */
 const CLOSED_PORT = 9;
 
-/** Receivers that take a connection, and never answer: each an origin of its own. */
-async function startHanging(count: number): Promise<{ origins: string[]; close(): Promise<void> }> {
+/** Receivers that take a connection, and answer late, or never: each an origin of its own. */
+async function startBad(
+  count: number,
+  range: string,
+  answerAfterMs?: number,
+): Promise<{ origins: string[]; close(): Promise<void> }> {
   const servers: Server[] = [];
   const sockets = new Set<{ destroy(): void }>();
   const origins: string[] = [];
@@ -29,11 +35,13 @@ async function startHanging(count: number): Promise<{ origins: string[]; close()
     const server = createServer((socket) => {
       sockets.add(socket);
       socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
-      socket.resume();
+      socket.on("data", () => {
+        if (answerAfterMs !== undefined) setTimeout(() => socket.write("HTTP/1.1 204 No Content\r\n\r\n"), answerAfterMs);
+      });
     });
-    server.listen(0, `127.1.0.${n + 1}`);
+    server.listen(0, `${range}.${n + 1}`);
     await once(server, "listening");
-    origins.push(`http://127.1.0.${n + 1}:${(server.address() as AddressInfo).port}`);
+    origins.push(`http://${range}.${n + 1}:${(server.address() as AddressInfo).port}`);
     servers.push(server);
   }
   return {
@@ -48,13 +56,15 @@ async function startHanging(count: number): Promise<{ origins: string[]; close()
 async function measure(bench: Bench, bad: boolean): Promise<readonly Sample[]> {
   const receiver = await bench.servers.receiver();
   const deployment = await deploy(bench);
-  const hanging = await startHanging(bad ? HANGING : 0);
+  const hanging = await startBad(bad ? HANGING : 0, "127.1.0");
+  const slow = await startBad(bad ? SLOW : 0, "127.3.0", SLOW_MS);
+  const bads = [...hanging.origins, ...slow.origins];
   try {
-    const healthy = ENDPOINTS - HANGING - REFUSING;
+    const healthy = ENDPOINTS - HANGING - SLOW - REFUSING;
     const recipients = await addRecipients(deployment.db, bad ? ENDPOINTS : healthy);
     await addEndpoints(deployment.db, recipients, (_, n) => {
       if (n < healthy) return receiver.addressOf(n, "timed");
-      const origin = hanging.origins[n - healthy];
+      const origin = bads[n - healthy];
       return origin === undefined ? `http://127.2.0.${n - healthy}:${CLOSED_PORT}/` : `${origin}/`;
     });
     const listener = await deployment.startListener();
@@ -65,11 +75,11 @@ async function measure(bench: Bench, bad: boolean): Promise<readonly Sample[]> {
     try {
       // As many to each endpoint, whether the bad ones are there or not.
       const perSecond = PER_SECOND * (recipients.length / ENDPOINTS);
-      const seconds = bench.quick ? 2 : 20;
-      await loop.run({ url: listener.url, perSecond, seconds });
+      // From the first message on: once they have failed for a while, endpoints wait in back-off, and cost nobody anything.
+      const seconds = bench.quick ? 4 : 30;
       const toHealthy = new Set<string>();
       const counts = (id: string): boolean => toHealthy.has(id);
-      const { p50, p99 } = await loop.run({
+      const { p50, p99, failed } = await loop.run({
         url: listener.url,
         perSecond,
         seconds,
@@ -81,6 +91,7 @@ async function measure(bench: Bench, bad: boolean): Promise<readonly Sample[]> {
           for (const { id } of rows) toHealthy.add(id);
         },
       });
+      if (failed > 0) throw new Error(`${failed} requests failed`);
       return [
         { metric: "p99 of healthy endpoints", unit: "ms", value: p99 },
         { metric: "p50 of healthy endpoints", unit: "ms", value: p50 },
@@ -92,21 +103,26 @@ async function measure(bench: Bench, bad: boolean): Promise<readonly Sample[]> {
   } finally {
     await deployment.close();
     await hanging.close();
+    await slow.close();
   }
 }
 
 async function run(bench: Bench): Promise<Outcome> {
   const sides: Side[] = [
-    { name: "some hang or refuse", run: () => measure(bench, true) },
+    { name: "some are slow, hang or refuse", run: () => measure(bench, true) },
     { name: "all healthy", run: () => measure(bench, false) },
   ];
   const rounds = await bench.inTurns(sides);
-  return { summaries: summarise("fairness", rounds), ratios: ratiosOf("fairness", rounds, "some hang or refuse"), notes: [] };
+  return {
+    summaries: summarise("fairness", rounds),
+    ratios: ratiosOf("fairness", rounds, "some are slow, hang or refuse"),
+    notes: [],
+  };
 }
 
 export const fairness: Scenario = {
   name: "fairness",
   about:
-    "1,000 messages/s to 1,000 endpoints, 20 of which take connections and never answer, and 50 of which refuse them: how long messages to the 930 healthy ones take. Beside: the same without the others.",
+    "1,000 messages/s to 1,000 endpoints, 20 of which take connections and never answer, 20 of which answer after 2 s, and 50 of which refuse connections: how long messages to the 910 healthy ones take, from the first on. Beside: the same without the others.",
   run,
 };
