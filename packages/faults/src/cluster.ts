@@ -196,7 +196,9 @@ export async function openCluster(timeline: Timeline, counts: { listeners: numbe
     urls: () => places.map(({ url }) => url).filter((url) => url !== undefined),
     async memory() {
       const found = await Promise.all(
-        places.map(async ({ name, process }) => [name, { pid: process.pid, bytes: (await readUsage(process.pid)).residentBytes }] as const),
+        places.map(
+          async ({ name, process }) => [name, { pid: process.pid, bytes: (await readUsage(process.pid)).residentBytes }] as const,
+        ),
       );
       return Object.fromEntries(found);
     },

@@ -82,7 +82,13 @@ export async function runFullDisk(options: {
     await start();
     const people = await makePeople(url as unknown as string, receiver.url, PEOPLE);
     const text = "x".repeat(MESSAGE_BYTES);
-    const load = startLoad({ chance: createChance(1), urls: () => (url === undefined ? [] : [url]), people, perSecond: PER_SECOND, text });
+    const load = startLoad({
+      chance: createChance(1),
+      urls: () => (url === undefined ? [] : [url]),
+      people,
+      perSecond: PER_SECOND,
+      text,
+    });
     try {
       for (let round = 1; round <= options.rounds; round += 1) {
         const before = load.answered.size;

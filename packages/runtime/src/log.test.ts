@@ -34,7 +34,9 @@ function startLogging(script: string) {
 
 describe("a logger", () => {
   it("has written all lines, in their order, when the process has ended", async () => {
-    const child = startLogging(`for (let n = 0; n < 2000; n += 1) log.info({ n, text: "x".repeat(n % 50) }, "line"); process.exit(0);`);
+    const child = startLogging(
+      `for (let n = 0; n < 2000; n += 1) log.info({ n, text: "x".repeat(n % 50) }, "line"); process.exit(0);`,
+    );
     let output = "";
     child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
     await once(child, "close");

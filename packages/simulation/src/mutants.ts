@@ -85,6 +85,31 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "push-after-falling-behind",
+    rule: "(6) a lane that fell behind while it waited for its settings pushes nothing from its line",
+    file: LANE,
+    changes: [
+      {
+        from: `    if (!fresh || !this.#deps.brokerHeard()) return this.#becomeFresh(epoch, turn);
+    return this.#isInLine(epoch, turn);`,
+        to: `    if (!fresh || !this.#deps.brokerHeard()) return this.#becomeFresh(epoch, turn).then(() => true);
+    return true;`,
+      },
+    ],
+  },
+  {
+    name: "forget-too-early",
+    rule: "(5) a lane is forgotten only when all that it reported is written",
+    file: LANE,
+    changes: [{ from: `this.#entries.length === 0 && this.#unwritten === 0 && `, to: `this.#entries.length === 0 && ` }],
+  },
+  {
+    name: "failures-of-another-event",
+    rule: "(5) how an endpoint has been failing is written only by who knows of its cursor",
+    file: STORE,
+    changes: [{ from: `if (report.cursor >= endpoint.cursor)`, to: `if (report.cursor >= 0)` }],
+  },
+  {
     name: "outbox-before-confirm",
     rule: "an outbox row goes once the broker has confirmed all that it covers",
     file: PUBLISHER,

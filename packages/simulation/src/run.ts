@@ -27,6 +27,8 @@ const MAX_STEPS = 400_000;
 /** By then, with no more faults, all must have arrived: the longest back-off that so few failures lead to is over twice. */
 const SETTLE_WITHIN_MS = 60 * 60_000;
 const SETTINGS_MAX_AGE_MS = 30_000;
+/** No push from the log starts with less of its lease left. */
+const LEASE_MIN_LEFT_MS = 15_000;
 const SECRET = "a secret of the simulation, of more than 32 bytes";
 const quiet = { warn: () => undefined, error: () => undefined };
 
@@ -167,7 +169,7 @@ export async function simulate(seed: number): Promise<RunResult> {
     const changedFor = scheduler.now - (changedAt.get(endpoint.id) ?? 0);
     const lane = lanes.find((one) => one.endpointId === endpoint.id);
     if (lane?.state !== "behind" || !endpoint.active || changedFor < SETTINGS_MAX_AGE_MS) return;
-    if (endpoint.leaseBy !== process.name || (endpoint.retryAt ?? 0) <= scheduler.now) {
+    if (endpoint.leaseBy !== process.name || (endpoint.retryAt ?? 0) < scheduler.now + LEASE_MIN_LEFT_MS) {
       throw new Violation(`${process.name} pushes to ${address} from the log, and the lease is not its own`);
     }
   }

@@ -1,8 +1,8 @@
 import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { readUsage } from "@messenger/testkit";
-import type { Db } from "@messenger/store";
-import { sql } from "kysely";
+import { Kysely, PostgresDialect, sql } from "kysely";
+import pg from "pg";
 import { untilRecorded, whileDelivering } from "../backlog.ts";
 import { deploy, type Deployment } from "../deployment.ts";
 import { writeRequests } from "../load/requests.ts";
@@ -20,8 +20,7 @@ const MAILBOXES = 100_000;
 const SMALL_HEAP = "--max-old-space-size=300 --max-semi-space-size=16";
 
 /** Fills a database with old messages, spread evenly over its inboxes, 6 ms after one another. */
-async function fill(db: Db, messages: number, inboxes: number): Promise<void> {
-  await sql`set statement_timeout = 0`.execute(db); // some take minutes
+async function fill(db: Kysely<unknown>, messages: number, inboxes: number): Promise<void> {
   await sql`
     insert into users (username, username_key, password_hash) select 'old' || n, 'old' || n, '-' from generate_series(1, ${inboxes}::integer) n
   `.execute(db);
@@ -47,7 +46,18 @@ async function fill(db: Db, messages: number, inboxes: number): Promise<void> {
   `.execute(db);
   await sql`drop table old`.execute(db);
   await sql`vacuum analyze`.execute(db);
-  await sql`reset statement_timeout`.execute(db);
+}
+
+/** Runs statements on a connection of their own: those of the store must end within seconds, and these take minutes. */
+async function patiently(databaseUrl: string, run: (db: Kysely<unknown>) => Promise<void>): Promise<void> {
+  const db = new Kysely<unknown>({
+    dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: databaseUrl, max: 1 }) }),
+  });
+  try {
+    await run(db);
+  } finally {
+    await db.destroy();
+  }
 }
 
 interface Grown {
@@ -64,13 +74,13 @@ async function grow(bench: Bench, receiver: Receiver, messages: number): Promise
   bench.step(`filling a database: ${name}`);
   const deployment = await deploy(bench);
   const inboxes = bench.quick ? 10_000 : MILLION;
-  if (messages > 0) await deployment.db.connection().execute((db) => fill(db, messages, inboxes));
+  if (messages > 0) await patiently(deployment.databaseUrl, (db) => fill(db, messages, inboxes));
   const recipients = await addRecipients(deployment.db, RECIPIENTS);
   await addEndpoints(deployment.db, recipients, (_, n) => receiver.addressOf(n));
   const listener = await deployment.startListener();
   const senders = await signIn(listener.url, SENDERS);
   const [from] = await addRecipients(deployment.db, 1);
-  await sql`vacuum analyze`.execute(deployment.db);
+  await patiently(deployment.databaseUrl, async (db) => void (await sql`vacuum analyze`.execute(db)));
   const requests = await writeRequests(senders, recipients);
   return { name, deployment, recipients, from: from as Recipient, url: listener.url, requests };
 }

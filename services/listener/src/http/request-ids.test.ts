@@ -5,7 +5,10 @@ import { createRequestIds } from "./request-ids.ts";
 const ID = "0123456789abcdef0123456789abcdef";
 
 function idOf(trusted: string[], from: string, id: string | undefined): string {
-  return createRequestIds(trusted)({ headers: { "x-request-id": id }, socket: { remoteAddress: from } } as unknown as IncomingMessage);
+  return createRequestIds(trusted)({
+    headers: { "x-request-id": id },
+    socket: { remoteAddress: from },
+  } as unknown as IncomingMessage);
 }
 
 describe("a request's id", () => {
