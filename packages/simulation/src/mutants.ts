@@ -98,18 +98,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: "forget-too-early",
-    rule: "(5) a lane is forgotten only when all that it reported is written",
-    file: LANE,
-    changes: [{ from: `this.#entries.length === 0 && this.#unwritten === 0 && `, to: `this.#entries.length === 0 && ` }],
-  },
-  {
-    name: "failures-of-another-event",
-    rule: "(5) how an endpoint has been failing is written only by who knows of its cursor",
-    file: STORE,
-    changes: [{ from: `if (report.cursor >= endpoint.cursor)`, to: `if (report.cursor >= 0)` }],
-  },
-  {
     name: "outbox-before-confirm",
     rule: "an outbox row goes once the broker has confirmed all that it covers",
     file: PUBLISHER,
