@@ -40,29 +40,36 @@ async function readQueues({ amqpUrl, namespace, partitions, secret }: Queues): P
   const { bundles: sealer } = createKeyring({ secret, random: systemRandom });
   const queued: Queued = { events: new Set(), wakes: new Set() };
   const connection = await connect(amqpUrl);
-  const channel = await connection.createChannel();
-  for (let partition = 0; partition < partitions; partition += 1) {
-    const queue = `${namespace}.push.${partition}`;
-    await waitFor(async () => (await channel.checkQueue(queue)).consumerCount === 0, {
-      what: "the senders' consumers to be gone",
-    });
-    await channel.consume(queue, (message) => {
-      if (message === null) return;
-      for (const one of unbundle(message.properties.type, message.content, { partition, partitions, sealer }).messages) {
-        if (one.type === "wake") queued.wakes.add(one.inbox);
-        else queued.events.add(`${one.inbox}/${one.seq}`);
-      }
-    });
-    await waitFor(async () => (await channel.checkQueue(queue)).messageCount === 0, { what: "a queue to be read" });
+  try {
+    const channel = await connection.createChannel();
+    // A queue that is missing closes the channel: what is under way rejects, which says so.
+    for (const emitter of [connection, channel]) emitter.on("error", () => undefined);
+    const queues = Array.from({ length: partitions }, (_, partition) => `${namespace}.push.${partition}`);
+    for (const queue of queues) await channel.checkQueue(queue);
+    for (const [partition, queue] of queues.entries()) {
+      await waitFor(async () => (await channel.checkQueue(queue)).consumerCount === 0, {
+        what: "the senders' consumers to be gone",
+      });
+      await channel.consume(queue, (message) => {
+        if (message === null) return;
+        for (const one of unbundle(message.properties.type, message.content, { partition, partitions, sealer }).messages) {
+          if (one.type === "wake") queued.wakes.add(one.inbox);
+          else queued.events.add(`${one.inbox}/${one.seq}`);
+        }
+      });
+      await waitFor(async () => (await channel.checkQueue(queue)).messageCount === 0, { what: "a queue to be read" });
+    }
+  } finally {
+    await connection.close().catch(() => undefined); // what was not acknowledged goes back; a connection that was lost is closed
   }
-  await connection.close(); // what was not acknowledged goes back
   return queued;
 }
 
 /**
- * Checks the invariant: every event that an active endpoint has not taken is covered by an outbox row, a broker message, or a due time. All
+ * Checks the invariant: every event that an active endpoint has not taken is covered by an outbox row, a broker message, or a due time. A queue that is
+ * missing has nothing to be checked yet: what it held is covered before it is made again. All
  * senders must have stopped; listeners may run: the database is read before the queues, and what is covered in the one by an outbox row is
- * only dropped there once it is in the others.
+ * only dropped there once it is in the others. @throws while a queue is missing.
  */
 export async function findUncovered(options: Queues & { db: Db }): Promise<Uncovered[]> {
   const { rows } = await sql<Behind>`

@@ -14,8 +14,8 @@ async function mountsBelow(folder: string): Promise<string[]> {
 }
 
 /**
- * For a program that starts servers: puts all temporary folders into one, and removes that at the end. Told to stop before (SIGINT, SIGTERM), it kills
- * all that this process started, and tidies up likewise. Linux only.
+ * For a program that starts servers: puts all temporary folders into one, and removes that at the end. Told to stop before (SIGINT, SIGTERM), or
+ * ended by a fault that nobody caught, it kills all that this process started, and tidies up likewise. Linux only.
  */
 export async function tidyingUp<Result>(run: () => Promise<Result>): Promise<Result> {
   const before = process.env["TMPDIR"];
@@ -23,18 +23,24 @@ export async function tidyingUp<Result>(run: () => Promise<Result>): Promise<Res
   await chmod(folder, 0o755); // PostgreSQL runs as another user
   process.env["TMPDIR"] = folder;
 
-  async function breakOff(signal: (typeof SIGNALS)[number]): Promise<void> {
+  async function breakOff(exitCode: number): Promise<void> {
     await killTree(process.pid, { itself: false });
     for (const mount of await mountsBelow(folder)) await promisify(execFile)("umount", ["--lazy", mount]);
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-    process.exit(128 + constants.signals[signal]);
+    process.exit(exitCode);
   }
-  const onSignal = (signal: NodeJS.Signals): void => void breakOff(signal as (typeof SIGNALS)[number]);
+  const onSignal = (signal: NodeJS.Signals): void => void breakOff(128 + constants.signals[signal]);
+  const onFault = (error: Error): void => {
+    process.stderr.write(`${error.stack}\n`);
+    void breakOff(1);
+  };
+  process.once("uncaughtException", onFault);
   for (const signal of SIGNALS) process.once(signal, onSignal);
   try {
     return await run();
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
+    process.off("uncaughtException", onFault);
     if (before === undefined) delete process.env["TMPDIR"];
     else process.env["TMPDIR"] = before;
     await rm(folder, { recursive: true, force: true });
