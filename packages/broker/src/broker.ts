@@ -82,7 +82,7 @@ export const MAX_UNCONFIRMED = 20_000;
 /** So much of them, likewise. */
 export const MAX_UNCONFIRMED_BYTES = 256 * 1024 * 1024;
 
-/** What messages count for against the limit. */
+/** The bytes of their contents: what messages count for against a limit. */
 export function bytesOf(messages: readonly QueueMessage[]): number {
   return messages.reduce((sum, message) => sum + (message.type === "event" ? message.content.length : 0), 0);
 }

@@ -109,7 +109,8 @@ export function unbundle(
   }
   if (!Array.isArray(rows)) throw new TypeError("the bundle's head is not a list");
   const hasEvents = rows.some((row) => Array.isArray(row) && row.length === EVENT_FIELDS);
-  const { contents, error } = hasEvents ? unsealContents(sealer, head, body.subarray(headEnd)) : NO_CONTENTS;
+  const rest = body.subarray(headEnd);
+  const { contents, error } = hasEvents ? unsealContents(sealer, head, rest) : { contents: rest, error: undefined };
   let contentAt = 0;
   const messages = rows.map((row: unknown): QueueMessage => {
     if (!Array.isArray(row) || (row.length !== WAKE_FIELDS && row.length !== EVENT_FIELDS))
@@ -136,13 +137,10 @@ export function unbundle(
       sealed: false,
     };
   });
-  if (!hasEvents && body.length > headEnd) throw new TypeError("there are contents, and no events");
   if (contents !== undefined && contentAt !== contents.length)
     throw new TypeError("the contents are not as long as the head says");
   return { messages, error };
 }
-
-const NO_CONTENTS: { contents?: Buffer; error: SealError | undefined } = { contents: Buffer.alloc(0), error: undefined };
 
 function unsealContents(sealer: Sealer, head: string, sealed: Buffer): { contents?: Buffer; error: SealError | undefined } {
   try {

@@ -1,3 +1,12 @@
-export type { Broker, BrokerOptions, BrokerProblem, Consumer, ConsumeOptions, Delivery, Subscription } from "./broker.ts";
+export {
+  type Broker,
+  type BrokerOptions,
+  type BrokerProblem,
+  bytesOf,
+  type Consumer,
+  type ConsumeOptions,
+  type Delivery,
+  type Subscription,
+} from "./broker.ts";
 export { unbundle } from "./encoding.ts";
 export { openBroker } from "./open-broker.ts";

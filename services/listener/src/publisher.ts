@@ -1,4 +1,4 @@
-import type { Broker } from "@messenger/broker";
+import { type Broker, bytesOf } from "@messenger/broker";
 import { type Clock, createBatcher, type PlainEvent, type QueueMessage } from "@messenger/core";
 import type { EndpointsChanged } from "@messenger/store";
 
@@ -27,10 +27,6 @@ const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 const IDLE_WITHIN_MS = 5_000;
 /** Nobody waits for an outbox row to go; the relay looks at it after 5 s. */
 const DELETE_AFTER_MS = 100;
-
-function bytesOf({ messages }: Batch): number {
-  return messages.reduce((sum, message) => sum + (message.type === "event" ? message.content.length : 0), 0);
-}
 
 export function createPublisher(deps: {
   broker: Pick<Broker, "publish">;
@@ -67,7 +63,7 @@ export function createPublisher(deps: {
   let waitingBytes = 0;
 
   async function publish(batch: Batch): Promise<void> {
-    const bytes = bytesOf(batch);
+    const bytes = bytesOf(batch.messages);
     if (publishes.waiting >= MAX_WAITING_BATCHES || waitingBytes + bytes > MAX_WAITING_BYTES) {
       deps.onPublished(batch.messages.length, false);
       return;
