@@ -48,6 +48,8 @@ export interface Broker {
   subscribe(inbox: number, onNotice: (notice: LiveNotice) => void): Promise<Subscription>;
   /** Whether it can be published to now. */
   readonly connected: boolean;
+  /** Whether it is short of memory or disk, and reads nothing that is published until that is over. */
+  readonly blocked: boolean;
   /** Milliseconds since the broker was last heard of; 0 where that has no meaning. */
   silentMs(): number;
   close(): Promise<void>;

@@ -1,4 +1,12 @@
-import { type EventKind, type LiveNotice, partitionOf, type QueueMessage, type Sealer, SealError } from "@messenger/core";
+import {
+  type EventKind,
+  type LiveNotice,
+  parseTraceparent,
+  partitionOf,
+  type QueueMessage,
+  type Sealer,
+  SealError,
+} from "@messenger/core";
 
 /**
  * How messages look on RabbitMQ: in bundles, one broker message for what is published together to a partition. A broker's cost is that of its
@@ -7,9 +15,10 @@ import { type EventKind, type LiveNotice, partitionOf, type QueueMessage, type S
  *
  * Layout of a body: the length of the head in bytes (4, big-endian); the head, JSON, a row for each message; the contents of the events, one
  * after the other, sealed together, with the head as their context. To unseal them one by one was a sixth of a sender's CPU time. A row is `[inbox]` for a wake, and `[inbox, seq, version, conversation, kind, id, message id, created at,
- * content's size]` for an event.
+ * content's size]` for an event, with its trace behind that, where it has one. What may stand there besides is a later version's, and passed over.
  */
-type Row = [inbox: number] | [number, number, number, number, string, string, string, string, number];
+type Row = [inbox: number] | EventRow;
+type EventRow = [number, number, number, number, string, string, string, string, number, trace?: string];
 
 export const BUNDLE_TYPE = "messenger.bundle.1";
 
@@ -34,9 +43,11 @@ function encode(partition: number, messages: readonly QueueMessage[], sealer: Se
   const contents: Uint8Array[] = [];
   const rows = messages.map((message): Row => {
     if (message.type === "wake") return [message.inbox];
-    const { inbox, seq, version, conversation, kind, id, messageId, createdAt, content } = message;
+    const { inbox, seq, version, conversation, kind, id, messageId, createdAt, content, trace } = message;
     contents.push(content);
-    return [inbox, seq, version, conversation, kind, id, messageId, createdAt, content.length];
+    const row: EventRow = [inbox, seq, version, conversation, kind, id, messageId, createdAt, content.length];
+    if (trace !== undefined) row.push(trace);
+    return row;
   });
   const head = JSON.stringify(rows);
   const headBytes = Buffer.byteLength(head);
@@ -108,12 +119,12 @@ export function unbundle(
     throw new TypeError("the bundle's head is not JSON", { cause: error });
   }
   if (!Array.isArray(rows)) throw new TypeError("the bundle's head is not a list");
-  const hasEvents = rows.some((row) => Array.isArray(row) && row.length === EVENT_FIELDS);
+  const hasEvents = rows.some((row) => Array.isArray(row) && row.length >= EVENT_FIELDS);
   const rest = body.subarray(headEnd);
   const { contents, error } = hasEvents ? unsealContents(sealer, head, rest) : { contents: rest, error: undefined };
   let contentAt = 0;
   const messages = rows.map((row: unknown): QueueMessage => {
-    if (!Array.isArray(row) || (row.length !== WAKE_FIELDS && row.length !== EVENT_FIELDS))
+    if (!Array.isArray(row) || (row.length !== WAKE_FIELDS && row.length < EVENT_FIELDS))
       throw new TypeError("a row is malformed");
     const inbox = integer(row[0], "inbox");
     if (partitionOf(inbox, partitions) !== partition) throw new TypeError("the inbox is of another partition");
@@ -135,6 +146,7 @@ export function unbundle(
       createdAt: text(row[7], "created at"),
       content: contents.subarray(start, contentAt),
       sealed: false,
+      trace: row[9] === undefined ? undefined : parseTraceparent(text(row[9], "trace")),
     };
   });
   if (contents !== undefined && contentAt !== contents.length)

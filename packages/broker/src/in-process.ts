@@ -87,6 +87,7 @@ export async function openInProcessBroker(options: BrokerOptions): Promise<Broke
 
   return {
     connected: true,
+    blocked: false,
     silentMs: () => 0,
     publish(messages) {
       const bytes = bytesOf(messages);

@@ -22,6 +22,7 @@ interface Session {
   consuming: ChannelModel;
   publisher: RabbitPublisher;
   live: { channel: Channel; queue: string };
+  blocked: boolean;
 }
 
 /** A consumer of this process, with its channel while there is a connection. */
@@ -169,8 +170,11 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
           onReturned: () => endSession?.(new Error("the broker returned a message: its queue has gone")),
         });
         const live = await startLive(connection);
+        const started: Session = { connections, consuming, publisher, live, blocked: false };
+        connection.on("blocked", () => (started.blocked = true));
+        connection.on("unblocked", () => (started.blocked = false));
         for (const member of members) if (!member.stopped) await startMember(member, consuming, publisher);
-        return { connections, consuming, publisher, live };
+        return started;
       };
       // A connection that drops during set-up may leave a call that never answers.
       return await Promise.race([
@@ -243,6 +247,9 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   return {
     get connected() {
       return session !== undefined;
+    },
+    get blocked() {
+      return session?.blocked ?? false;
     },
     silentMs: () => performance.now() - lastHeard,
     async publish(messages) {

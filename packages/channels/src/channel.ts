@@ -19,6 +19,8 @@ export interface Push {
   body: Uint8Array;
   /** Signing secrets, the current one first, then the one before while it is valid. */
   secrets: readonly KeyObject[];
+  /** W3C Trace Context: what the address is told of the trace that this is part of. */
+  trace?: string | undefined;
 }
 
 /** What came of an attempt, as the channel saw it; what follows from it is decided elsewhere. */
@@ -31,6 +33,8 @@ export type PushResult =
   | { kind: "refused"; reason: string };
 
 export interface Channel {
+  /** What its attempts are counted under. */
+  readonly name: string;
   /** Reads an endpoint's address, as it was given. */
   prepare(address: string): Target;
   /** Makes one attempt. Never rejects; takes 10 s at most. */

@@ -140,7 +140,7 @@ export function createWebhookChannel(options: {
   });
   const limit = createTimeLimit<Exchange>(clock, TOTAL_MS, (exchange) => exchange.expire());
 
-  function dispatch({ target, id, body, secrets }: Push, exchange: Exchange): void {
+  function dispatch({ target, id, body, secrets, trace }: Push, exchange: Exchange): void {
     const timestamp = Math.floor(clock.now() / 1000);
     agent.dispatch(
       {
@@ -151,6 +151,7 @@ export function createWebhookChannel(options: {
           "content-type": "application/json",
           "user-agent": USER_AGENT,
           ...signatureHeaders({ id, timestamp, body, secrets }),
+          ...(trace === undefined ? undefined : { traceparent: trace }),
         },
         body,
       },
@@ -159,6 +160,7 @@ export function createWebhookChannel(options: {
   }
 
   return {
+    name: "webhook",
     prepare(address) {
       const read = parseAddress(address);
       const refusal = refusalOf(address, guard);

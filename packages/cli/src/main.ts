@@ -1,7 +1,9 @@
 import { EXIT_SETTINGS, isOperators } from "@messenger/runtime";
+import { prepareCertificate } from "./certificate.ts";
 import { demo } from "./demo.ts";
 import { migrateDatabase } from "./migrate.ts";
 import { repairQueue } from "./repair.ts";
+import { makeSecrets } from "./secrets.ts";
 
 /** A command: its one-line help, and what it does. Resolves with the exit code. */
 interface Command {
@@ -12,12 +14,20 @@ interface Command {
 const COMMANDS: Record<string, Command> = {
   migrate: { help: "bring the database's schema up to this version (DATABASE_URL)", run: migrateDatabase },
   repair: { help: "make every endpoint that is behind due at once, after the queue was lost (DATABASE_URL)", run: repairQueue },
+  secrets: {
+    help: "make the passwords and secrets of a compose deployment, where there are none (SECRETS_DIR)",
+    run: makeSecrets,
+  },
+  certificate: {
+    help: "hand the edge its certificate, self-signed where there is none (CERTS_DIR, EDGE_DIR)",
+    run: prepareCertificate,
+  },
   demo: { help: "show the main job, on a running instance or a fresh one (MESSENGER_URL)", run: demo },
 };
 
 function usage(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(10)}${help}`);
-  return `Usage: pnpm messenger <command>\n\n${lines.join("\n")}\n`;
+  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(13)}${help}`);
+  return `Usage: messenger <command>\n\n${lines.join("\n")}\n`;
 }
 
 const EXIT_USAGE = 64;

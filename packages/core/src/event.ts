@@ -20,6 +20,8 @@ export interface InboxEvent {
   content: Uint8Array;
   /** Whether `content` is sealed by itself, under `messageId` (see `Keyring.contents`): in the log it is; what goes through a broker is sealed there. */
   sealed: boolean;
+  /** The `traceparent` of the request that it came of, where that had one, and the event comes by the broker: the log does not keep it. */
+  trace?: string | undefined;
 }
 
 /** An event as it travels between processes, which a broker seals. */

@@ -1,8 +1,10 @@
 import { type Broker, type BrokerProblem, openBroker } from "@messenger/broker";
 import { createKeyring, type Keyring, systemRandom } from "@messenger/core";
 import { agree, isUnavailable, openStore, repair, type Store } from "@messenger/store";
+import { createBackendMetrics } from "./backend-metrics.ts";
 import type { Closing } from "./close-all.ts";
 import type { Logger } from "./log.ts";
+import type { Registry } from "./metrics.ts";
 import { CannotStart } from "./run.ts";
 
 export interface BackendOptions {
@@ -13,6 +15,7 @@ export interface BackendOptions {
   partitions: number;
   secret: string;
   previousSecrets: readonly string[];
+  registry: Registry;
   /** Called once the store is open, before anything is read from it. */
   prepare?(store: Store): Promise<void>;
 }
@@ -48,6 +51,7 @@ function logProblem(log: Logger, problem: BrokerProblem): void {
  * @throws {CannotStart} where the database does not answer.
  */
 export async function openBackends(options: BackendOptions, log: Logger, closing: Closing): Promise<Backends> {
+  const metrics = createBackendMetrics(options.registry);
   const keyring = createKeyring({ secret: options.secret, previous: options.previousSecrets, random: systemRandom });
   const store = await openStore({
     url: options.databaseUrl,
@@ -70,8 +74,12 @@ export async function openBackends(options: BackendOptions, log: Logger, closing
       const endpoints = await repair(store.db, { partition, partitions: options.partitions });
       if (endpoints > 0) log.info({ partition, endpoints }, "endpoints that are behind were made due");
     },
-    onProblem: (problem) => logProblem(log, problem),
+    onProblem(problem) {
+      metrics.onProblem(problem.kind);
+      logProblem(log, problem);
+    },
   });
   closing.add(() => broker.close());
+  metrics.observe({ store, broker });
   return { store, broker, keyring };
 }

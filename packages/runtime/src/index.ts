@@ -19,3 +19,4 @@ export {
   SettingsError,
   string,
 } from "./settings.ts";
+export { openTracing, type Span, type Tracing, type TracingOptions, tracingSettings } from "./tracing.ts";

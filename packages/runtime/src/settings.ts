@@ -145,6 +145,33 @@ export function list(
   };
 }
 
+/** A number from 0 to 1. */
+export function share(name: string, options: { fallback: number }): Setting<number> {
+  return {
+    name,
+    fallback: options.fallback,
+    parse(text) {
+      const value = Number(text);
+      if (!/^[\d.]+$/u.test(text) || !(value >= 0 && value <= 1)) throw new Error("a number from 0 to 1 is expected");
+      return value;
+    },
+  };
+}
+
+/** `name=value`, separated by commas, as OpenTelemetry has it. May hold a secret. */
+export function secretPairs(name: string): Setting<Readonly<Record<string, string>>> {
+  return {
+    name,
+    secret: true,
+    fallback: {},
+    parse(text) {
+      const pairs = text.split(",").map((pair) => /^\s*([\w.-]+)\s*=(.*)$/u.exec(pair));
+      if (pairs.includes(null)) throw new Error("name=value is expected, several separated by commas");
+      return Object.fromEntries(pairs.map((pair) => [pair?.[1], decodeURIComponent((pair?.[2] ?? "").trim())]));
+    },
+  };
+}
+
 export function optional<Value>(setting: Setting<Value>): Setting<Value | undefined> {
   return { ...setting, optional: true };
 }

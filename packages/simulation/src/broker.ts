@@ -258,6 +258,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
         get connected() {
           return session !== undefined;
         },
+        blocked: false,
         silentMs: () => (session === undefined ? 1e9 : session.up ? 0 : scheduler.now - session.lostAt),
         publish(messages) {
           const current = session;

@@ -94,6 +94,7 @@ export function createReceivers(
     changeMood: () => void moods.set(chance.pick(addresses), chance.pick(MOODS)),
     took: (address, seq) => taken.get(`${address}#${seq}`),
     channelOf: (process, onPush) => ({
+      name: "simulated",
       prepare: (address) => ({ origin: address, path: "/", refusal: undefined }),
       push({ target, body }) {
         const address = target.origin;

@@ -30,7 +30,7 @@ const SETTINGS_MAX_AGE_MS = 30_000;
 /** No push from the log starts with less of its lease left. */
 const LEASE_MIN_LEFT_MS = 15_000;
 const SECRET = "a secret of the simulation, of more than 32 bytes";
-const quiet = { warn: () => undefined, error: () => undefined };
+const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 interface Node {
   process: Process;
@@ -145,6 +145,9 @@ export async function simulate(seed: number): Promise<RunResult> {
       log: quiet,
       metrics: {
         onAttempt: () => undefined,
+        onDeadLetters: () => undefined,
+        onOff: () => undefined,
+        onBacklog: () => undefined,
         onRelayed: () => undefined,
         observe(sources) {
           mailboxes = () => sources.mailboxes() as ReturnType<typeof mailboxes>;

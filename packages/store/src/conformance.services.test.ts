@@ -6,6 +6,7 @@ import { createTestDatabase, waitFor } from "@messenger/testkit";
 import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { appendMessages, type NewMessage } from "./append-messages.ts";
+import { readBacklog } from "./backlog.ts";
 import {
   clearLevel,
   loadMailboxes,
@@ -18,7 +19,7 @@ import {
 } from "./deliveries.ts";
 import { isUnavailable } from "./errors.ts";
 import { openStore, type Store } from "./open-store.ts";
-import { deleteOutbox, outboxBacklog, takeOutbox } from "./outbox.ts";
+import { deleteOutbox, takeOutbox } from "./outbox.ts";
 import { prune } from "./maintenance.ts";
 import { agree, migrate } from "./schema.ts";
 import { beginSession, endSession, recentRevocations, rotateRefresh } from "./sessions.ts";
@@ -226,9 +227,31 @@ describe.each(backends)("the store on $name", ({ open }) => {
     const [row] = await takeOutbox(store.db, 10);
     expect(row?.inboxIds).toEqual([bob.inbox]);
     expect(await takeOutbox(store.db, 10)).toEqual([]);
-    expect((await outboxBacklog(store.db)).rows).toBe(1);
+    expect((await readBacklog(store.db)).outboxRows).toBe(1);
     await sql`update outbox set due_at = now() - interval '1 second'`.execute(store.db);
     expect(await takeOutbox(store.db, 10)).toEqual([row]);
+  });
+
+  it("says what waits, and for how long", async () => {
+    await signIn(ada.id, "http://late.example/");
+    await signIn(bob.id, "http://off.example/");
+    await sql`delete from outbox`.execute(store.db);
+    await sql`update endpoints set state = 'active', retry_at = null`.execute(store.db);
+    expect(await readBacklog(store.db)).toMatchObject({
+      outboxRows: 0,
+      outboxAgeSeconds: 0,
+      endpointsWaiting: 0,
+      overdueSeconds: 0,
+    });
+    await appendMessages(store.db, [message(ada.id, bob.id)]);
+    await sql`update outbox set created_at = now() - interval '90 seconds'`.execute(store.db);
+    await sql`update endpoints set retry_at = now() - interval '7 seconds' where inbox_id = ${ada.inbox}`.execute(store.db);
+    await sql`update endpoints set state = 'off' where inbox_id = ${bob.inbox}`.execute(store.db);
+    const backlog = await readBacklog(store.db);
+    expect(backlog).toMatchObject({ outboxRows: 1, endpointsWaiting: 1, endpointsOff: 1 });
+    expect(backlog.outboxAgeSeconds).toBeCloseTo(90, -1);
+    expect(backlog.overdueSeconds).toBeCloseTo(7, -1);
+    await sql`update endpoints set retry_at = null`.execute(store.db);
   });
 
   it("writes nothing for an unknown receiver, and the others of its batch all the same", async () => {

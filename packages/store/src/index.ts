@@ -5,6 +5,7 @@ export {
   type AppendResult,
   type NewMessage,
 } from "./append-messages.ts";
+export { type Backlog, readBacklog } from "./backlog.ts";
 export type { Db } from "./database.ts";
 export {
   type Attempt,
@@ -26,8 +27,8 @@ export {
 export { isUnavailable, whyUnavailable } from "./errors.ts";
 export { createEmbeddedMaintenance, ping, prune } from "./maintenance.ts";
 export { findMessage, type StoredMessage } from "./messages.ts";
-export { openStore, type Store } from "./open-store.ts";
-export { deleteOutbox, outboxBacklog, takeOutbox } from "./outbox.ts";
+export { type Connections, openStore, type Store } from "./open-store.ts";
+export { deleteOutbox, takeOutbox } from "./outbox.ts";
 export { agree, type Agreement, migrate, StoreMismatch } from "./schema.ts";
 export {
   beginSession,

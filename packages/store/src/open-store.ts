@@ -4,10 +4,19 @@ import type { Database, Db } from "./database.ts";
 import { exclusive } from "./exclusive-driver.ts";
 import { PreparingClient } from "./preparing-client.ts";
 
+/** Connections to the database, and who waits for one. */
+export interface Connections {
+  busy: number;
+  idle: number;
+  waiting: number;
+}
+
 /** An open database. */
 export interface Store {
   readonly db: Db;
   readonly embedded: boolean;
+  /** Undefined where it is embedded: it has none. */
+  connections(): Connections | undefined;
   /** Waits for running statements and closes all connections. */
   close(): Promise<void>;
 }
@@ -68,7 +77,12 @@ function openPostgres(options: StoreOptions): Store {
   // The pool listens to connections that are idle only. One that breaks while it is in use fails its statement, and would end the process besides.
   pool.on("connect", (client) => client.on("error", () => undefined));
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
-  return { db, embedded: false, close: () => db.destroy() };
+  return {
+    db,
+    embedded: false,
+    connections: () => ({ busy: pool.totalCount - pool.idleCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+    close: () => db.destroy(),
+  };
 }
 
 async function openEmbedded(folder: string): Promise<Store> {
@@ -87,6 +101,7 @@ async function openEmbedded(folder: string): Promise<Store> {
   return {
     db,
     embedded: true,
+    connections: () => undefined,
     async close() {
       await db.destroy();
       if (!pglite.closed) await pglite.close();

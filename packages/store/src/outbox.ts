@@ -21,11 +21,3 @@ export async function takeOutbox(db: Db, limit: number): Promise<readonly { id: 
   `.execute(db);
   return rows.map((row) => ({ id: row.id, inboxIds: row.inbox_ids }));
 }
-
-/** How many rows there are, and how old the oldest is, in seconds. */
-export async function outboxBacklog(db: Db): Promise<{ rows: number; oldestSeconds: number }> {
-  const { rows } = await sql<{ rows: number; oldest: number }>`
-    select count(*) as rows, coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest from outbox
-  `.execute(db);
-  return { rows: rows[0]?.rows ?? 0, oldestSeconds: rows[0]?.oldest ?? 0 };
-}

@@ -3,6 +3,7 @@ import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
+import { traceIdOf } from "@messenger/core";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import fastify, {
   type FastifyBaseLogger,
@@ -17,6 +18,7 @@ import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
 import { sendProblemDetails } from "./http/problem.ts";
 import { createRequestIds } from "./http/request-ids.ts";
 import { requireSessions } from "./http/session.ts";
+import { traceRequests } from "./http/trace.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
@@ -80,13 +82,16 @@ export async function createApp(context: Context): Promise<App> {
     const path = request.url.split("?", 1)[0]; // a query can hold names
     const status = reply.statusCode;
     const ms = Math.round(reply.elapsedTime * 10) / 10;
+    context.metrics.onAnswered(status, reply.elapsedTime);
+    const { id, method, identity, messageId, trace } = request;
     request.log.info(
-      { requestId: request.id, method: request.method, path, status, ms, user: request.identity?.userId },
+      { requestId: id, method, path, status, ms, user: identity?.userId, message: messageId, trace: traceIdOf(trace) },
       "request",
     );
     done();
   });
 
+  traceRequests(app, context.tracing);
   answerErrors(app, context);
   requireSessions(app, context);
   // Pages get all of a browser's protections, a dozen headers; what is no page needs one of them (above). Helmet looks at a route when it comes, so this

@@ -10,6 +10,8 @@ export class Overloaded extends Error {
 export interface OutgoingMessage extends NewMessage {
   /** Its content, not sealed. */
   plain: Uint8Array;
+  /** Of the request. */
+  trace?: string | undefined;
 }
 
 export interface AppendQueue {
@@ -97,12 +99,11 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
 
   function announce(messages: readonly OutgoingMessage[], batch: AppendedBatch): void {
     if (batch.events.length === 0) return;
-    const contents = new Map(messages.map((message) => [message.id, message.plain]));
-    const events = batch.events.map((event): PlainEvent => ({
-      ...event,
-      content: contents.get(event.messageId) as Uint8Array,
-      sealed: false,
-    }));
+    const byId = new Map(messages.map((message) => [message.id, message]));
+    const events = batch.events.map((event): PlainEvent => {
+      const { plain, trace } = byId.get(event.messageId) as OutgoingMessage;
+      return { ...event, content: plain, sealed: false, trace };
+    });
     clock.soon(() => deps.onAppended({ events, outboxId: batch.outboxId }));
   }
 

@@ -1,6 +1,6 @@
 import type { AddressGuard } from "@messenger/channels";
 import type { Clock, Ids, Keyring, Random } from "@messenger/core";
-import type { Logger } from "@messenger/runtime";
+import type { Logger, Tracing } from "@messenger/runtime";
 import type { Db } from "@messenger/store";
 import type { AppendQueue } from "./append-queue.ts";
 import type { ListenerMetrics } from "./metrics.ts";
@@ -31,6 +31,8 @@ export interface Context {
   random: Random;
   ids: Ids;
   metrics: ListenerMetrics;
+  /** Undefined where nothing is traced. */
+  tracing: Tracing | undefined;
   log: Logger;
   /** See the store's. */
   whyUnavailable(error: unknown): string | undefined;

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Broker } from "@messenger/broker";
 import type { AddressGuard } from "@messenger/channels";
 import { type Clock, createIds, type Keyring, type Random } from "@messenger/core";
-import { CannotStart, createClosing, type Logger, type Registry } from "@messenger/runtime";
+import { CannotStart, createClosing, type Logger, type Registry, type Tracing } from "@messenger/runtime";
 import { appendMessages, deleteOutbox, ping, recentRevocations, type Store, whyUnavailable } from "@messenger/store";
 import { type App, createApp } from "./app.ts";
 import { createAppendQueue } from "./append-queue.ts";
@@ -25,6 +25,7 @@ export interface ListenerOptions {
   random: Random;
   log: Logger;
   registry: Registry;
+  tracing?: Tracing | undefined;
   settings: ApiSettings;
   tokenTtlSeconds: number;
   host: string;
@@ -53,7 +54,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     broker,
     clock,
     deleteOutbox: (ids) => deleteOutbox(db, ids),
-    onPublished: (messages, confirmed) => metrics.onPublished(messages, confirmed),
+    onPublished: metrics.onPublished,
     onError,
   });
   const appends = createAppendQueue({
@@ -64,7 +65,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     onBatch: (size, ms) => metrics.onBatch(size, ms),
     onError,
   });
-  metrics.observe({ waiting: () => appends.waiting, connected: () => broker.connected });
+  metrics.observe({ waiting: () => appends.waiting });
   const revocations = await startRevocations({
     recentRevocations: (seconds) => recentRevocations(db, seconds),
     ttlSeconds: options.tokenTtlSeconds,
@@ -88,6 +89,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     random,
     ids: createIds({ clock, random }),
     metrics,
+    tracing: options.tracing,
     log,
     whyUnavailable,
     async unreadiness() {

@@ -7,6 +7,7 @@ import {
   integer,
   list,
   openBackends,
+  openTracing,
   readSettings,
   runService,
   serveMetrics,
@@ -33,7 +34,9 @@ await runService("listener", async () => {
   const log = createLogger("listener", settings.logLevel);
   const closing = createClosing();
   const registry = createRegistry();
-  const backends = await openBackends(settings, log, closing);
+  const backends = await openBackends({ ...settings, registry }, log, closing);
+  const tracing = await openTracing("listener", settings);
+  closing.add(() => tracing?.close());
   const metrics = await serveMetrics({ registry, host: settings.metricsHost, port: settings.metricsPort });
   closing.add(() => metrics.close());
   const listener = await startListener({
@@ -43,6 +46,7 @@ await runService("listener", async () => {
     random: systemRandom,
     log,
     registry,
+    tracing,
     settings,
     tokenTtlSeconds: settings.tokenTtlSeconds,
     host: settings.host,

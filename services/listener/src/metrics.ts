@@ -4,9 +4,11 @@ export interface ListenerMetrics {
   onAccepted(status: "accepted" | "repeat"): void;
   onRejected(code: string): void;
   onBatch(size: number, ms: number): void;
-  onPublished(messages: number, confirmed: boolean): void;
+  /** What was published together, and whether and after how long the broker confirmed all of it. */
+  onPublished: (messages: number, confirmed: boolean, ms: number) => void;
+  onAnswered(status: number, ms: number): void;
   /** Says where the gauges read their values, when they are asked for. */
-  observe(sources: { waiting(): number; connected(): boolean }): void;
+  observe(sources: { waiting(): number }): void;
 }
 
 export function createListenerMetrics(registry: Registry): ListenerMetrics {
@@ -41,6 +43,21 @@ export function createListenerMetrics(registry: Registry): ListenerMetrics {
     labelNames: ["confirmed"],
     registers,
   });
+  const confirmSeconds = new Histogram({
+    name: "messenger_publish_confirm_seconds",
+    help: "How long the broker took to confirm what was published together",
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10],
+    registers,
+  });
+  const requestSeconds = new Histogram({
+    name: "messenger_request_seconds",
+    help: "How long requests took, by the first digit of their status",
+    labelNames: ["status"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30],
+    registers,
+  });
+  // One for each class, looked up once: every request passes here.
+  const byClass = [1, 2, 3, 4, 5].map((digit) => requestSeconds.labels({ status: `${digit}xx` }));
   return {
     onAccepted: (status) => accepted.inc({ status }),
     onRejected: (code) => rejected.inc({ code }),
@@ -48,7 +65,11 @@ export function createListenerMetrics(registry: Registry): ListenerMetrics {
       batchSize.observe(size);
       batchSeconds.observe(ms / 1000);
     },
-    onPublished: (messages, confirmed) => published.inc({ confirmed: String(confirmed) }, messages),
+    onPublished(messages, confirmed, ms) {
+      published.inc({ confirmed: String(confirmed) }, messages);
+      if (confirmed) confirmSeconds.observe(ms / 1000);
+    },
+    onAnswered: (status, ms) => byClass[Math.floor(status / 100) - 1]?.observe(ms / 1000),
     observe(sources) {
       new Gauge({
         name: "messenger_append_waiting",
@@ -56,14 +77,6 @@ export function createListenerMetrics(registry: Registry): ListenerMetrics {
         registers,
         collect() {
           this.set(sources.waiting());
-        },
-      });
-      new Gauge({
-        name: "messenger_broker_connected",
-        help: "1 while this process can publish",
-        registers,
-        collect() {
-          this.set(sources.connected() ? 1 : 0);
         },
       });
     },

@@ -32,7 +32,7 @@ export function createPublisher(deps: {
   broker: Pick<Broker, "publish">;
   clock: Clock;
   deleteOutbox(ids: readonly number[]): Promise<void>;
-  onPublished(messages: number, confirmed: boolean): void;
+  onPublished: (messages: number, confirmed: boolean, ms: number) => void;
   onError(error: unknown): void;
 }): Publisher {
   const { broker, clock } = deps;
@@ -44,8 +44,9 @@ export function createPublisher(deps: {
     spacingMs: SPACING_MS,
     async run(batches) {
       const messages = batches.flatMap((batch) => batch.messages);
+      const startedAt = clock.monotonic();
       const confirmed = await broker.publish(messages);
-      deps.onPublished(messages.length, confirmed);
+      deps.onPublished(messages.length, confirmed, clock.monotonic() - startedAt);
       return batches.map(() => confirmed);
     },
   });
@@ -65,7 +66,7 @@ export function createPublisher(deps: {
   async function publish(batch: Batch): Promise<void> {
     const bytes = bytesOf(batch.messages);
     if (publishes.waiting >= MAX_WAITING_BATCHES || waitingBytes + bytes > MAX_WAITING_BYTES) {
-      deps.onPublished(batch.messages.length, false);
+      deps.onPublished(batch.messages.length, false, 0);
       return;
     }
     waitingBytes += bytes;

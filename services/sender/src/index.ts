@@ -1,3 +1,4 @@
+export { watchBacklog } from "./backlog-watch.ts";
 export type { LaneState } from "./lane.ts";
 export { createSenderMetrics, type SenderMetrics } from "./metrics.ts";
 export { type Sender, type SenderOptions, type SenderStore, startSender } from "./sender.ts";

@@ -64,7 +64,7 @@ export interface LaneDeps {
   /** Whether the broker was heard of lately. */
   brokerHeard(): boolean;
   /** Told of each attempt. */
-  onAttempt(event: InboxEvent, attempt: Attempt): void;
+  onAttempt(endpoint: EndpointRow, event: InboxEvent, attempt: Attempt): void;
   /** Told that an endpoint was switched off. */
   onOff(endpoint: EndpointRow, reason: string): void;
   /** Told of what must not happen. */
@@ -493,7 +493,7 @@ export class Lane {
       ms: clock.monotonic() - started,
       error: result.kind === "answered" ? null : errorText(result),
     };
-    this.#deps.onAttempt(event, attempt);
+    this.#deps.onAttempt(endpoint, event, attempt);
     if (epoch !== this.#epoch) {
       // (4) It counts for the generation that it was made under, if that is still the endpoint's.
       const cursor = judgement.verdict.next === "advance" ? Math.max(endpoint.cursor, event.seq) : endpoint.cursor;

@@ -9,11 +9,14 @@ import {
   integer,
   list,
   openBackends,
+  openTracing,
   readSettings,
   runService,
   serveMetrics,
   serviceSettings,
 } from "@messenger/runtime";
+import { readBacklog } from "@messenger/store";
+import { watchBacklog } from "./backlog-watch.ts";
 import { createSenderMetrics } from "./metrics.ts";
 import { startSender } from "./sender.ts";
 import { senderSettings } from "./settings.ts";
@@ -32,9 +35,14 @@ await runService("sender", async () => {
   const log = createLogger("sender", settings.logLevel);
   const closing = createClosing();
   const registry = createRegistry();
-  const { store, broker, keyring } = await openBackends(settings, log, closing);
-  const metrics = await serveMetrics({ registry, host: settings.metricsHost, port: settings.metricsPort });
-  closing.add(() => metrics.close());
+  const { store, broker, keyring } = await openBackends({ ...settings, registry }, log, closing);
+  const tracing = await openTracing("sender", settings);
+  closing.add(() => tracing?.close());
+  const served = await serveMetrics({ registry, host: settings.metricsHost, port: settings.metricsPort });
+  closing.add(() => served.close());
+  const metrics = createSenderMetrics(registry);
+  const backlog = watchBacklog({ clock: systemClock, readBacklog: () => readBacklog(store.db), onBacklog: metrics.onBacklog });
+  closing.add(() => backlog.stop());
   const guard = createAddressGuard({ allowCidrs: settings.allowCidrs });
   const channel = createWebhookChannel({ guard, clock: systemClock });
   closing.add(() => channel.close());
@@ -48,12 +56,13 @@ await runService("sender", async () => {
     clock: systemClock,
     random: systemRandom,
     log,
-    metrics: createSenderMetrics(registry),
+    metrics,
+    tracing,
     maxInFlight: settings.maxInFlight,
     maxMailboxes: settings.maxMailboxes,
     keepAttemptsDays: settings.keepAttemptsDays,
   });
   closing.add(() => sender.stop());
-  log.info({ sender: name, metricsPort: metrics.port }, "pushing");
+  log.info({ sender: name, metricsPort: served.port }, "pushing");
   return { log, close: () => closing.closeAll() };
 });

@@ -1,26 +1,45 @@
 import type { InboxEvent } from "@messenger/core";
 import { Counter, Gauge, Histogram, type Registry } from "@messenger/runtime";
-import type { Attempt } from "@messenger/store";
+import type { Attempt, Backlog } from "@messenger/store";
 import type { LaneState } from "./lane.ts";
 
 export interface SenderMetrics {
-  onAttempt(event: InboxEvent, attempt: Attempt): void;
+  onAttempt(channel: string, event: InboxEvent, attempt: Attempt): void;
+  onDeadLetters(count: number): void;
+  onOff(): void;
+  /** What waits in the database; undefined where it does not say. */
+  onBacklog: (backlog: Backlog | undefined) => void;
   onRelayed(work: { kind: "outbox" | "due"; count: number }): void;
   /** Says where the gauges read their values, when they are asked for. */
   observe(sources: { mailboxes(): ReadonlyMap<number, { lanes: Iterable<{ state: LaneState }> }>; inFlight(): number }): void;
 }
 
+/** Every sender reads these from the same database: all of them show the same. */
+const BACKLOG: readonly (readonly [key: keyof Backlog, name: string, help: string])[] = [
+  ["outboxRows", "messenger_outbox_rows", "Batches whose events the broker has not confirmed, up to 100,000"],
+  ["outboxAgeSeconds", "messenger_outbox_age_seconds", "How old the oldest of those is"],
+  ["endpointsWaiting", "messenger_endpoints_waiting", "Endpoints with a retry planned, or being caught up with, up to 100,000"],
+  [
+    "overdueSeconds",
+    "messenger_endpoints_overdue_seconds",
+    "For how long the first of those has been due; somebody looks every second",
+  ],
+  ["endpointsOff", "messenger_endpoints_off", "Endpoints that are switched off, up to 100,000"],
+  ["deadLetters", "messenger_dead_letters", "Events that were refused for good and are kept, up to 100,000"],
+];
+
 export function createSenderMetrics(registry: Registry): SenderMetrics {
   const registers = [registry];
   const pushes = new Counter({
     name: "messenger_pushes_total",
-    help: "Attempts to push an event, by outcome",
-    labelNames: ["outcome"],
+    help: "Attempts to push an event",
+    labelNames: ["channel", "outcome"],
     registers,
   });
   const pushSeconds = new Histogram({
     name: "messenger_push_seconds",
     help: "How long an attempt took",
+    labelNames: ["channel"],
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   });
@@ -37,10 +56,30 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
     registers,
   });
 
+  const deadLetters = new Counter({
+    name: "messenger_dead_letters_total",
+    help: "Events that an endpoint refused for good",
+    registers,
+  });
+  const off = new Counter({
+    name: "messenger_endpoints_switched_off_total",
+    help: "Endpoints that were switched off",
+    registers,
+  });
+  const backlogGauges = BACKLOG.map(([key, name, help]) => [key, new Gauge({ name, help, registers })] as const);
+
   return {
-    onAttempt(event, attempt) {
-      pushes.inc({ outcome: attempt.outcome });
-      pushSeconds.observe(attempt.ms / 1000);
+    onDeadLetters(count) {
+      if (count > 0) deadLetters.inc(count);
+    },
+    onOff: () => off.inc(),
+    onBacklog(backlog) {
+      // Of what is not known nothing is said: an alert can tell that from zero.
+      for (const [key, gauge] of backlogGauges) gauge.set(backlog?.[key] ?? Number.NaN);
+    },
+    onAttempt(channel, event, attempt) {
+      pushes.inc({ channel, outcome: attempt.outcome });
+      pushSeconds.observe({ channel }, attempt.ms / 1000);
       if (attempt.outcome === "delivered") {
         deliverySeconds.observe(Math.max(0, attempt.at + attempt.ms - Date.parse(event.createdAt)) / 1000);
       }

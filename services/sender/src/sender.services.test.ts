@@ -65,6 +65,7 @@ describe("a sender", () => {
       store: counting(senderStore(database.store.db)),
       broker: watching(broker),
       channel: {
+        name: "webhook",
         prepare: (address) => ({ origin: address, path: "/", refusal: undefined }),
         push(push) {
           pushes.push(push);
@@ -75,7 +76,11 @@ describe("a sender", () => {
       keyring,
       clock: { ...systemClock, monotonic: () => systemClock.monotonic() + skew },
       random: systemRandom,
-      log: { warn: () => undefined, error: (details, message) => expect.fail(`${message}: ${JSON.stringify(details)}`) },
+      log: {
+        info: () => undefined,
+        warn: () => undefined,
+        error: (details, message) => expect.fail(`${message}: ${JSON.stringify(details)}`),
+      },
       metrics: createSenderMetrics(createRegistry()),
       maxInFlight: 8,
       maxMailboxes: 100,

@@ -9,8 +9,10 @@ import {
   type InboxEvent,
   type Keyring,
   type Random,
+  traceIdOf,
   webhookSecretContext,
 } from "@messenger/core";
+import type { Tracing } from "@messenger/runtime";
 import { LRUCache } from "lru-cache";
 import type { Attempt, EndpointRow, LeaseAnswer, MailboxRow, Progress, ProgressAnswer } from "@messenger/store";
 import { type Lane, LEASE_RENEW_AFTER_MS } from "./lane.ts";
@@ -30,6 +32,7 @@ export interface SenderStore extends RelayStore {
 }
 
 interface SenderLog {
+  info(details: object, message: string): void;
   warn(details: object, message: string): void;
   error(details: object, message: string): void;
 }
@@ -45,6 +48,8 @@ export interface SenderOptions {
   random: Random;
   log: SenderLog;
   metrics: SenderMetrics;
+  /** Undefined where nothing is traced. */
+  tracing?: Tracing | undefined;
   /** Pushes in flight at most. */
   maxInFlight: number;
   /** Mailboxes kept in memory. */
@@ -79,7 +84,7 @@ type Prepared = Pick<Push, "target" | "secrets">;
 
 /** Consumes all partitions and pushes what comes, until it is stopped. */
 export async function startSender(options: SenderOptions): Promise<Sender> {
-  const { name, store, broker, channel, keyring, clock, random, log, metrics } = options;
+  const { name, store, broker, channel, keyring, clock, random, log, metrics, tracing } = options;
   const stopping = new AbortController();
   const mailboxes = new Map<number, Mailbox>();
   const prepared = new LRUCache<EndpointRow, Prepared>({ max: MAX_PREPARED });
@@ -149,7 +154,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     return made;
   }
 
-  function push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult> {
+  function push(endpoint: EndpointRow, event: InboxEvent, trace: string | undefined): Promise<PushResult> {
     let body: Uint8Array;
     let to: Prepared;
     try {
@@ -161,7 +166,25 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       log.error({ err: error, endpoint: endpoint.id, event: event.id }, "an event could not be unsealed");
       return Promise.resolve({ kind: "failed", error: "EUNSEAL" });
     }
-    return channel.push({ ...to, id: event.id, body });
+    return channel.push({ ...to, id: event.id, body, trace });
+  }
+
+  /** As a span of the trace that the event is part of. One that was read from the log begins a new trace. */
+  async function pushTraced(traced: Tracing, endpoint: EndpointRow, event: InboxEvent): Promise<PushResult> {
+    const span = traced.begin(`push ${channel.name}`, "client", event.trace);
+    const result = await push(endpoint, event, span.traceparent);
+    const what = { "messenger.event_id": event.id, "messenger.message_id": event.messageId, "messenger.endpoint": endpoint.id };
+    if (result.kind === "answered") span.end({ ...what, "http.response.status_code": result.status }, result.status >= 400);
+    else span.end({ ...what, "error.type": result.kind === "failed" ? result.error : "refused" }, true);
+    return result;
+  }
+
+  function onAttempt(endpoint: EndpointRow, event: InboxEvent, attempt: Attempt): void {
+    metrics.onAttempt(channel.name, event, attempt);
+    const { outcome, status, error } = attempt;
+    const ms = Math.round(attempt.ms * 10) / 10;
+    const what = { event: event.id, message: event.messageId, endpoint: endpoint.id, inbox: event.inbox, seq: event.seq };
+    log.info({ ...what, attempt: attempt.attempt, outcome, status, error, ms, trace: traceIdOf(event.trace) }, "attempt");
   }
 
   const deps = {
@@ -176,16 +199,22 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       line: createTimeLimit<Lane>(clock, LINE_WAIT_MS, (lane) => lane.onLongWait("line")),
       log: createTimeLimit<Lane>(clock, LEASE_RENEW_AFTER_MS, (lane) => lane.onLongWait("log")),
     },
-    push,
-    report: (progress: Progress) => recorder.report(progress),
+    push: (endpoint: EndpointRow, event: InboxEvent) =>
+      tracing === undefined ? push(endpoint, event, event.trace) : pushTraced(tracing, endpoint, event),
+    report(progress: Progress) {
+      metrics.onDeadLetters(progress.deadLetters.length);
+      return recorder.report(progress);
+    },
     takeLease: (endpoint: number) => leases.add(endpoint),
     clearLevel: (endpoint: number) => clears.add(endpoint),
     readEvents: (inbox: number, after: number) => reads.add({ inbox, after }),
     load: (inbox: number) => loads.add(inbox),
     brokerHeard: () => broker.silentMs() < BROKER_SILENT_MS,
-    onAttempt: (event: InboxEvent, attempt: Attempt) => metrics.onAttempt(event, attempt),
-    onOff: ({ id, inbox }: EndpointRow, reason: string) =>
-      log.warn({ endpoint: id, inbox, reason }, "an endpoint was switched off: nothing more is pushed to it"),
+    onAttempt,
+    onOff({ id, inbox }: EndpointRow, reason: string) {
+      metrics.onOff();
+      log.warn({ endpoint: id, inbox, reason }, "an endpoint was switched off: nothing more is pushed to it");
+    },
     onFault(error: unknown) {
       if (!stopping.signal.aborted) log.error({ err: error }, "a lane failed");
     },

@@ -12,6 +12,7 @@ import {
   readSettings,
   runService,
   string,
+  tracingSettings,
 } from "@messenger/runtime";
 import { senderSettings } from "@messenger/sender";
 import { startStandalone } from "./standalone.ts";
@@ -25,6 +26,7 @@ await runService("messenger", async () => {
     {
       ...apiSettings,
       ...senderSettings,
+      ...tracingSettings,
       host: string("HOST", { fallback: "127.0.0.1" }),
       port: integer("PORT", { fallback: 5000, min: 0, max: 65_535 }),
       dataDir: string("DATA_DIR", { fallback: "./data" }),
@@ -39,7 +41,10 @@ await runService("messenger", async () => {
     process.env,
   );
   const log = createLogger("messenger", settings.logLevel);
-  const standalone = await startStandalone({ ...settings, settings: { ...settings, trustedProxies: [] } }, log);
+  const standalone = await startStandalone(
+    { ...settings, settings: { ...settings, trustedProxies: [] }, tracing: settings },
+    log,
+  );
   process.stdout.write(welcome(standalone, settings.allowCidrs));
   return { log, close: () => standalone.close() };
 });

@@ -3,9 +3,17 @@ import { join, resolve } from "node:path";
 import { createAddressGuard, createWebhookChannel } from "@messenger/channels";
 import { systemClock, systemRandom } from "@messenger/core";
 import { type Listener, type ListenerOptions, startListener } from "@messenger/listener";
-import { createClosing, createRegistry, type Logger, openBackends, serveMetrics } from "@messenger/runtime";
-import { createSenderMetrics, senderStore, startSender } from "@messenger/sender";
-import { breakLeases, createEmbeddedMaintenance, migrate, type Store } from "@messenger/store";
+import {
+  createClosing,
+  createRegistry,
+  type Logger,
+  openBackends,
+  openTracing,
+  serveMetrics,
+  type TracingOptions,
+} from "@messenger/runtime";
+import { createSenderMetrics, senderStore, startSender, watchBacklog } from "@messenger/sender";
+import { breakLeases, createEmbeddedMaintenance, migrate, readBacklog, type Store } from "@messenger/store";
 import { lockFolder } from "./folder-lock.ts";
 import { ownSecret } from "./own-secret.ts";
 
@@ -25,6 +33,7 @@ export interface StandaloneOptions {
   maxMailboxes: number;
   keepAttemptsDays: number;
   settings: ListenerOptions["settings"];
+  tracing?: TracingOptions;
 }
 
 export interface Standalone {
@@ -91,6 +100,7 @@ async function open(
       partitions: options.partitions,
       secret: options.secret ?? (await ownSecret(dataDir)),
       previousSecrets: options.previousSecrets,
+      registry,
       async prepare(opened) {
         await migrate(opened.db);
         await breakLeases(opened.db); // whoever held one is dead: the folder is ours
@@ -101,9 +111,14 @@ async function open(
   );
   const maintenance = startMaintenance(store, log);
   closing.add(() => maintenance.stop());
+  const tracing = options.tracing && (await openTracing("standalone", options.tracing));
+  closing.add(() => tracing?.close());
+  const metrics = createSenderMetrics(registry);
   if (options.metricsPort !== 0) {
-    const metrics = await serveMetrics({ registry, host: options.metricsHost, port: options.metricsPort });
-    closing.add(() => metrics.close());
+    const served = await serveMetrics({ registry, host: options.metricsHost, port: options.metricsPort });
+    closing.add(() => served.close());
+    const backlog = watchBacklog({ clock, readBacklog: () => readBacklog(store.db), onBacklog: metrics.onBacklog });
+    closing.add(() => backlog.stop());
   }
 
   const guard = createAddressGuard({ allowCidrs: options.allowCidrs });
@@ -118,7 +133,8 @@ async function open(
     clock,
     random,
     log,
-    metrics: createSenderMetrics(registry),
+    metrics,
+    tracing,
     maxInFlight: options.maxInFlight,
     maxMailboxes: options.maxMailboxes,
     keepAttemptsDays: options.keepAttemptsDays,
@@ -133,6 +149,7 @@ async function open(
     random,
     log,
     registry,
+    tracing,
     settings: options.settings,
     tokenTtlSeconds: options.tokenTtlSeconds,
     host: options.host,

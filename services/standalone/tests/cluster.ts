@@ -27,7 +27,7 @@ export interface Cluster {
   close(): Promise<void>;
 }
 
-export async function openCluster(amqpUrl: string): Promise<Cluster> {
+export async function openCluster(amqpUrl: string, more: Readonly<Record<string, string>> = {}): Promise<Cluster> {
   const database = await createTestDatabase(inject("databaseUrl"));
   const namespace = testNamespace();
   const listeners = new Map<ServiceProcess, string>();
@@ -41,6 +41,7 @@ export async function openCluster(amqpUrl: string): Promise<Cluster> {
     LOG_LEVEL: "info",
     PUSH_ALLOW_CIDRS: "127.0.0.0/8",
     PARTITIONS: String(PARTITIONS),
+    ...more,
   };
 
   async function end(process: ServiceProcess, signal: NodeJS.Signals): Promise<void> {

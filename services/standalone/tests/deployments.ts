@@ -72,6 +72,7 @@ async function distributed(): Promise<Deployment> {
         partitions: PARTITIONS,
         secret: SECRET,
         previousSecrets: [],
+        registry: createRegistry(),
       },
       log,
       closing,

@@ -69,6 +69,7 @@ export function messageRoutes(app: App, context: Context): void {
       sessionId: identity.sessionId,
       content: keyring.contents.seal(id, plain),
       plain,
+      trace: request.trace,
       sentAt,
       requestKey: requestKeyOf(request, sender_id),
     };
@@ -106,6 +107,7 @@ export function messageRoutes(app: App, context: Context): void {
       }
       context.metrics.onAccepted(result.status === "repeat" ? "repeat" : "accepted");
       const { id, seq, conversation, createdAt } = result.message;
+      request.messageId = id;
       reply.header("location", `/api/messages/${id}/`);
       reply.serializer((payload) => (typeof payload === "string" ? payload : JSON.stringify(payload)));
       if (speaksText(request)) return reply.type("text/plain; charset=utf-8").send("Message processed.");
