@@ -10,7 +10,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{packages,services}/*/{src,tests}/**/*.test.ts"],
-          exclude: ["**/*.{services,faults}.test.ts"],
+          exclude: ["**/*.{services,faults,compose}.test.ts"],
         },
       },
       {
@@ -26,6 +26,16 @@ export default defineConfig({
           testTimeout: 300_000,
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        // The compose deployment, where there is a Docker engine; skipped where there is none.
+        test: {
+          name: "compose",
+          include: ["services/standalone/tests/compose/*.compose.test.ts"],
+          testTimeout: 300_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -62,7 +62,8 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       const { consumerTag } = await channel.consume(
         names.partition(partition),
         (message) => receive(member, channel, publisher, partition, message),
-        { priority: rendezvousPriority(member.options.name, partition) },
+        // By the tag, an operator sees in RabbitMQ who consumes what.
+        { priority: rendezvousPriority(member.options.name, partition), consumerTag: `${member.options.name}/${partition}` },
       );
       member.tags.push(consumerTag);
     }

@@ -13,5 +13,6 @@ export { needProgram } from "./installed.ts";
 export { runCommand } from "./command.ts";
 export type { BreakableServer, Server } from "./server.ts";
 export { createEmptyDatabase, createTestDatabase, type TestDatabase, testNamespace } from "./test-database.ts";
+export { type Sending, startSteadyLoad, type SteadyLoad } from "./steady-load.ts";
 export { tidyingUp } from "./tidy-up.ts";
 export { waitFor } from "./wait-for.ts";

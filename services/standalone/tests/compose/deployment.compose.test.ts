@@ -1,0 +1,125 @@
+import { http, logIn, type Person, register, sendSurely, waitFor } from "@messenger/testkit";
+import { Webhook } from "standardwebhooks";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { figure, msSince } from "../figure.ts";
+import { Arrivals, compose, containersOf, deploy, docker, EDGE, hasEngine, tearDown } from "./deployment.ts";
+
+const SERVICES = ["nginx", "listener", "sender", "postgres", "rabbitmq"];
+const IMAGE_MAX_BYTES = 80e6;
+
+describe.skipIf(!(await hasEngine()))("the compose deployment", () => {
+  const arrivals = new Arrivals();
+  let ada: Person;
+
+  beforeAll(() => deploy(), 900_000);
+  afterAll(() => tearDown(), 300_000);
+
+  it("takes users, a log-in and messages over HTTPS, and pushes them in order, signed", async () => {
+    ada = await register(EDGE);
+    const { webhookSecret, token } = await logIn(EDGE, ada, "http://receiver:9000/ada");
+    ada.token = token;
+    const ids: string[] = [];
+    for (let n = 0; n < 10; n += 1) ids.push(await sendSurely(EDGE, ada, ada, `message ${n}`));
+    await arrivals.include(ids);
+    expect(arrivals.all.map(({ id }) => id)).toEqual(ids);
+    const webhook = new Webhook(webhookSecret);
+    for (const { rawBody, headers } of arrivals.all) webhook.verify(rawBody, headers as Record<string, string>);
+  });
+
+  it("names a request the same at nginx, at the listener and in the answer", async () => {
+    const answer = await http(`${EDGE}/api/nowhere/`);
+    const id = answer.headers["x-request-id"] as string;
+    expect(answer.json["request_id"]).toBe(id);
+    for (const service of ["nginx", "listener"]) {
+      await waitFor(
+        async () => (await compose("logs", "--no-log-prefix", "--tail", "200", service)).includes(`"requestId":"${id}"`),
+        {
+          what: `the line of ${service}`,
+        },
+      );
+    }
+  });
+
+  it("keeps its data when it is taken down and brought up again", async () => {
+    const before = arrivals.all.at(-1)?.seq as number;
+    await compose("down");
+    const startedAt = performance.now();
+    await compose("up", "--detach", "--wait");
+    figure("up again", msSince(startedAt));
+    arrivals.forget(); // the receiver is another one, too
+    const id = await sendSurely(EDGE, ada, ada, "after");
+    await arrivals.include([id]);
+    expect(arrivals.all.find((arrival) => arrival.id === id)?.seq).toBeGreaterThan(before);
+  });
+
+  it("runs nothing as root, and shows no secret to those who may look at containers", async () => {
+    const words: string[] = [];
+    for (const name of ["secret", "database_url", "amqp_url"]) {
+      const text = await compose("exec", "-T", "listener", "cat", `/secrets/messenger/${name}`);
+      words.push(/:([^:@]+)@/u.exec(text)?.[1] ?? text.trim());
+    }
+    for (const word of words) expect(word.length).toBeGreaterThanOrEqual(32);
+    for (const service of SERVICES) {
+      for (const container of await containersOf(service)) {
+        const owners = (await docker("top", container, "-eo", "uid,pid,args")).trim().split("\n").slice(1);
+        expect(owners.length).toBeGreaterThan(0);
+        expect(owners.filter((line) => line.trim().startsWith("0 "))).toEqual([]);
+        const environment = await docker("exec", container, "sh", "-c", "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'");
+        expect(environment).toContain("PATH=");
+        const shown = (await docker("inspect", container)) + environment;
+        expect(words.filter((word) => shown.includes(word))).toEqual([]);
+      }
+    }
+  });
+
+  it("writes to nothing but its volumes and to memory, with no capability", async () => {
+    for (const service of SERVICES) {
+      for (const container of await containersOf(service)) {
+        const [readOnly, capabilities] = JSON.parse(
+          await docker("inspect", "--format", "[{{.HostConfig.ReadonlyRootfs}}, {{json .HostConfig.CapDrop}}]", container),
+        ) as [boolean, string[]];
+        expect([service, readOnly, capabilities]).toEqual([service, true, ["ALL"]]);
+        const effective = await docker("exec", container, "sh", "-c", "grep CapEff /proc/1/status");
+        expect(effective).toMatch(/CapEff:\s+0+$/mu);
+      }
+    }
+  });
+
+  it("opens one port only, which speaks HTTPS only", async () => {
+    const ports: string[] = [];
+    for (const service of SERVICES) {
+      for (const container of await containersOf(service)) {
+        ports.push(...(await docker("port", container)).split("\n").filter((line) => line !== ""));
+      }
+    }
+    expect(ports.length).toBeGreaterThan(0);
+    for (const line of ports) expect(line).toMatch(/^5000\/tcp -> (0\.0\.0\.0|\[::\]):5000$/u);
+    const plain = await http("http://localhost:5000/api/health/");
+    expect(plain.status).toBe(400);
+    expect(plain.json["code"]).toBe("not_https");
+  });
+
+  it("gives listeners, PostgreSQL and RabbitMQ no way out, and the world no way in but nginx", async () => {
+    const reach = (service: string, url: string): Promise<string> => {
+      const [host, port] = url.split(":") as [string, string];
+      return compose("exec", "-T", service, "bash", "-c", `timeout 3 bash -c ': < /dev/tcp/${host}/${port}'`);
+    };
+    await reach("sender", "receiver:9000");
+    await reach("listener", "postgres:5432");
+    for (const service of ["listener", "postgres", "rabbitmq"]) await expect(reach(service, "receiver:9000")).rejects.toThrow();
+    for (const inside of ["postgres:5432", "rabbitmq:5672"]) {
+      await expect(reach("nginx", inside)).rejects.toThrow();
+      await expect(reach("receiver", inside)).rejects.toThrow();
+    }
+    await expect(reach("receiver", "listener:5000")).rejects.toThrow();
+    await expect(reach("client", "listener:5000")).rejects.toThrow();
+  });
+
+  it("adds at most 80 MB to the image that it is made from", async () => {
+    const size = async (image: string): Promise<number> =>
+      Number(await docker("image", "inspect", "--format", "{{.Size}}", image));
+    const added = (await size("messenger:0.1.0")) - (await size("node:24-slim"));
+    figure("the image adds", `${(added / 1e6).toFixed(1)} MB`);
+    expect(added).toBeLessThan(IMAGE_MAX_BYTES);
+  });
+});

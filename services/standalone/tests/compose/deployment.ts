@@ -1,0 +1,188 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { globalAgent } from "node:https";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { type Arrival, http, logIn, type Person, register, type SteadyLoad, startSteadyLoad, waitFor } from "@messenger/testkit";
+import { expect } from "vitest";
+import { expectInOrder, repeats } from "../arrivals.ts";
+import { figure, msSince } from "../figure.ts";
+
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL("../../../..", import.meta.url));
+const FILES = "messenger.compose.yaml:services/standalone/tests/compose/test.compose.yaml";
+const PROJECT = "messenger-test";
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+export const EDGE = "https://localhost:5000";
+/** Who is pushed to, as senders see it; and as this machine does. */
+const RECEIVER = "http://receiver:9000";
+const RECEIVER_HERE = "http://127.0.0.1:9900";
+
+/** Networks of containers are private ones: an operator says that they may be pushed to, and that the proxy is in one. */
+const NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,198.18.0.0/15";
+const ENVIRONMENT = {
+  COMPOSE_FILE: FILES,
+  COMPOSE_PROJECT_NAME: PROJECT,
+  PUSH_ALLOW_CIDRS: NETWORKS,
+  TRUSTED_PROXIES: NETWORKS,
+  RATE_LIMIT_EXEMPT: "198.18.250.1/32", // this machine
+};
+
+/** Whether there is an engine to run it on. */
+export async function hasEngine(): Promise<boolean> {
+  return run("docker", ["compose", "version"])
+    .then(() => run("docker", ["info"]))
+    .then(
+      () => true,
+      () => false,
+    );
+}
+
+/** Runs a program in the project's folder, for the deployment of the tests; returns what it printed. */
+export async function shell(program: string, ...args: string[]): Promise<string> {
+  const { stdout } = await run(program, args, {
+    cwd: ROOT,
+    env: { ...process.env, ...ENVIRONMENT },
+    maxBuffer: MAX_OUTPUT_BYTES,
+  });
+  return stdout;
+}
+
+export const docker = (...args: string[]): Promise<string> => shell("docker", ...args);
+
+/** `docker compose …`. */
+export const compose = (...args: string[]): Promise<string> => docker("compose", ...args);
+
+/** Starts the deployment with nothing of before. */
+export async function deploy(): Promise<void> {
+  await compose("down", "--volumes", "--remove-orphans");
+  const startedAt = performance.now();
+  await compose("up", "--build", "--detach", "--wait");
+  figure("from nothing to healthy, with building", msSince(startedAt));
+  globalAgent.options.ca = await readFile(`${ROOT}/certs/certificate.pem`, "utf8");
+}
+
+/** Takes it down, and its data with it. */
+export async function tearDown(): Promise<void> {
+  globalAgent.destroy();
+  await compose("down", "--volumes", "--remove-orphans");
+}
+
+/** Ids of the running containers of a service, in the order of their numbers. @throws where there are none. */
+export async function containersOf(service: string): Promise<string[]> {
+  const filter = (label: string) => ["--filter", `label=com.docker.compose.${label}`];
+  const format = '{{.Label "com.docker.compose.container-number"}} {{.ID}}';
+  const args = [...filter(`project=${PROJECT}`), ...filter(`service=${service}`), "--no-trunc", "--format", format];
+  const lines = (await docker("ps", ...args)).trim().split("\n");
+  const containers = lines.map((line) => line.split(" ") as [string, string]).sort(([a], [b]) => Number(a) - Number(b));
+  if (lines[0] === "") throw new Error(`no container of ${service} runs`);
+  return containers.map(([, id]) => id);
+}
+
+/** Ends what runs in a container, as the kernel does when memory runs out. (After `docker kill` it would not be started again.) */
+export async function killHard(container: string): Promise<void> {
+  const pid = (await docker("inspect", "--format", "{{.State.Pid}}", container)).trim();
+  await docker("run", "--rm", "--pid", "host", "--cap-add", "KILL", "node:24-slim", "sh", "-c", `kill -9 ${pid}`);
+}
+
+/** Waits until a container that was killed runs again, and is healthy. */
+export async function recovered(container: string, startedBefore: string): Promise<void> {
+  await waitFor(
+    async () => {
+      const state = await docker("inspect", "--format", "{{.State.StartedAt}} {{.State.Health.Status}}", container);
+      const [startedAt, health] = state.trim().split(" ");
+      return startedAt !== startedBefore && health === "healthy";
+    },
+    { what: "a killed container to be healthy again", timeoutMs: 90_000 },
+  );
+}
+
+export const startedAt = async (container: string): Promise<string> =>
+  (await docker("inspect", "--format", "{{.State.StartedAt}}", container)).trim();
+
+/** Reads what was pushed to the receiver, in the order of its coming. */
+export class Arrivals {
+  readonly all: Arrival[] = [];
+
+  async read(): Promise<readonly Arrival[]> {
+    const { text } = await http(`${RECEIVER_HERE}/arrivals?from=${this.all.length}`);
+    this.all.push(...(JSON.parse(text) as Arrival[]));
+    return this.all;
+  }
+
+  /** The receiver began anew. */
+  forget(): void {
+    this.all.length = 0;
+  }
+
+  /** Waits until all these messages have arrived. */
+  async include(ids: Iterable<string>, timeoutMs = 120_000): Promise<void> {
+    let missing = [...ids];
+    await waitFor(
+      async () => {
+        const come = new Set((await this.read()).map(({ id }) => id));
+        missing = missing.filter((id) => !come.has(id));
+        return missing.length === 0;
+      },
+      { what: "all that was answered to arrive", timeoutMs },
+    ).catch((error: unknown) => {
+      throw new Error(`${missing.length} messages that were answered did not arrive: ${missing.slice(0, 5).join(", ")}`, {
+        cause: error,
+      });
+    });
+  }
+}
+
+/** People who are pushed what they are sent, each at a path of the receiver. */
+export async function makePeople(count: number): Promise<Person[]> {
+  const people: Person[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const person = await register(EDGE);
+    const { token } = await logIn(EDGE, person, `${RECEIVER}/${person.name}`);
+    people.push({ ...person, token });
+  }
+  return people;
+}
+
+/** Messages from each to the next, in turn. */
+export function startLoad(people: readonly Person[], perSecond: number): SteadyLoad {
+  let n = 0;
+  return startSteadyLoad({
+    perSecond,
+    next() {
+      n += 1;
+      const [from, to] = [people[n % people.length], people[(n + 1) % people.length]];
+      return { url: EDGE, from: from as Person, to: to as Person };
+    },
+  });
+}
+
+/** Ends the load: all that was answered arrived, and in order. */
+export async function expectNothingLost(load: SteadyLoad, arrivals: Arrivals, what: string): Promise<void> {
+  await load.stop();
+  await arrivals.include(load.answered);
+  expectInOrder(arrivals.all);
+  const answers = JSON.stringify(Object.fromEntries(load.reasons));
+  figure(what, `${answers}; 0 lost, in order, ${repeats(arrivals.all).length} repeats so far`);
+  expect(load.answered.size).toBeGreaterThan(0);
+}
+
+interface ConsumerRow {
+  queue_name: string;
+  consumer_tag: string;
+  active: boolean;
+}
+
+/** How many partitions each sender consumes at the moment, by its host's name. */
+export async function partitionsBySender(): Promise<ReadonlyMap<string, number>> {
+  const args = ["list_consumers", "--quiet", "--formatter", "json", "queue_name", "consumer_tag", "active"];
+  const rows = JSON.parse(await compose("exec", "-T", "rabbitmq", "rabbitmqctl", ...args)) as ConsumerRow[];
+  const counts = new Map<string, number>();
+  for (const { queue_name: queue, consumer_tag: tag, active } of rows) {
+    if (!queue.includes(".push.")) continue;
+    const host = tag.split("/")[0] as string;
+    counts.set(host, (counts.get(host) ?? 0) + (active ? 1 : 0));
+  }
+  return counts;
+}

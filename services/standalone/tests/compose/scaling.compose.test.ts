@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { http, type Person, type SteadyLoad, waitFor } from "@messenger/testkit";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { figure, msSince } from "../figure.ts";
+import {
+  Arrivals,
+  compose,
+  containersOf,
+  deploy,
+  docker,
+  EDGE,
+  expectNothingLost,
+  hasEngine,
+  killHard,
+  makePeople,
+  partitionsBySender,
+  shell,
+  startLoad,
+  tearDown,
+} from "./deployment.ts";
+
+const PER_SECOND = 200;
+const PARTITIONS = 16;
+
+const scale = (service: string, count: number): Promise<string> =>
+  compose("up", "--detach", "--wait", "--no-deps", "--no-recreate", "--scale", `${service}=${count}`, service);
+
+/** Which listeners answered lately, by nginx' log. */
+async function answering(): Promise<ReadonlySet<string>> {
+  const log = await compose("logs", "--no-log-prefix", "--since", "2s", "nginx");
+  return new Set([...log.matchAll(/"listener":"([\d.]+):5000"/gu)].map((match) => match[1] as string));
+}
+
+describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and upgraded", () => {
+  const arrivals = new Arrivals();
+  let people: Person[];
+  let load: SteadyLoad;
+
+  beforeAll(async () => {
+    await deploy();
+    people = await makePeople(20);
+  }, 900_000);
+  afterAll(() => tearDown(), 300_000);
+
+  /** Waits until requests flow. */
+  async function underLoad(): Promise<void> {
+    load = startLoad(people, PER_SECOND);
+    await waitFor(() => load.answered.size > PER_SECOND, { what: "a second's load to be answered" });
+  }
+
+  /** What happens does not let one request fail. */
+  async function expectNoneFailed(what: string): Promise<void> {
+    await expectNothingLost(load, arrivals, what);
+    expect(Object.fromEntries(load.reasons)).toEqual({ 200: load.answered.size });
+  }
+
+  it("has four listeners answer within ten seconds of being scaled to four, and fails no request on the way and back to one", async () => {
+    await underLoad();
+    await scale("listener", 4);
+    const startedAt = performance.now();
+    await waitFor(async () => (await answering()).size === 4, { what: "four listeners to answer", timeoutMs: 10_000 });
+    figure("four listeners answer, after they are healthy", msSince(startedAt));
+    await scale("listener", 1);
+    await waitFor(async () => (await answering()).size === 1, { what: "one listener to answer" });
+    await expectNoneFailed("scaled to four listeners and back to one");
+  });
+
+  it("spreads the partitions over three senders, and hands those of one that is killed to the others within ten seconds", async () => {
+    await scale("sender", 3);
+    const spread = async (senders: number): Promise<ReadonlyMap<string, number> | undefined> => {
+      const counts = await partitionsBySender();
+      const [active, all] = [[...counts.values()], [...counts.values()].reduce((sum, count) => sum + count, 0)];
+      const even = Math.min(...active) > 0 && Math.max(...active) <= 3 * Math.min(...active);
+      return counts.size === senders && all === PARTITIONS && even ? counts : undefined;
+    };
+    const found = await waitFor(() => spread(3), { what: "three senders to share the partitions", timeoutMs: 30_000 });
+    figure("partitions of three senders", [...found.values()].join(", "));
+
+    await underLoad();
+    const [, , victim] = await containersOf("sender");
+    const startedAt = performance.now();
+    await docker("update", "--restart", "no", victim as string);
+    await killHard(victim as string);
+    const left = await waitFor(() => spread(2), { what: "two senders to have all partitions", timeoutMs: 10_000 });
+    figure("two senders have all partitions of a killed third", `after ${msSince(startedAt)}: ${[...left.values()].join(", ")}`);
+    await expectNoneFailed("a sender killed");
+    await docker("rm", "--force", victim as string);
+  });
+
+  it("is upgraded one by one without failing a request, losing a message or changing an order", async () => {
+    await scale("listener", 2);
+    const before = [...(await containersOf("listener")), ...(await containersOf("sender"))];
+    await underLoad();
+    const startedAt = performance.now();
+    await shell("infra/upgrade.sh");
+    figure("upgraded two listeners and two senders", msSince(startedAt));
+    await expectNoneFailed("upgraded under load");
+    const after = [...(await containersOf("listener")), ...(await containersOf("sender"))];
+    expect(after).toHaveLength(before.length);
+    expect(after.filter((container) => before.includes(container))).toEqual([]);
+  });
+
+  it("answers a flood from one address 429 with Retry-After, and serves another address as before", async () => {
+    const requests = async (url: string): Promise<{ statuses: Record<string, number>; retryAfter?: string }> =>
+      JSON.parse(await compose("exec", "-T", "client", "node", "/requests.mjs", url, "400", "8")) as Awaited<
+        ReturnType<typeof requests>
+      >;
+    /** One after the other, from this machine. */
+    const measure = async (count: number): Promise<number> => {
+      const latencies: number[] = [];
+      for (let n = 0; n < count; n += 1) {
+        const startedAt = performance.now();
+        expect((await http(`${EDGE}/api/health/`)).status).toBe(200);
+        latencies.push(performance.now() - startedAt);
+      }
+      return latencies.sort((a, b) => a - b)[Math.floor(count / 2)] as number;
+    };
+    /** The median while the client is as busy: its own work takes from the same cores. */
+    const measureBeside = async (url: string) => {
+      const running = requests(url);
+      await sleep(3_000); // in which a flood uses up its burst
+      const medianMs = await measure(200);
+      return { medianMs, ...(await running) };
+    };
+    const medians = { alone: [] as number[], elsewhere: [] as number[], flood: [] as number[] };
+    for (let round = 0; round < 3; round += 1) {
+      medians.alone.push(await measure(200));
+      medians.elsewhere.push((await measureBeside("http://receiver:9000/arrivals?from=1000000000")).medianMs);
+      const { statuses, retryAfter, medianMs } = await measureBeside("https://nginx:5000/api/health/");
+      medians.flood.push(medianMs);
+      expect(statuses["429"]).toBeGreaterThan(500);
+      expect(statuses["200"]).toBeGreaterThan(500);
+      expect(statuses["200"]).toBeLessThan(2_500);
+      expect(retryAfter).toBe("1");
+      figure("a flood is answered", JSON.stringify(statuses));
+    }
+    for (const [when, ms] of Object.entries(medians)) {
+      figure(`another address' median, ${when}`, ms.map((one) => `${one.toFixed(2)} ms`).join(", "));
+    }
+  });
+});
