@@ -8,7 +8,7 @@ folder=$(realpath "$folder")
 cd "$(dirname "$0")/.."
 export COMPOSE_FILE=${COMPOSE_FILE:-messenger.compose.yaml}
 
-for file in database.dump secret; do
+for file in database.dump secret previous_secrets; do
   [[ -r $folder/$file ]] || { echo "restore: $folder has no $file" >&2; exit 1; }
 done
 if [[ -n $(docker compose ps --all --quiet postgres) ]]; then
@@ -18,7 +18,9 @@ fi
 
 # The secret first, so that none is made; then the database, before anybody looks at it.
 docker compose build --quiet secrets
-docker compose run --rm --no-deps -T --entrypoint "sh -c 'cat > /secrets/messenger/secret && chmod 400 /secrets/messenger/secret'" secrets <"$folder/secret"
+for file in secret previous_secrets; do
+  docker compose run --rm --no-deps -T secrets sh -c "umask 377; cat > /secrets/messenger/$file" <"$folder/$file"
+done
 docker compose up --detach --wait postgres
 docker compose exec -T postgres pg_restore --username messenger --dbname messenger --exit-on-error --single-transaction <"$folder/database.dump"
 docker compose up --detach --wait

@@ -33,6 +33,8 @@ describe("settings", () => {
     const { secret } = readSettings(SETTINGS, { DATABASE_URL: GOOD.DATABASE_URL, MESSENGER_SECRET_FILE: file });
     expect(secret).toBe("y".repeat(40));
     expect(() => readSettings(SETTINGS, { ...GOOD, MESSENGER_SECRET_FILE: file })).toThrow(/not both/u);
+    writeFileSync(file, "\n");
+    expect(() => readSettings(SETTINGS, { ...GOOD, MESSENGER_SECRET: "", MESSENGER_SECRET_FILE: file })).toThrow(/must be set/u);
   });
 
   it("are refused with every fault in one message, and no secret in it", () => {

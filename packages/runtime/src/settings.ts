@@ -31,7 +31,8 @@ function readText(setting: Setting<unknown>, env: NodeJS.ProcessEnv): string | u
   }
   if (file === undefined || file === "") return undefined;
   try {
-    return readFileSync(file, "utf8").trim();
+    const text = readFileSync(file, "utf8").trim();
+    return text === "" ? undefined : text;
   } catch (error) {
     throw new Error(`the file of ${setting.name}_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`, {
       cause: error,
@@ -40,7 +41,7 @@ function readText(setting: Setting<unknown>, env: NodeJS.ProcessEnv): string | u
 }
 
 /**
- * Reads settings from the environment. An empty variable counts as none.
+ * Reads settings from the environment. An empty variable, or an empty file, counts as none.
  * @throws {SettingsError} with every fault in one message.
  */
 export function readSettings<Settings extends Record<string, Setting<unknown>>>(

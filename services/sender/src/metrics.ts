@@ -66,6 +66,11 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
     help: "Endpoints that were switched off",
     registers,
   });
+  const readable = new Gauge({
+    name: "messenger_database_readable",
+    help: "1 where the database could be read when this sender last asked, every 10 s, what waits in it",
+    registers,
+  });
   const backlogGauges = BACKLOG.map(([key, name, help]) => [key, new Gauge({ name, help, registers })] as const);
 
   return {
@@ -75,6 +80,7 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
     onOff: () => off.inc(),
     onBacklog(backlog) {
       // Of what is not known nothing is said: an alert can tell that from zero.
+      readable.set(Number(backlog !== undefined));
       for (const [key, gauge] of backlogGauges) gauge.set(backlog?.[key] ?? Number.NaN);
     },
     onAttempt(channel, event, attempt) {

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import {
@@ -167,5 +168,30 @@ describe("what an operator sees", () => {
     ]) {
       expect(pushed).toContain(line);
     }
+  });
+
+  it("is documented, and what alerts and dashboards look at is there", async () => {
+    const { listener, sender } = await start();
+    const ours = new Set(
+      [await metricsOf(listener), await metricsOf(sender)].flatMap((text) =>
+        [...text.matchAll(/^# TYPE (messenger_\w+) /gmu)].map((match) => match[1] as string),
+      ),
+    );
+    expect(ours.size).toBeGreaterThan(20);
+    const named = async (path: string): Promise<Set<string>> => {
+      const text = await readFile(new URL(`../../../${path}`, import.meta.url), "utf8");
+      return new Set([...text.matchAll(/\bmessenger_\w+/gu)].map(([name]) => name.replace(/_(?:bucket|count|sum)$/u, "")));
+    };
+    for (const path of ["alerts.yaml", "alerts.test.yaml"].map((name) => `infra/prometheus/${name}`)) {
+      expect([...(await named(path))].filter((name) => !ours.has(name))).toEqual([]);
+    }
+    for (const path of ["service.json", "delivery.json"].map((name) => `infra/grafana/dashboards/${name}`)) {
+      const used = await named(path);
+      expect(used.size).toBeGreaterThan(5);
+      expect([...used].filter((name) => !ours.has(name))).toEqual([]);
+    }
+    const documented = await named("docs/operations.md");
+    expect([...ours].filter((name) => !documented.has(name))).toEqual([]);
+    expect([...documented].filter((name) => !ours.has(name))).toEqual([]);
   });
 });

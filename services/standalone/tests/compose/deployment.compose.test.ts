@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { http, logIn, type Person, register, sendSurely, waitFor } from "@messenger/testkit";
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -121,5 +122,32 @@ describe.skipIf(!(await hasEngine()))("the compose deployment", () => {
     const added = (await size("messenger:0.1.0")) - (await size("node:24-slim"));
     figure("the image adds", `${(added / 1e6).toFixed(1)} MB`);
     expect(added).toBeLessThan(IMAGE_MAX_BYTES);
+  });
+
+  it("is watched by Prometheus, which finds every process and understands every alert and every panel", async () => {
+    await compose("--profile", "observability", "up", "--detach", "--wait", "prometheus");
+    const ask = async (path: string): Promise<Record<string, unknown>> =>
+      (await http(`http://127.0.0.1:9090/api/v1/${path}`)).json;
+    const healthy = async (): Promise<boolean> => {
+      const { activeTargets } = (await ask("targets"))["data"] as {
+        activeTargets: { labels: { job: string }; health: string }[];
+      };
+      const up = activeTargets.filter(({ health }) => health === "up").map(({ labels }) => labels.job);
+      return up.sort().join() === "listener,listener,rabbitmq,sender,sender";
+    };
+    await waitFor(healthy, { what: "Prometheus to read all processes", timeoutMs: 60_000 });
+    const { groups } = (await ask("rules"))["data"] as { groups: { rules: { health: string }[] }[] };
+    expect(groups.flatMap(({ rules }) => rules).length).toBeGreaterThan(10);
+
+    for (const name of ["service", "delivery"]) {
+      const text = await readFile(new URL(`../../../../infra/grafana/dashboards/${name}.json`, import.meta.url), "utf8");
+      const { panels } = JSON.parse(text) as { panels: { targets?: { expr: string }[] }[] };
+      const expressions = panels.flatMap(({ targets }) => targets ?? []).map(({ expr }) => expr);
+      expect(expressions.length).toBeGreaterThan(10);
+      for (const expression of expressions) {
+        const query = encodeURIComponent(expression.replaceAll("$__rate_interval", "1m"));
+        expect([expression, (await ask(`query?query=${query}`))["status"]]).toEqual([expression, "success"]);
+      }
+    }
   });
 });

@@ -56,7 +56,7 @@ export const compose = (...args: string[]): Promise<string> => docker("compose",
 
 /** Starts the deployment with nothing of before. */
 export async function deploy(): Promise<void> {
-  await compose("down", "--volumes", "--remove-orphans");
+  await compose("--profile", "*", "down", "--volumes", "--remove-orphans");
   const startedAt = performance.now();
   await compose("up", "--build", "--detach", "--wait");
   figure("from nothing to healthy, with building", msSince(startedAt));
@@ -66,7 +66,7 @@ export async function deploy(): Promise<void> {
 /** Takes it down, and its data with it. */
 export async function tearDown(): Promise<void> {
   globalAgent.destroy();
-  await compose("down", "--volumes", "--remove-orphans");
+  await compose("--profile", "*", "down", "--volumes", "--remove-orphans");
 }
 
 /** Ids of the running containers of a service, in the order of their numbers. @throws where there are none. */
