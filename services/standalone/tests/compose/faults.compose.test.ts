@@ -102,6 +102,7 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that breaks", () => 
       if (service !== "postgres" && service !== "rabbitmq") sum += each.reduce((total, mib) => total + mib, 0);
     }
     await expectNothingLost(load, arrivals, `${3 * PER_SECOND} messages a second`);
+    figure("on disk, for each message of some 10 bytes, its event and its attempt, with indexes", await bytesOfMessage());
     expect(sum).toBeGreaterThan(100);
     expect(sum).toBeLessThan(MEMORY_MAX_MIB);
   });
@@ -134,6 +135,12 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that breaks", () => 
     }
   });
 });
+
+async function bytesOfMessage(): Promise<string> {
+  const sizes = ["messages", "events", "attempts"].map((table) => `pg_total_relation_size('${table}')`).join(" + ");
+  const query = `select (${sizes}) / count(*) || ' bytes' from messages`;
+  return (await compose("exec", "-T", "postgres", "psql", "--username", "messenger", "-tAc", query)).trim();
+}
 
 /** `12.5MiB`, as `docker stats` has it. */
 function toMiB(text: string): number {
