@@ -1,5 +1,5 @@
 export { watchBacklog } from "./backlog-watch.ts";
-export type { LaneState } from "./lane.ts";
+export type { LaneState } from "./lane-states.ts";
 export { createSenderMetrics, type SenderMetrics } from "./metrics.ts";
 export { type Sender, type SenderOptions, type SenderStore, startSender } from "./sender.ts";
 export { senderStore } from "./store.ts";

@@ -3,50 +3,13 @@ import { type Clock, type InboxEvent, parseAddress, type Random, type TimeLimit 
 import type { Attempt, EndpointRow, LeaseAnswer, Progress, ProgressAnswer } from "@messenger/store";
 import { LEASE_MS } from "@messenger/store";
 import type { Held } from "./held.ts";
+import { type Action, type LaneState, ON_EVENT, ON_WAKE, type Place } from "./lane-states.ts";
 import { judge, type Judgement, type Standing } from "./outcome.ts";
 import type { Permit, Permits } from "./permits.ts";
-
-export type LaneState =
-  /** Level with all it knows. */
-  | "idle"
-  /** Pushing what came from the broker. */
-  | "pushing"
-  /** Reading the log, under a lease. */
-  | "behind"
-  /** For a due time, or for somebody else's lease, until a wake or a reload. */
-  | "waiting"
-  /** Nothing is pushed. */
-  | "off";
-
-/** Where an event stands to a lane. */
-type Place =
-  /** The database has it as taken. */
-  | "committed"
-  /** Taken, but not committed; or in line. */
-  | "underway"
-  | "next"
-  | "ahead";
+import { errorText, type News, progressOf, standingOf } from "./progress.ts";
 
 /** Where the event that is pushed came from. */
 export type Source = "line" | "log";
-
-type Action = "release" | "keep" | "push" | "fall behind" | "cover";
-
-const ON_EVENT: Record<LaneState, Record<Place, Action>> = {
-  idle: { committed: "release", underway: "keep", next: "push", ahead: "fall behind" },
-  pushing: { committed: "release", underway: "keep", next: "push", ahead: "fall behind" },
-  behind: { committed: "release", underway: "cover", next: "cover", ahead: "cover" },
-  waiting: { committed: "release", underway: "cover", next: "cover", ahead: "cover" },
-  off: { committed: "release", underway: "release", next: "release", ahead: "release" },
-};
-
-const ON_WAKE: Record<LaneState, Action> = {
-  idle: "fall behind",
-  pushing: "fall behind",
-  behind: "cover",
-  waiting: "fall behind",
-  off: "release",
-};
 
 /** What a lane needs of the rest of the sender. The store's parts try until they succeed; they reject only when the sender stops. */
 export interface LaneDeps {
@@ -90,7 +53,6 @@ const SETTINGS_MAX_AGE_MS = 30_000;
 export const LEASE_RENEW_AFTER_MS = 10_000;
 /** No push starts with less of the lease left. */
 const LEASE_MIN_LEFT_MS = 15_000;
-const ERROR_LENGTH = 200;
 /** One for all lanes that do nothing: there are many. */
 const NOTHING = Promise.resolve();
 
@@ -620,33 +582,4 @@ export class Lane {
     this.#offerAgain();
     return false;
   }
-}
-
-function standingOf({ failures, serverErrors, rejections, rejectedBefore, failingSince }: EndpointRow): Standing {
-  return { failures, serverErrors, rejections, rejectedBefore, failingSince };
-}
-
-type News = Partial<Pick<Progress, "retryInMs" | "off" | "renew" | "ensureDue" | "attempts" | "deadLetters">>;
-
-/** Where an endpoint stands, and what is new. */
-function progressOf(endpoint: EndpointRow, standing: Standing, cursor: number, news: News): Progress {
-  return {
-    endpoint: endpoint.id,
-    generation: endpoint.generation,
-    cursor,
-    failures: standing.failures,
-    serverErrors: standing.serverErrors,
-    rejections: standing.rejections,
-    rejectedBefore: standing.rejectedBefore,
-    retryInMs: news.retryInMs ?? null,
-    off: news.off ?? null,
-    renew: news.renew ?? false,
-    ensureDue: news.ensureDue ?? false,
-    attempts: news.attempts ?? [],
-    deadLetters: news.deadLetters ?? [],
-  };
-}
-
-function errorText(result: Exclude<PushResult, { kind: "answered" }>): string {
-  return (result.kind === "failed" ? result.error : result.reason).slice(0, ERROR_LENGTH);
 }

@@ -1,7 +1,7 @@
 import type { InboxEvent } from "@messenger/core";
 import { Counter, Gauge, Histogram, type Registry } from "@messenger/runtime";
 import type { Attempt, Backlog } from "@messenger/store";
-import type { LaneState } from "./lane.ts";
+import type { LaneState } from "./lane-states.ts";
 
 export interface SenderMetrics {
   onAttempt(channel: string, event: InboxEvent, attempt: Attempt): void;
@@ -49,6 +49,12 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600, 86_400],
     registers,
   });
+  // Label values are looked up once: every push passes here.
+  const pushesOf = createCache((key: string) => {
+    const [channel = "", outcome = ""] = key.split(" ");
+    return pushes.labels({ channel, outcome });
+  });
+  const pushSecondsOf = createCache((channel: string) => pushSeconds.labels({ channel }));
   const relayed = new Counter({
     name: "messenger_relayed_total",
     help: "What the relay turned into wakes: outbox rows, and endpoints whose due time had come",
@@ -84,8 +90,8 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
       for (const [key, gauge] of backlogGauges) gauge.set(backlog?.[key] ?? Number.NaN);
     },
     onAttempt(channel, event, attempt) {
-      pushes.inc({ channel, outcome: attempt.outcome });
-      pushSeconds.observe({ channel }, attempt.ms / 1000);
+      pushesOf(`${channel} ${attempt.outcome}`).inc();
+      pushSecondsOf(channel).observe(attempt.ms / 1000);
       if (attempt.outcome === "delivered") {
         deliverySeconds.observe(Math.max(0, attempt.at + attempt.ms - Date.parse(event.createdAt)) / 1000);
       }
@@ -121,5 +127,15 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
         },
       });
     },
+  };
+}
+
+/** Of few keys. */
+function createCache<Value>(make: (key: string) => Value): (key: string) => Value {
+  const made = new Map<string, Value>();
+  return (key) => {
+    const found = made.get(key) ?? make(key);
+    made.set(key, found);
+    return found;
   };
 }

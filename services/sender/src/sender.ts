@@ -183,8 +183,21 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     metrics.onAttempt(channel.name, event, attempt);
     const { outcome, status, error } = attempt;
     const ms = Math.round(attempt.ms * 10) / 10;
-    const what = { event: event.id, message: event.messageId, endpoint: endpoint.id, inbox: event.inbox, seq: event.seq };
-    log.info({ ...what, attempt: attempt.attempt, outcome, status, error, ms, trace: traceIdOf(event.trace) }, "attempt");
+    log.info(
+      {
+        message: event.messageId,
+        event: event.id === event.messageId ? undefined : event.id,
+        endpoint: endpoint.id,
+        seq: event.seq,
+        attempt: attempt.attempt,
+        outcome,
+        status: status ?? undefined,
+        error: error ?? undefined,
+        ms,
+        trace: traceIdOf(event.trace),
+      },
+      "attempt",
+    );
   }
 
   const deps = {

@@ -96,7 +96,9 @@ describe("what an operator sees", () => {
     const { listener, sender, ada } = await start();
     const { id, requestId } = await sendTraced(cluster.urls()[0] as string, ada, receiver);
     await waitFor(() => lines(sender, "attempt").length > 0, { what: "the attempt's line" });
-    const request = lines(listener, "request").find((line) => line["requestId"] === requestId);
+    const request = await waitFor(() => lines(listener, "request").find((line) => line["requestId"] === requestId), {
+      what: "the request's line",
+    });
     expect(request).toMatchObject({
       method: "POST",
       path: "/api/messages/",
@@ -106,7 +108,7 @@ describe("what an operator sees", () => {
       trace: TRACE,
     });
     expect(lines(sender, "attempt")).toEqual([
-      expect.objectContaining({ event: id, message: id, attempt: 1, outcome: "delivered", status: 204, trace: TRACE }),
+      expect.objectContaining({ message: id, seq: 1, attempt: 1, outcome: "delivered", status: 204, trace: TRACE }),
     ]);
     expect(receiver.arrivals[0]?.headers["traceparent"]).toBe(TRACEPARENT);
     expect(listener.output + sender.output).not.toMatch(/hello|Bearer|whsec_/u);

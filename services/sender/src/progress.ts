@@ -1,0 +1,37 @@
+import type { PushResult } from "@messenger/channels";
+import type { EndpointRow, Progress } from "@messenger/store";
+import type { Standing } from "./outcome.ts";
+
+const ERROR_LENGTH = 200;
+
+/** Where the row says that it stands. */
+export function standingOf({ failures, serverErrors, rejections, rejectedBefore, failingSince }: EndpointRow): Standing {
+  return { failures, serverErrors, rejections, rejectedBefore, failingSince };
+}
+
+/** What a report says beside where the endpoint stands. */
+export type News = Partial<Pick<Progress, "retryInMs" | "off" | "renew" | "ensureDue" | "attempts" | "deadLetters">>;
+
+/** Where an endpoint stands, and what is new. */
+export function progressOf(endpoint: EndpointRow, standing: Standing, cursor: number, news: News): Progress {
+  return {
+    endpoint: endpoint.id,
+    generation: endpoint.generation,
+    cursor,
+    failures: standing.failures,
+    serverErrors: standing.serverErrors,
+    rejections: standing.rejections,
+    rejectedBefore: standing.rejectedBefore,
+    retryInMs: news.retryInMs ?? null,
+    off: news.off ?? null,
+    renew: news.renew ?? false,
+    ensureDue: news.ensureDue ?? false,
+    attempts: news.attempts ?? [],
+    deadLetters: news.deadLetters ?? [],
+  };
+}
+
+/** An attempt's error, as it is kept. */
+export function errorText(result: Exclude<PushResult, { kind: "answered" }>): string {
+  return (result.kind === "failed" ? result.error : result.reason).slice(0, ERROR_LENGTH);
+}
