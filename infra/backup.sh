@@ -4,13 +4,22 @@
 #   infra/backup.sh FOLDER
 set -euo pipefail
 folder=${1:?usage: infra/backup.sh FOLDER}
+mkdir -p "$(dirname "$folder")"
+folder=$(cd "$(dirname "$folder")" && pwd)/$(basename "$folder")
 cd "$(dirname "$0")/.."
-export COMPOSE_FILE=${COMPOSE_FILE:-messenger.compose.yaml}
+source infra/compose.sh
 
+if [[ -e $folder ]]; then
+  echo "backup: $folder is there already: name a new folder" >&2
+  exit 1
+fi
+# Under another name until it is whole.
 umask 077
-mkdir "$folder"
-docker compose exec -T postgres pg_dump --username messenger --format custom messenger >"$folder/database.dump"
+partial=$(mktemp -d "$folder.partial.XXXXXX")
+trap 'rm -rf "$partial"' EXIT
+docker compose exec -T postgres pg_dump --username messenger --format custom messenger >"$partial/database.dump"
 for file in secret previous_secrets; do
-  docker compose exec -T listener cat "/secrets/messenger/$file" >"$folder/$file"
+  in_secrets cat "/secrets/messenger/$file" >"$partial/$file"
 done
-echo "backup: $(du --human-readable "$folder/database.dump" | cut --fields 1) and the secrets, in $folder"
+mv "$partial" "$folder"
+echo "backup: $(du -h "$folder/database.dump" | cut -f 1) and the secrets, in $folder"

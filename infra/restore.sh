@@ -3,23 +3,23 @@
 # delivered if it was not; what was delivered after the backup was made is delivered once more, under the same ids.
 #   infra/restore.sh FOLDER
 set -euo pipefail
-folder=${1:?usage: infra/restore.sh FOLDER}
-folder=$(realpath "$folder")
+folder=$(cd "${1:?usage: infra/restore.sh FOLDER}" && pwd)
 cd "$(dirname "$0")/.."
-export COMPOSE_FILE=${COMPOSE_FILE:-messenger.compose.yaml}
+source infra/compose.sh
 
-for file in database.dump secret previous_secrets; do
-  [[ -r $folder/$file ]] || { echo "restore: $folder has no $file" >&2; exit 1; }
-done
-if [[ -n $(docker compose ps --all --quiet postgres) ]]; then
+if [[ ! -s $folder/database.dump || ! -s $folder/secret || ! -r $folder/previous_secrets ]]; then
+  echo "restore: $folder is no whole backup: database.dump, secret and previous_secrets are needed" >&2
+  exit 1
+fi
+get_image
+if [[ -n $(docker compose ps --all --quiet postgres) ]] || ! in_secrets test ! -e /secrets/messenger/secret; then
   echo "restore: there is a deployment already; to do away with it and its data: docker compose down --volumes" >&2
   exit 1
 fi
 
-# The secret first, so that none is made; then the database, before anybody looks at it.
-docker compose build --quiet secrets
+# The secrets first, so that none are made; then the database, before anybody looks at it.
 for file in secret previous_secrets; do
-  docker compose run --rm --no-deps -T secrets sh -c "umask 377; cat > /secrets/messenger/$file" <"$folder/$file"
+  in_secrets sh -c "umask 377; cat > /secrets/messenger/$file.new && mv /secrets/messenger/$file.new /secrets/messenger/$file" <"$folder/$file"
 done
 docker compose up --detach --wait postgres
 docker compose exec -T postgres pg_restore --username messenger --dbname messenger --exit-on-error --single-transaction <"$folder/database.dump"

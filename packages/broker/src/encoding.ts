@@ -146,7 +146,7 @@ export function unbundle(
       createdAt: text(row[7], "created at"),
       content: contents.subarray(start, contentAt),
       sealed: false,
-      trace: row[9] === undefined ? undefined : parseTraceparent(text(row[9], "trace")),
+      trace: row[9] == null ? undefined : parseTraceparent(text(row[9], "trace")),
     };
   });
   if (contents !== undefined && contentAt !== contents.length)

@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { generate } from "selfsigned";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { prepareCertificate } from "./certificate.ts";
 
@@ -17,7 +18,7 @@ describe("the edge's certificate", () => {
     await rm(edge, { recursive: true });
   });
 
-  const prepare = (names = "localhost,127.0.0.1,::1,messenger.example"): Promise<number> =>
+  const prepare = (names = "localhost, 127.0.0.1,::1,messenger.example"): Promise<number> =>
     prepareCertificate({ CERTS_DIR: folder, EDGE_DIR: edge, CERTIFICATE_NAMES: names });
   const handed = (name: string): Promise<string> => readFile(join(edge, name), "utf8");
 
@@ -38,6 +39,24 @@ describe("the edge's certificate", () => {
     edge = await mkdtemp(join(tmpdir(), "messenger-edge-"));
     await prepare("other.example");
     expect(await handed("certificate.pem")).toBe(own);
+  });
+
+  it("is made anew where it was made here, and has run out; one of the operator's is refused", async () => {
+    const runOut = async (organization: string): Promise<void> => {
+      const subject = [
+        { name: "commonName", value: "localhost" },
+        { name: "organizationName", value: organization },
+      ];
+      const dates = { notBeforeDate: new Date("2020-01-01"), notAfterDate: new Date("2020-02-01") };
+      const { cert, private: key } = await generate(subject, { keyType: "ec", curve: "P-256", ...dates });
+      await writeFile(join(folder, "certificate.pem"), cert);
+      await writeFile(join(folder, "private_key.pem"), key);
+    };
+    await runOut("somebody");
+    await expect(prepare()).rejects.toThrow("was valid until 2020-02-01");
+    await runOut("Messenger self-signed");
+    await prepare();
+    expect(Date.parse(new X509Certificate(await handed("certificate.pem")).validTo)).toBeGreaterThan(Date.now());
   });
 
   it("is not handed on without its key, or with another one", async () => {

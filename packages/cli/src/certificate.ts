@@ -19,7 +19,11 @@ async function read(path: string): Promise<string | undefined> {
 }
 
 async function makeSelfSigned(names: readonly string[]): Promise<{ certificate: string; key: string }> {
-  const made = await generate([{ name: "commonName", value: names[0] }], {
+  const subject = [
+    { name: "commonName", value: names[0] },
+    { name: "organizationName", value: ORGANIZATION },
+  ];
+  const made = await generate(subject, {
     keyType: "ec",
     curve: "P-256",
     algorithm: "sha256",
@@ -37,20 +41,32 @@ async function makeSelfSigned(names: readonly string[]): Promise<{ certificate: 
   return { certificate: made.cert, key: made.private };
 }
 
+const ORGANIZATION = "Messenger self-signed";
+
+/** One that was made here, and has run out. */
+function isOwnAndOver(certificate: string): boolean {
+  const { issuer, validTo } = new X509Certificate(certificate);
+  return issuer.includes(`O=${ORGANIZATION}`) && Date.parse(validTo) < Date.now();
+}
+
 /**
  * Hands the edge its certificate: that of CERTS_DIR (`certificate.pem`, `private_key.pem`), or a self-signed one for CERTIFICATE_NAMES, which is made there
  * where there is none. It is copied into EDGE_DIR, which only the edge has mounted and may read without being root.
  */
 export async function prepareCertificate(env: NodeJS.ProcessEnv): Promise<number> {
   const [folder, edge] = [env["CERTS_DIR"] ?? "/certs", env["EDGE_DIR"] ?? "/edge"];
-  const names = (env["CERTIFICATE_NAMES"] ?? "localhost,127.0.0.1,::1").split(",");
+  const names = (env["CERTIFICATE_NAMES"] ?? "localhost,127.0.0.1,::1").split(",").map((name) => name.trim());
   const [certificatePath, keyPath] = [join(folder, "certificate.pem"), join(folder, "private_key.pem")];
   let [certificate, key] = [await read(certificatePath), await read(keyPath)];
   if ((certificate === undefined) !== (key === undefined)) {
-    throw new Error(`of certificate.pem and private_key.pem only one is in ${folder}: both are needed, or none`);
+    throw new Error(
+      `of certificate.pem and private_key.pem only one is in ${folder}: both are needed, or none (then they are made)`,
+    );
   }
-  if (certificate === undefined || key === undefined) {
+  if (certificate === undefined || key === undefined || isOwnAndOver(certificate)) {
     ({ certificate, key } = await makeSelfSigned(names));
+    await rm(certificatePath, { force: true });
+    await rm(keyPath, { force: true });
     await writeFile(keyPath, key, { mode: 0o600, flag: "wx" });
     await writeFile(certificatePath, certificate, { mode: 0o644, flag: "wx" });
     process.stdout.write(`Made a self-signed certificate for ${names.join(", ")}.\n`);

@@ -3,7 +3,7 @@ import { prepareCertificate } from "./certificate.ts";
 import { demo } from "./demo.ts";
 import { migrateDatabase } from "./migrate.ts";
 import { repairQueue } from "./repair.ts";
-import { makeSecrets, rotateSecret } from "./secrets.ts";
+import { makeSecrets, prepareSecret, usePreparedSecret } from "./secrets.ts";
 
 /** A command: its one-line help, and what it does. Resolves with the exit code. */
 interface Command {
@@ -18,10 +18,11 @@ const COMMANDS: Record<string, Command> = {
     help: "make the passwords and secrets of a compose deployment, where there are none (SECRETS_DIR)",
     run: makeSecrets,
   },
-  "rotate-secret": {
-    help: "change the secret of a compose deployment, in two steps with a restart after each (SECRETS_DIR)",
-    run: rotateSecret,
+  "prepare-secret": {
+    help: "the first step of changing the secret of a compose deployment (SECRETS_DIR)",
+    run: prepareSecret,
   },
+  "use-secret": { help: "the second one, after a restart of all processes (SECRETS_DIR)", run: usePreparedSecret },
   certificate: {
     help: "hand the edge its certificate, self-signed where there is none (CERTS_DIR, EDGE_DIR)",
     run: prepareCertificate,
@@ -30,7 +31,7 @@ const COMMANDS: Record<string, Command> = {
 };
 
 function usage(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(15)}${help}`);
+  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(16)}${help}`);
   return `Usage: messenger <command>\n\n${lines.join("\n")}\n`;
 }
 

@@ -1,8 +1,8 @@
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { makeSecrets, rotateSecret } from "./secrets.ts";
+import { makeSecrets, prepareSecret, usePreparedSecret } from "./secrets.ts";
 
 describe("the secrets of a compose deployment", () => {
   let root: string;
@@ -33,16 +33,35 @@ describe("the secrets of a compose deployment", () => {
     expect(await read("postgres/password")).not.toBe(await read("rabbitmq/password"));
   });
 
+  it("are made anew where a file is empty, as after a power cut", async () => {
+    await makeSecrets(env);
+    await rm(join(root, "messenger/secret"));
+    await writeFile(join(root, "messenger/secret"), "");
+    await makeSecrets(env);
+    expect(Buffer.from(await read("messenger/secret"), "base64")).toHaveLength(32);
+  });
+
   it("are changed in two steps, so that what one process seals every other one knows", async () => {
     await makeSecrets(env);
     const old = await read("messenger/secret");
-    await rotateSecret(env);
+    await prepareSecret(env);
+    await prepareSecret(env); // once more is as good as once
     expect(await read("messenger/secret")).toBe(old);
     const made = await read("messenger/previous_secrets");
     expect(Buffer.from(made, "base64")).toHaveLength(32);
-    await rotateSecret(env);
+    await usePreparedSecret(env);
     expect(await read("messenger/secret")).toBe(made);
     expect((await read("messenger/previous_secrets")).split(",")).toContain(old);
+  });
+
+  it("are not changed where no new one is prepared, which all processes would have to know first", async () => {
+    await makeSecrets(env);
+    const old = await read("messenger/secret");
+    await expect(usePreparedSecret(env)).rejects.toThrow("prepare-secret");
+    await prepareSecret(env);
+    await usePreparedSecret(env);
+    await expect(usePreparedSecret(env)).rejects.toThrow("prepare-secret");
+    expect(await read("messenger/secret")).not.toBe(old);
   });
 
   it("stay known when they are changed again", async () => {
@@ -50,8 +69,8 @@ describe("the secrets of a compose deployment", () => {
     const used = [];
     for (let change = 0; change < 3; change += 1) {
       used.push(await read("messenger/secret"));
-      await rotateSecret(env);
-      await rotateSecret(env);
+      await prepareSecret(env);
+      await usePreparedSecret(env);
     }
     expect(new Set(used).size).toBe(3);
     expect((await read("messenger/previous_secrets")).split(",")).toEqual(expect.arrayContaining(used));

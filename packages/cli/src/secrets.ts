@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 
 const PASSWORD_BYTES = 24;
 const SECRET_BYTES = 32;
@@ -9,23 +9,37 @@ const SECRET_BYTES = 32;
 const SHARED = 0o444;
 const OWN = 0o400;
 
-/** Whole, or not at all. */
+/** Whole, or not at all, also after a power cut. */
 async function replace(path: string, text: string, mode: number): Promise<void> {
   await rm(`${path}.new`, { force: true }); // of one that was broken off, and cannot be written to
-  await writeFile(`${path}.new`, text, { mode });
+  const file = await open(`${path}.new`, "wx", mode);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
   await rename(`${path}.new`, path);
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
+/** Undefined where the file is not there, or empty. */
 async function readIfThere(path: string): Promise<string | undefined> {
   try {
-    return (await readFile(path, "utf8")).trim();
+    const text = (await readFile(path, "utf8")).trim();
+    return text === "" ? undefined : text;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
 }
 
-/** What the file holds; what is made, and written to it, where there is none. */
+/** What the file holds; what is made, and written to it, where there is nothing. */
 async function keep(path: string, make: () => string, mode: number): Promise<string> {
   const found = await readIfThere(path);
   if (found !== undefined) return found;
@@ -60,27 +74,47 @@ export async function makeSecrets(env: NodeJS.ProcessEnv): Promise<number> {
   return 0;
 }
 
-/**
- * Changes the deployment's secret in two steps, so that at every moment all processes know what any of them seals and signs with: the first makes a new secret
- * known beside the old one, the second puts it in the old one's place, which stays known. All processes must be restarted after each.
- */
-export async function rotateSecret(env: NodeJS.ProcessEnv): Promise<number> {
+interface SecretFiles {
+  /** The secret that is in use. */
+  current: string;
+  /** Secrets that are known beside it, separated by commas. */
+  known: string;
+  /** One that is prepared. */
+  next: string;
+}
+
+function secretFiles(env: NodeJS.ProcessEnv): SecretFiles {
   const folder = join(rootOf(env), "messenger");
-  const [current, previous, next] = [join(folder, "secret"), join(folder, "previous_secrets"), join(folder, "next_secret")];
-  const old = (await readFile(current, "utf8")).trim();
-  const known = ((await readIfThere(previous)) ?? "").split(",").filter((one) => one !== "");
-  const addKnown = (one: string): Promise<void> => replace(previous, [...new Set([one, ...known])].join(","), OWN);
-  const prepared = await readIfThere(next);
-  if (prepared === undefined) {
-    const made = secret();
-    await addKnown(made);
-    await replace(next, made, OWN);
-    process.stdout.write("A new secret is known beside the current one. Restart all processes, then run this once more.\n");
-    return 0;
-  }
-  await addKnown(old);
-  await replace(current, prepared, OWN);
-  await rm(next);
+  return { current: join(folder, "secret"), known: join(folder, "previous_secrets"), next: join(folder, "next_secret") };
+}
+
+async function makeKnown({ known }: SecretFiles, one: string): Promise<void> {
+  const before = ((await readIfThere(known)) ?? "").split(",").filter((other) => other !== "");
+  await replace(known, [...new Set([one, ...before])].join(","), OWN);
+}
+
+/**
+ * The first step of changing the deployment's secret: makes a new one, which all processes know once they are restarted. Again, it does nothing more. In two
+ * steps, so that at every moment each process knows what any of them seals and signs with.
+ */
+export async function prepareSecret(env: NodeJS.ProcessEnv): Promise<number> {
+  const files = secretFiles(env);
+  const next = await keep(files.next, secret, OWN);
+  await makeKnown(files, next);
+  process.stdout.write(
+    "A new secret is known beside the current one. Restart all processes, and then use it: messenger use-secret\n",
+  );
+  return 0;
+}
+
+/** The second step: the new secret takes the place of the current one, which stays known. @throws where none is prepared. */
+export async function usePreparedSecret(env: NodeJS.ProcessEnv): Promise<number> {
+  const files = secretFiles(env);
+  const next = await readIfThere(files.next);
+  if (next === undefined) throw new Error("no new secret is prepared: messenger prepare-secret, then restart all processes");
+  await makeKnown(files, (await readFile(files.current, "utf8")).trim());
+  await replace(files.current, next, OWN);
+  await rm(files.next);
   process.stdout.write("The new secret is in use, and the one before stays known. Restart all processes.\n");
   return 0;
 }

@@ -16,5 +16,5 @@ export { composePush, type MessageContent } from "./push-body.ts";
 export { delayAfterFailure } from "./retry-schedule.ts";
 export { createTimeLimit, type TimeLimit } from "./time-limit.ts";
 export { createKeyring, type Keyring, type Sealer, SealError, webhookSecretContext } from "./sealing.ts";
-export { parseTraceparent, traceIdOf } from "./trace.ts";
+export { parseTraceparent, partsOf, traceIdOf } from "./trace.ts";
 export { parseSendDate } from "./send-date.ts";

@@ -13,10 +13,15 @@ export function parseTraceparent(header: string | readonly string[] | undefined)
   return `00-${trace}-${parent}-${flags}`;
 }
 
-const TRACE_AT = 3;
-const TRACE_LENGTH = 32;
+/** The parts of what {@link parseTraceparent} returned. */
+export function partsOf(traceparent: string): { traceId: string; parentId: string; sampled: boolean } {
+  const [, traceId = "", parentId = "", flags = ""] = traceparent.split("-");
+  return { traceId, parentId, sampled: (Number.parseInt(flags, 16) & SAMPLED) !== 0 };
+}
+
+const SAMPLED = 1;
 
 /** The trace's id in a `traceparent`, for a log. */
 export function traceIdOf(traceparent: string | undefined): string | undefined {
-  return traceparent?.slice(TRACE_AT, TRACE_AT + TRACE_LENGTH);
+  return traceparent === undefined ? undefined : partsOf(traceparent).traceId;
 }

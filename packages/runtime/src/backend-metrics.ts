@@ -8,6 +8,8 @@ export interface BackendMetrics {
   observe(backends: { store: Store; broker: Broker }): void;
 }
 
+const KINDS: readonly BrokerProblem["kind"][] = ["connection-lost", "connect-failed", "partition-missing", "poison", "sealed"];
+
 /** What every process tells of its connections to PostgreSQL and RabbitMQ. */
 export function createBackendMetrics(registry: Registry): BackendMetrics {
   const registers = [registry];
@@ -17,6 +19,8 @@ export function createBackendMetrics(registry: Registry): BackendMetrics {
     labelNames: ["kind"],
     registers,
   });
+  // From zero: the first of a kind would otherwise be no increase.
+  for (const kind of KINDS) problems.inc({ kind }, 0);
   return {
     onProblem: (kind) => problems.inc({ kind }),
     observe({ store, broker }) {

@@ -1,4 +1,4 @@
-import { traceIdOf } from "@messenger/core";
+import { partsOf } from "@messenger/core";
 import { optional, secretPairs, share, string } from "./settings.ts";
 
 /** One piece of work, as part of a trace. */
@@ -35,12 +35,11 @@ const SEND_EVERY_MS = 2_000;
 /** Spans that wait to be sent; beyond them, they are dropped: a collector that is slow or away costs memory and nothing else. */
 const MAX_WAITING = 8_192;
 const TIMEOUT_MS = 5_000;
-const SAMPLED = 1;
 
 /** Sends spans to a collector by OTLP, over HTTP. The SDK is loaded only where there is one: undefined otherwise, and no cost. */
 export async function openTracing(service: string, options: TracingOptions): Promise<Tracing | undefined> {
   if (options.otlpEndpoint === undefined || options.otlpEndpoint === "") return undefined;
-  const { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } = await import("@opentelemetry/api");
+  const { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, TraceFlags } = await import("@opentelemetry/api");
   const { BatchSpanProcessor, ParentBasedSampler, TracerProvider, TraceIdRatioBasedSampler } =
     await import("@opentelemetry/sdk-trace");
   const { OTLPTraceExporter } = await import("@opentelemetry/exporter-trace-otlp-http");
@@ -68,20 +67,20 @@ export async function openTracing(service: string, options: TracingOptions): Pro
 
   return {
     begin(name, kind, parent) {
-      const traceId = traceIdOf(parent);
+      const remote = parent === undefined ? undefined : partsOf(parent);
       const context =
-        parent === undefined || traceId === undefined
+        remote === undefined
           ? ROOT_CONTEXT
           : trace.setSpanContext(ROOT_CONTEXT, {
-              traceId,
-              spanId: parent.slice(36, 52),
-              traceFlags: Number.parseInt(parent.slice(53), 16) & SAMPLED,
+              traceId: remote.traceId,
+              spanId: remote.parentId,
+              traceFlags: remote.sampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
               isRemote: true,
             });
       const span = tracer.startSpan(name, { kind: kinds[kind] }, context);
       const { traceId: id, spanId, traceFlags } = span.spanContext();
       return {
-        traceparent: `00-${id}-${spanId}-0${traceFlags & SAMPLED}`,
+        traceparent: `00-${id}-${spanId}-0${traceFlags & TraceFlags.SAMPLED}`,
         end(attributes, failed) {
           span.setAttributes(attributes);
           if (failed) span.setStatus({ code: SpanStatusCode.ERROR });

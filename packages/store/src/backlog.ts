@@ -16,7 +16,7 @@ export interface Backlog {
 
 const COUNTED = 100_000;
 
-/** Reads what waits, by indexes only. Locks nothing. */
+/** Reads what waits: by indexes, and by counting up to 100,000 rows. Locks nothing. */
 export async function readBacklog(db: Db): Promise<Backlog> {
   const { rows } = await sql<Backlog>`
     select

@@ -26,10 +26,18 @@ import { userRoutes } from "./routes/users.ts";
 
 export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>;
 
+declare module "fastify" {
+  interface FastifyRequest {
+    /** The message that it made, for its line and its span. */
+    messageId: string | undefined;
+  }
+}
+
 /** In JSON, a byte of a message can take six: `\u001f`. */
 const ESCAPED_BYTES = 6;
 const OTHER_FIELDS_BYTES = 32 * 1024;
 const DOCS = "/api/docs";
+const HEALTH = "/api/health";
 const REQUEST_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 75_000; // longer than nginx keeps its connections to us
 
@@ -52,6 +60,7 @@ export async function createApp(context: Context): Promise<App> {
     // What Fastify refuses before it knows the route: a path that cannot be decoded, for one.
     frameworkErrors(error, request, reply) {
       const problem = { status: error.statusCode ?? 400, code: "bad_request", detail: error.message };
+      context.metrics.onRejected(problem.code);
       void sendProblemDetails(request, reply as unknown as FastifyReply, problem);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
@@ -82,7 +91,8 @@ export async function createApp(context: Context): Promise<App> {
     const path = request.url.split("?", 1)[0]; // a query can hold names
     const status = reply.statusCode;
     const ms = Math.round(reply.elapsedTime * 10) / 10;
-    context.metrics.onAnswered(status, reply.elapsedTime);
+    // Not what asks for health all the time: on a quiet day it would hide how the others fare.
+    if (path?.startsWith(HEALTH) !== true) context.metrics.onAnswered(status, reply.elapsedTime);
     const { id, method, identity, messageId, trace } = request;
     request.log.info(
       { requestId: id, method, path, status, ms, user: identity?.userId, message: messageId, trace: traceIdOf(trace) },
@@ -91,6 +101,7 @@ export async function createApp(context: Context): Promise<App> {
     done();
   });
 
+  app.decorateRequest("messageId", undefined);
   traceRequests(app, context.tracing);
   answerErrors(app, context);
   requireSessions(app, context);

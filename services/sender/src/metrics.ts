@@ -50,10 +50,7 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
     registers,
   });
   // Label values are looked up once: every push passes here.
-  const pushesOf = createCache((key: string) => {
-    const [channel = "", outcome = ""] = key.split(" ");
-    return pushes.labels({ channel, outcome });
-  });
+  const pushesOf = createCache((channel: string) => createCache((outcome: string) => pushes.labels({ channel, outcome })));
   const pushSecondsOf = createCache((channel: string) => pushSeconds.labels({ channel }));
   const relayed = new Counter({
     name: "messenger_relayed_total",
@@ -90,7 +87,7 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
       for (const [key, gauge] of backlogGauges) gauge.set(backlog?.[key] ?? Number.NaN);
     },
     onAttempt(channel, event, attempt) {
-      pushesOf(`${channel} ${attempt.outcome}`).inc();
+      pushesOf(channel)(attempt.outcome).inc();
       pushSecondsOf(channel).observe(attempt.ms / 1000);
       if (attempt.outcome === "delivered") {
         deliverySeconds.observe(Math.max(0, attempt.at + attempt.ms - Date.parse(event.createdAt)) / 1000);

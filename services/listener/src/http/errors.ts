@@ -50,11 +50,9 @@ export function answerErrors(app: FastifyInstance, context: Context): void {
     context.metrics.onRejected(problem.code);
     return sendProblem(request, reply, problem);
   });
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(request, reply, {
-      status: 404,
-      code: "no_such_route",
-      detail: "there is nothing at this address; see /api/docs",
-    }),
-  );
+  app.setNotFoundHandler((request, reply) => {
+    const code = "no_such_route";
+    context.metrics.onRejected(code);
+    return sendProblem(request, reply, { status: 404, code, detail: "there is nothing at this address; see /api/docs" });
+  });
 }

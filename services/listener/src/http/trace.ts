@@ -6,8 +6,6 @@ declare module "fastify" {
   interface FastifyRequest {
     /** The `traceparent` of what is done for this request; undefined where it is part of no trace. */
     trace: string | undefined;
-    /** The message that it made or was about. */
-    messageId: string | undefined;
     span: Span | undefined;
   }
 }
@@ -15,7 +13,6 @@ declare module "fastify" {
 /** Reads which trace a request is part of (W3C Trace Context), and makes a span of it where somebody collects them. */
 export function traceRequests(app: FastifyInstance, tracing: Tracing | undefined): void {
   app.decorateRequest("trace", undefined);
-  app.decorateRequest("messageId", undefined);
   app.decorateRequest("span", undefined);
   app.addHook("onRequest", (request, _reply, done) => {
     request.trace = parseTraceparent(request.headers["traceparent"]);

@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { globalAgent } from "node:https";
+import { connect } from "node:tls";
 import { http, logIn, type Person, register, sendSurely, waitFor } from "@messenger/testkit";
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -39,6 +42,30 @@ describe.skipIf(!(await hasEngine()))("the compose deployment", () => {
         },
       );
     }
+  });
+
+  it("speaks HTTP/2 and TLS 1.3, and nothing older than TLS 1.2", async () => {
+    const { ca } = globalAgent.options;
+    const socket = connect({ host: "localhost", port: 5000, ca, ALPNProtocols: ["h2", "http/1.1"] });
+    await once(socket, "secureConnect");
+    expect([socket.alpnProtocol, socket.getProtocol()]).toEqual(["h2", "TLSv1.3"]);
+    socket.destroy();
+    const old = connect({ host: "localhost", port: 5000, ca, maxVersion: "TLSv1.1", minVersion: "TLSv1" });
+    await expect(once(old, "secureConnect")).rejects.toThrow();
+  });
+
+  it("sends what protects a browser with every answer, its own refusals included, which are problem details", async () => {
+    const large = await http(`${EDGE}/api/messages/`, { body: "x".repeat(500_000), token: ada.token });
+    expect([large.status, large.json["code"]]).toEqual([413, "too_large"]);
+    const malformed = await http(`${EDGE}/api/health/`, { headers: { "content-length": "12 monkeys" } });
+    expect([malformed.status, malformed.json["code"]]).toEqual([400, "bad_request"]);
+    for (const { headers } of [large, malformed, await http(`${EDGE}/api/health/`), await http(`${EDGE}/api/nowhere`)]) {
+      expect(headers["strict-transport-security"]).toMatch(/max-age=\d{8}/u);
+      expect(headers["x-content-type-options"]).toBe("nosniff");
+      expect(headers["content-security-policy"]).toContain("default-src 'none'");
+    }
+    const pages = await http(`${EDGE}/api/docs/`);
+    expect(pages.headers["content-security-policy"]).toContain("default-src 'self'");
   });
 
   it("keeps its data when it is taken down and brought up again", async () => {
@@ -87,33 +114,60 @@ describe.skipIf(!(await hasEngine()))("the compose deployment", () => {
   });
 
   it("opens one port only, which speaks HTTPS only", async () => {
-    const ports: string[] = [];
-    for (const service of SERVICES) {
-      for (const container of await containersOf(service)) {
-        ports.push(...(await docker("port", container)).split("\n").filter((line) => line !== ""));
-      }
-    }
-    expect(ports.length).toBeGreaterThan(0);
-    for (const line of ports) expect(line).toMatch(/^5000\/tcp -> (0\.0\.0\.0|\[::\]):5000$/u);
+    const filter = "label=com.docker.compose.project=messenger-test";
+    const format = '{{.Label "com.docker.compose.service"}} {{.Ports}}';
+    const lines = (await docker("ps", "--all", "--filter", filter, "--format", format)).trim().split("\n");
+    expect(lines.length).toBeGreaterThan(SERVICES.length);
+    const open = lines.filter((line) => line.includes("->") && !line.startsWith("receiver ")); // which is the test's own
+    expect(open).toHaveLength(1);
+    expect(open[0]).toMatch(/^nginx (?:[\d.:[\]]+5000->5000\/tcp(?:, )?)+$/u);
     const plain = await http("http://localhost:5000/api/health/");
     expect(plain.status).toBe(400);
     expect(plain.json["code"]).toBe("not_https");
   });
 
-  it("gives listeners, PostgreSQL and RabbitMQ no way out, and the world no way in but nginx", async () => {
-    const reach = (service: string, url: string): Promise<string> => {
-      const [host, port] = url.split(":") as [string, string];
-      return compose("exec", "-T", service, "bash", "-c", `timeout 3 bash -c ': < /dev/tcp/${host}/${port}'`);
+  it("gives listeners, PostgreSQL and RabbitMQ no way out, and the world and senders no way in but nginx", async () => {
+    const reach = (service: string, host: string, port: number): Promise<string> =>
+      compose("exec", "-T", service, "bash", "-c", `timeout 3 bash -c ': < /dev/tcp/${host}/${port}'`);
+    /** By all its addresses: a name could merely not be known. */
+    const addressesOf = async (service: string): Promise<string[]> => {
+      const [container] = await containersOf(service);
+      const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
+      return (await docker("inspect", "--format", format, container as string)).trim().split(" ");
     };
-    await reach("sender", "receiver:9000");
-    await reach("listener", "postgres:5432");
-    for (const service of ["listener", "postgres", "rabbitmq"]) await expect(reach(service, "receiver:9000")).rejects.toThrow();
-    for (const inside of ["postgres:5432", "rabbitmq:5672"]) {
-      await expect(reach("nginx", inside)).rejects.toThrow();
-      await expect(reach("receiver", inside)).rejects.toThrow();
+    const expectNoWay = async (from: string, to: string, port: number): Promise<void> => {
+      for (const address of await addressesOf(to)) {
+        const reached = await reach(from, address, port).then(
+          () => true,
+          () => false,
+        );
+        expect([from, to, reached]).toEqual([from, to, false]);
+      }
+    };
+    await reach("sender", "receiver", 9000);
+    await reach("listener", "postgres", 5432);
+    await reach("sender", "rabbitmq", 5672);
+    for (const service of ["listener", "postgres", "rabbitmq"]) await expectNoWay(service, "receiver", 9000);
+    for (const service of ["nginx", "receiver", "client"]) {
+      await expectNoWay(service, "postgres", 5432);
+      await expectNoWay(service, "rabbitmq", 5672);
     }
-    await expect(reach("receiver", "listener:5000")).rejects.toThrow();
-    await expect(reach("client", "listener:5000")).rejects.toThrow();
+    for (const service of ["sender", "receiver", "client"]) await expectNoWay(service, "listener", 5000);
+  });
+
+  it("logs no query and no referrer at the edge", async () => {
+    const headers = { referer: "https://elsewhere.example/?token=abc-referrer" };
+    const answer = await http(`${EDGE}/api/users/?username=abc-query`, { token: ada.token, headers });
+    await http(`${EDGE}/api/messages/?a=abc-query`, { body: "x".repeat(500_000), headers });
+    const id = answer.headers["x-request-id"] as string;
+    const logs = await waitFor(
+      async () => {
+        const text = await compose("logs", "--no-log-prefix", "nginx");
+        return text.includes(id) ? text : undefined;
+      },
+      { what: "the request's line" },
+    );
+    expect(logs).not.toMatch(/abc-query|abc-referrer/u);
   });
 
   it("adds at most 80 MB to the image that it is made from", async () => {

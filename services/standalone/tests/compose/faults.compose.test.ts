@@ -58,6 +58,24 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that breaks", () => 
     },
   );
 
+  it("asks another listener when one falls silent, and has every message once", async () => {
+    const [silent] = await containersOf("listener");
+    const before = Number(await query("select count(*) from messages"));
+    await docker("pause", silent as string);
+    const startedAt = performance.now();
+    try {
+      const answers = await Promise.all(people.map((person) => send(EDGE, person, person)));
+      expect(answers.map(({ status }) => status)).toEqual(people.map(() => 200));
+    } finally {
+      await docker("unpause", silent as string);
+    }
+    figure("all are answered beside a listener that is silent", msSince(startedAt));
+    expect(performance.now() - startedAt).toBeGreaterThan(10_000); // somebody did ask it
+    // The one that was silent goes on where it stood: what it writes now is there already.
+    await waitFor(async () => (await send(EDGE, people[0] as Person, people[0] as Person)).status === 200, { what: "an answer" });
+    expect(Number(await query("select count(*) from messages"))).toBe(before + people.length + 1);
+  });
+
   it("accepts messages while RabbitMQ is away, and delivers them when it is back", async () => {
     await compose("stop", "rabbitmq");
     const load = await underLoad();
@@ -136,10 +154,13 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that breaks", () => 
   });
 });
 
+async function query(text: string): Promise<string> {
+  return (await compose("exec", "-T", "postgres", "psql", "--username", "messenger", "-tAc", text)).trim();
+}
+
 async function bytesOfMessage(): Promise<string> {
   const sizes = ["messages", "events", "attempts"].map((table) => `pg_total_relation_size('${table}')`).join(" + ");
-  const query = `select (${sizes}) / count(*) || ' bytes' from messages`;
-  return (await compose("exec", "-T", "postgres", "psql", "--username", "messenger", "-tAc", query)).trim();
+  return query(`select (${sizes}) / count(*) || ' bytes' from messages`);
 }
 
 /** `12.5MiB`, as `docker stats` has it. */

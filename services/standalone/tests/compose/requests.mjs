@@ -1,5 +1,5 @@
-// Sends requests from a container's own address: `node requests.mjs <URL> <per second> <seconds>`. Prints, as JSON, how many got which status, and what
-// a 429 says in Retry-After.
+// Sends requests from a container's own address: `node requests.mjs <URL> <per second> <seconds>`. Prints, as JSON, how many got which status, the median of
+// the time to an answer in ms, and what a 429 says in Retry-After.
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
@@ -13,9 +13,11 @@ const agent = new protocol.Agent({
   servername: "localhost",
 });
 const statuses = {};
+const latencies = [];
 let retryAfter;
 
 function ask() {
+  const startedAt = performance.now();
   return new Promise((resolve) => {
     const count = (status) => {
       statuses[status] = (statuses[status] ?? 0) + 1;
@@ -25,7 +27,10 @@ function ask() {
       .get(url, { agent }, (response) => {
         response.resume();
         retryAfter ??= response.headers["retry-after"];
-        response.on("end", () => count(response.statusCode));
+        response.on("end", () => {
+          latencies.push(performance.now() - startedAt);
+          count(response.statusCode);
+        });
       })
       .on("error", () => count("no answer"));
   });
@@ -44,5 +49,7 @@ await new Promise((resolve) => {
   }, 5);
 });
 await Promise.all(underway);
-process.stdout.write(`${JSON.stringify({ statuses, retryAfter })}\n`);
+latencies.sort((a, b) => a - b);
+const medianMs = latencies[Math.floor(latencies.length / 2)];
+process.stdout.write(`${JSON.stringify({ statuses, medianMs, retryAfter })}\n`);
 agent.destroy();
