@@ -40,7 +40,7 @@ const EXIT_USAGE = 64;
 const [name = "", ...rest] = process.argv.slice(2);
 const command = COMMANDS[name];
 if (command === undefined || rest.length > 0) {
-  const wanted = name === "help" || name === "--help";
+  const wanted = name === "help" || [name, ...rest].includes("--help");
   process[wanted ? "stdout" : "stderr"].write(usage());
   process.exitCode = wanted ? 0 : EXIT_USAGE;
 } else {

@@ -91,10 +91,11 @@ export async function createApp(context: Context): Promise<App> {
     const path = request.url.split("?", 1)[0]; // a query can hold names
     const status = reply.statusCode;
     const ms = Math.round(reply.elapsedTime * 10) / 10;
-    // Not what asks for health all the time: on a quiet day it would hide how the others fare.
-    if (path?.startsWith(HEALTH) !== true) context.metrics.onAnswered(status, reply.elapsedTime);
+    // What asks for health all the time would hide, on a quiet day, how the others fare.
+    const asksForHealth = path?.startsWith(HEALTH) === true;
+    if (!asksForHealth) context.metrics.onAnswered(status, reply.elapsedTime);
     const { id, method, identity, messageId, trace } = request;
-    request.log.info(
+    request.log[asksForHealth ? "debug" : "info"](
       { requestId: id, method, path, status, ms, user: identity?.userId, message: messageId, trace: traceIdOf(trace) },
       "request",
     );

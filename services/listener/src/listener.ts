@@ -101,9 +101,14 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     },
   };
   const app = await createApp(context);
-  const url = await listen(app, options.host, options.port);
-  closing.add(() => closeApp(app, options.closeGraceMs));
-  return { url, close: () => closing.closeAll() };
+  try {
+    const url = await listen(app, options.host, options.port);
+    closing.add(() => closeApp(app, options.closeGraceMs));
+    return { url, close: () => closing.closeAll() };
+  } catch (error) {
+    await closing.closeAll();
+    throw error;
+  }
 }
 
 /** @throws {CannotStart} where the port cannot be had. */

@@ -8,6 +8,8 @@ export interface Recorder {
    * Reports of one endpoint that wait together are written as one, the later one's state counting.
    */
   report(progress: Progress): Promise<ProgressAnswer | null>;
+  /** Has what waits written at once: somebody waits for it. */
+  hurry(): void;
 }
 
 interface Pending {
@@ -17,7 +19,7 @@ interface Pending {
 
 const MAX_BATCH = 1_000;
 /**
- * How long the first report waits for company. Nobody waits for what lanes report while they push on, so a little later costs nothing, and saves
+ * How long the first report waits for company, unless it is hurried. Nobody waits for what lanes report while they push on, so a little later costs nothing, and saves
  * most of the statements under a light load: an embedded database spends 1.2 ms on each, in the thread that everything else runs in.
  */
 const LINGER_MS = 10;
@@ -42,6 +44,8 @@ export function createRecorder(
 ): Recorder {
   let waiting = new Map<string, Pending>();
   let writing: Promise<void> | undefined;
+  let hurried = false;
+  let endLinger: () => void = () => undefined;
 
   function takeBatch(): readonly Pending[] {
     const all = waiting;
@@ -55,12 +59,21 @@ export function createRecorder(
     return batch;
   }
 
+  function linger(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = clock.after(LINGER_MS, resolve);
+      endLinger = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
   async function writeAll(): Promise<void> {
     // One statement at a time, each taking all that waits.
     while (waiting.size > 0) {
-      await new Promise<void>((resolve) => {
-        clock.after(LINGER_MS, resolve);
-      });
+      if (!hurried) await linger();
+      hurried = false;
       const batch = takeBatch();
       try {
         const answers = await write(batch.map((pending) => pending.progress));
@@ -73,6 +86,10 @@ export function createRecorder(
   }
 
   return {
+    hurry() {
+      hurried = waiting.size > 0; // also while others are being written
+      endLinger();
+    },
     report(progress) {
       // A report of another generation is another row: only one of them can match.
       const key = `${progress.endpoint}/${progress.generation}`;

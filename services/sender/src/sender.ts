@@ -218,6 +218,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       metrics.onDeadLetters(progress.deadLetters.length);
       return recorder.report(progress);
     },
+    hurry: () => recorder.hurry(),
     takeLease: (endpoint: number) => leases.add(endpoint),
     clearLevel: (endpoint: number) => clears.add(endpoint),
     readEvents: (inbox: number, after: number) => reads.add({ inbox, after }),

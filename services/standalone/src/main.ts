@@ -46,5 +46,11 @@ await runService("messenger", async () => {
     log,
   );
   process.stdout.write(welcome(standalone, settings.allowCidrs));
-  return { log, close: () => standalone.close() };
+  return {
+    log,
+    async close() {
+      await standalone.close();
+      process.stdout.write("Messenger has stopped.\n");
+    },
+  };
 });

@@ -19,11 +19,14 @@ Try it, in another terminal:
   curl ${url}/api/login/ ${json} \\
     -d '{"username": "ada", "password": "correct horse", "user_address": "127.0.0.1:9000", "public_key": "none yet"}'
 
-  curl ${url}/api/messages/ ${json} -H "authorization: Bearer <the token of either answer>" \\
-    -d '{"message": "hello", "sender_id": 1, "sender_username": "ada", "receiver_id": 1, "send_date": "2026-01-02 03:04:05"}'
+  id=<the user_id that both answered> token=<the token of either>
+
+  curl ${url}/api/messages/ ${json} -H "authorization: Bearer $token" \\
+    -d '{"message": "hello", "sender_id": '$id', "sender_username": "ada", "receiver_id": '$id', "send_date": "2026-01-02 03:04:05"}'
 
 (ada writes to herself; her messages go to port 9000 of this machine, where a program of yours may listen)
 or see the whole of it: npx -y pnpm demo
+Ctrl-C stops it; all that was accepted is kept.
 
 `;
 }

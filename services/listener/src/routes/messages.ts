@@ -47,7 +47,11 @@ export function messageRoutes(app: App, context: Context): void {
     const identity = identityOf(request);
     const { message, sender_id, sender_username, receiver_id, send_date } = body;
     if (sender_id !== identity.userId || !isNameOf(identity, sender_username)) {
-      throw new HttpProblem({ status: 401, code: "not_the_sender", detail: "the sender is not the user who is signed in" });
+      throw new HttpProblem({
+        status: 401,
+        code: "not_the_sender",
+        detail: `the sender is not the user who is signed in: user ${identity.userId}, ${identity.name}`,
+      });
     }
     if (Buffer.byteLength(message) > settings.maxMessageBytes) {
       const detail = `a message has at most ${settings.maxMessageBytes} bytes of UTF-8`;

@@ -118,9 +118,13 @@ describe.skipIf(!(await hasEngine()))("the compose deployment", () => {
     const format = '{{.Label "com.docker.compose.service"}} {{.Ports}}';
     const lines = (await docker("ps", "--all", "--filter", filter, "--format", format)).trim().split("\n");
     expect(lines.length).toBeGreaterThan(SERVICES.length);
-    const open = lines.filter((line) => line.includes("->") && !line.startsWith("receiver ")); // which is the test's own
-    expect(open).toHaveLength(1);
-    expect(open[0]).toMatch(/^nginx (?:[\d.:[\]]+5000->5000\/tcp(?:, )?)+$/u);
+    const open = lines.flatMap((line) => {
+      const [service, ...ports] = line.split(/,? /u);
+      return ports.filter((port) => port.includes("->")).map((port) => `${service} ${port}`);
+    });
+    const ours = open.filter((one) => !one.startsWith("receiver ")); // which is the test's own
+    expect(ours.length).toBeGreaterThan(0);
+    for (const one of ours) expect(one).toMatch(/^nginx (?:0\.0\.0\.0|\[::\]):5000->5000\/tcp$/u);
     const plain = await http("http://localhost:5000/api/health/");
     expect(plain.status).toBe(400);
     expect(plain.json["code"]).toBe("not_https");
@@ -128,7 +132,7 @@ describe.skipIf(!(await hasEngine()))("the compose deployment", () => {
 
   it("gives listeners, PostgreSQL and RabbitMQ no way out, and the world and senders no way in but nginx", async () => {
     const reach = (service: string, host: string, port: number): Promise<string> =>
-      compose("exec", "-T", service, "bash", "-c", `timeout 3 bash -c ': < /dev/tcp/${host}/${port}'`);
+      compose("exec", "-T", service, "bash", "-c", `timeout 2 bash -c ': < /dev/tcp/${host}/${port}'`);
     /** By all its addresses: a name could merely not be known. */
     const addressesOf = async (service: string): Promise<string[]> => {
       const [container] = await containersOf(service);
@@ -136,13 +140,9 @@ describe.skipIf(!(await hasEngine()))("the compose deployment", () => {
       return (await docker("inspect", "--format", format, container as string)).trim().split(" ");
     };
     const expectNoWay = async (from: string, to: string, port: number): Promise<void> => {
-      for (const address of await addressesOf(to)) {
-        const reached = await reach(from, address, port).then(
-          () => true,
-          () => false,
-        );
-        expect([from, to, reached]).toEqual([from, to, false]);
-      }
+      const tries = (await addressesOf(to)).map((address) => reach(from, address, port));
+      const reached = (await Promise.allSettled(tries)).some(({ status }) => status === "fulfilled");
+      expect([from, to, reached]).toEqual([from, to, false]);
     };
     await reach("sender", "receiver", 9000);
     await reach("listener", "postgres", 5432);

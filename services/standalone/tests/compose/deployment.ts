@@ -12,6 +12,7 @@ const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../../../..", import.meta.url));
 const FILES = "messenger.compose.yaml:services/standalone/tests/compose/test.compose.yaml";
 const PROJECT = "messenger-test";
+const MAX_CONNECTIONS = 64;
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 export const EDGE = "https://localhost:5000";
@@ -60,6 +61,8 @@ export async function deploy(): Promise<void> {
   const startedAt = performance.now();
   await compose("up", "--build", "--detach", "--wait");
   figure("from nothing to healthy, with building", msSince(startedAt));
+  // As from a client with a pool: when nginx is away, what waits must not all shake hands anew at once.
+  globalAgent.maxSockets = MAX_CONNECTIONS;
   globalAgent.options.ca = await readFile(`${ROOT}/certs/certificate.pem`, "utf8");
 }
 
