@@ -42,13 +42,13 @@ function open() {
   return {
     recorder,
     batches,
-    async pass() {
+    pass: (): Promise<void> => {
       for (const run of timers) run();
-      await settle();
+      return settle();
     },
-    async commit() {
+    commit: (): Promise<void> => {
       commit();
-      await settle();
+      return settle();
     },
     settle,
   };
