@@ -107,16 +107,20 @@ export const startedAt = async (container: string): Promise<string> =>
 /** Reads what was pushed to the receiver, in the order of its coming. */
 export class Arrivals {
   readonly all: Arrival[] = [];
+  readonly #ids = new Set<string>();
 
-  async read(): Promise<readonly Arrival[]> {
+  async #read(): Promise<void> {
     const { text } = await http(`${RECEIVER_HERE}/arrivals?from=${this.all.length}`);
-    this.all.push(...(JSON.parse(text) as Arrival[]));
-    return this.all;
+    for (const arrival of JSON.parse(text) as Arrival[]) {
+      this.all.push(arrival);
+      this.#ids.add(arrival.id);
+    }
   }
 
   /** The receiver began anew. */
   forget(): void {
     this.all.length = 0;
+    this.#ids.clear();
   }
 
   /** Waits until all these messages have arrived. */
@@ -124,8 +128,8 @@ export class Arrivals {
     let missing = [...ids];
     await waitFor(
       async () => {
-        const come = new Set((await this.read()).map(({ id }) => id));
-        missing = missing.filter((id) => !come.has(id));
+        await this.#read();
+        missing = missing.filter((id) => !this.#ids.has(id));
         return missing.length === 0;
       },
       { what: "all that was answered to arrive", timeoutMs },
@@ -148,10 +152,18 @@ export async function makePeople(count: number): Promise<Person[]> {
   return people;
 }
 
+const loads = new Set<SteadyLoad>();
+
+/** Ends what a test that failed has left running: after each test. */
+export async function stopLoads(): Promise<void> {
+  for (const load of loads) await load.stop();
+  loads.clear();
+}
+
 /** Messages from each to the next, in turn. */
 export function startLoad(people: readonly Person[], perSecond: number): SteadyLoad {
   let n = 0;
-  return startSteadyLoad({
+  const load = startSteadyLoad({
     perSecond,
     next() {
       n += 1;
@@ -159,6 +171,8 @@ export function startLoad(people: readonly Person[], perSecond: number): SteadyL
       return { url: EDGE, from: from as Person, to: to as Person };
     },
   });
+  loads.add(load);
+  return load;
 }
 
 /** Ends the load: all that was answered arrived, and in order. */

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { http, type Person, send, type SteadyLoad, waitFor } from "@messenger/testkit";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { figure, msSince } from "../figure.ts";
 import {
   Arrivals,
@@ -19,10 +19,11 @@ import {
   shell,
   startedAt,
   startLoad,
+  stopLoads,
   tearDown,
 } from "./deployment.ts";
 
-const PER_SECOND = 200;
+const PER_SECOND = 100;
 /** What listeners, senders and nginx may take together. */
 const MEMORY_MAX_MIB = 1024;
 
@@ -34,6 +35,7 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that breaks", () => 
     await deploy();
     people = await makePeople(20);
   }, 900_000);
+  afterEach(() => stopLoads());
   afterAll(() => tearDown(), 300_000);
 
   async function underLoad(): Promise<SteadyLoad> {
@@ -107,7 +109,7 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that breaks", () => 
 
   it("takes at most 1 GB beside PostgreSQL and RabbitMQ, under load", async () => {
     const load = startLoad(people, 3 * PER_SECOND);
-    await waitFor(() => load.answered.size > 20 * PER_SECOND, { what: "the load to be answered", timeoutMs: 60_000 });
+    await waitFor(() => load.answered.size > 20 * PER_SECOND, { what: "the load to be answered", timeoutMs: 120_000 });
     let sum = 0;
     for (const service of ["nginx", "listener", "sender", "postgres", "rabbitmq"]) {
       const containers = await containersOf(service);

@@ -1,5 +1,5 @@
 import { type Person, type SteadyLoad, waitFor } from "@messenger/testkit";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { figure, msSince } from "../figure.ts";
 import {
   Arrivals,
@@ -14,6 +14,7 @@ import {
   partitionsBySender,
   shell,
   startLoad,
+  stopLoads,
   tearDown,
 } from "./deployment.ts";
 
@@ -38,6 +39,7 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and u
     await deploy();
     people = await makePeople(20);
   }, 900_000);
+  afterEach(() => stopLoads());
   afterAll(() => tearDown(), 300_000);
 
   /** Waits until requests flow. */
