@@ -20,11 +20,17 @@ export interface Sending {
 }
 
 /**
- * Sends messages at a steady rate, whatever becomes of those before. What fails is not sent again. `next` says what to send; undefined where there is
+ * Sends messages at a steady rate, whatever becomes of those before, but no more than `maxUnderway` at a time: on a machine that is too slow for the rate
+ * they come less often, and do not pile up. What fails is not sent again. `next` says what to send; undefined where there is
  * nobody to send it to, which counts as a failure.
  */
-export function startSteadyLoad(options: { perSecond: number; text?: string; next(): Sending | undefined }): SteadyLoad {
-  const { perSecond, text = "message" } = options;
+export function startSteadyLoad(options: {
+  perSecond: number;
+  maxUnderway?: number;
+  text?: string;
+  next(): Sending | undefined;
+}): SteadyLoad {
+  const { perSecond, maxUnderway = Number.POSITIVE_INFINITY, text = "message" } = options;
   const answered = new Set<string>();
   const underway = new Set<Promise<void>>();
   const reasons = new Map<string, number>();
@@ -39,6 +45,7 @@ export function startSteadyLoad(options: { perSecond: number; text?: string; nex
   function sendNext(): void {
     const n = sent;
     sent += 1;
+    if (underway.size >= maxUnderway) return;
     const sending = options.next();
     if (sending === undefined) {
       failed += 1;

@@ -165,6 +165,7 @@ export function startLoad(people: readonly Person[], perSecond: number): SteadyL
   let n = 0;
   const load = startSteadyLoad({
     perSecond,
+    maxUnderway: MAX_CONNECTIONS,
     next() {
       n += 1;
       const [from, to] = [people[n % people.length], people[(n + 1) % people.length]];
