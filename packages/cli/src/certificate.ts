@@ -1,22 +1,14 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import { chmod, copyFile, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { generate } from "selfsigned";
+import { readIfThere } from "./read-if-there.ts";
 
 const DAYS = 825; // what clients accept at most of a certificate that nobody issued
 const DAY_MS = 24 * 60 * 60 * 1000;
 const IP_ADDRESS = 7;
 const DNS_NAME = 2;
-
-async function read(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
 
 async function makeSelfSigned(names: readonly string[]): Promise<{ certificate: string; key: string }> {
   const subject = [
@@ -57,7 +49,7 @@ export async function prepareCertificate(env: NodeJS.ProcessEnv): Promise<number
   const [folder, edge] = [env["CERTS_DIR"] ?? "/certs", env["EDGE_DIR"] ?? "/edge"];
   const names = (env["CERTIFICATE_NAMES"] ?? "localhost,127.0.0.1,::1").split(",").map((name) => name.trim());
   const [certificatePath, keyPath] = [join(folder, "certificate.pem"), join(folder, "private_key.pem")];
-  let [certificate, key] = [await read(certificatePath), await read(keyPath)];
+  let [certificate, key] = [await readIfThere(certificatePath), await readIfThere(keyPath)];
   if ((certificate === undefined) !== (key === undefined)) {
     throw new Error(
       `of certificate.pem and private_key.pem only one is in ${folder}: both are needed, or none (then they are made)`,

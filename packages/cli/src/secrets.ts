@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { readIfThere } from "./read-if-there.ts";
 
 const PASSWORD_BYTES = 24;
 const SECRET_BYTES = 32;
@@ -29,19 +30,13 @@ async function replace(path: string, text: string, mode: number): Promise<void> 
 }
 
 /** Undefined where the file is not there, or empty. */
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    const text = (await readFile(path, "utf8")).trim();
-    return text === "" ? undefined : text;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+async function readSecret(path: string): Promise<string | undefined> {
+  return (await readIfThere(path))?.trim() || undefined;
 }
 
 /** What the file holds; what is made, and written to it, where there is nothing. */
 async function keep(path: string, make: () => string, mode: number): Promise<string> {
-  const found = await readIfThere(path);
+  const found = await readSecret(path);
   if (found !== undefined) return found;
   const made = make();
   await replace(path, made, mode);
@@ -89,7 +84,7 @@ function secretFiles(env: NodeJS.ProcessEnv): SecretFiles {
 }
 
 async function makeKnown({ known }: SecretFiles, one: string): Promise<void> {
-  const before = ((await readIfThere(known)) ?? "").split(",").filter((other) => other !== "");
+  const before = ((await readSecret(known)) ?? "").split(",").filter((other) => other !== "");
   await replace(known, [...new Set([one, ...before])].join(","), OWN);
 }
 
@@ -110,7 +105,7 @@ export async function prepareSecret(env: NodeJS.ProcessEnv): Promise<number> {
 /** The second step: the new secret takes the place of the current one, which stays known. @throws where none is prepared. */
 export async function usePreparedSecret(env: NodeJS.ProcessEnv): Promise<number> {
   const files = secretFiles(env);
-  const next = await readIfThere(files.next);
+  const next = await readSecret(files.next);
   if (next === undefined) throw new Error("no new secret is prepared: messenger prepare-secret, then restart all processes");
   await makeKnown(files, (await readFile(files.current, "utf8")).trim());
   await replace(files.current, next, OWN);

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createChance } from "@messenger/simulation";
-import { waitFor } from "@messenger/testkit";
+import { waitFor, makePeople } from "@messenger/testkit";
 import { openCluster } from "./cluster.ts";
 import { pickFault } from "./faults.ts";
-import { makePeople, startLoad } from "./load.ts";
+import { startLoad } from "./load.ts";
 import { startReceiver } from "./receiver.ts";
 import { createTimeline } from "./timeline.ts";
 

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { createChance } from "@messenger/simulation";
-import { printed, type ServiceProcess, startService, waitFor } from "@messenger/testkit";
+import { printed, type ServiceProcess, startService, waitFor, makePeople } from "@messenger/testkit";
 import { CampaignFailed, type CampaignResult } from "./campaign.ts";
-import { makePeople, startLoad } from "./load.ts";
+import { startLoad } from "./load.ts";
 import { startReceiver } from "./receiver.ts";
 import { createTimeline } from "./timeline.ts";
 

@@ -1,16 +1,5 @@
 import type { Chance } from "@messenger/simulation";
-import { logIn, type Person, register, startSteadyLoad, type SteadyLoad } from "@messenger/testkit";
-
-/** Makes people who receive what they are sent, each at an address of their own. */
-export async function makePeople(url: string, receiverUrl: string, count: number): Promise<Person[]> {
-  const people: Person[] = [];
-  for (let n = 0; n < count; n += 1) {
-    const person = await register(url);
-    const { token } = await logIn(url, person, `${receiverUrl}/${person.name}`);
-    people.push({ ...person, token });
-  }
-  return people;
-}
+import { type Person, startSteadyLoad, type SteadyLoad } from "@messenger/testkit";
 
 /** Every second message goes to one of so few. */
 const POPULAR = 3;

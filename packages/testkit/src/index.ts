@@ -2,7 +2,7 @@ export { freePort } from "./free-port.ts";
 export { type Answer, http } from "./http.ts";
 export { findUncovered, type Uncovered } from "./invariant.ts";
 export { type Proxy, startProxy } from "./proxy.ts";
-export { logIn, messageBody, PASSWORD, type Person, register, send, sendSurely } from "./people.ts";
+export { logIn, makePeople, messageBody, PASSWORD, type Person, register, send, sendSurely } from "./people.ts";
 export { printed, type ServiceProcess, startCommand, startService } from "./process.ts";
 export { startNginx, startRedis } from "./programs.ts";
 export { startPostgres } from "./postgres.ts";

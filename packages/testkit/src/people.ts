@@ -58,3 +58,14 @@ export async function sendSurely(base: string, from: Person, to: { id: number },
   if (answer.status !== 200) throw new Error(`send: ${answer.status} ${answer.text}`);
   return answer.json["message_id"] as string;
 }
+
+/** Makes people who receive what they are sent, each at an address of their own below `receiverUrl`. */
+export async function makePeople(base: string, receiverUrl: string, count: number): Promise<Person[]> {
+  const people: Person[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const person = await register(base);
+    const { token } = await logIn(base, person, `${receiverUrl}/${person.name}`);
+    people.push({ ...person, token });
+  }
+  return people;
+}

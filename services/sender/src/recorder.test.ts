@@ -1,25 +1,13 @@
 import { systemClock } from "@messenger/core";
-import type { Progress } from "@messenger/store";
+import type { EndpointRow, Progress } from "@messenger/store";
 import { describe, expect, it } from "vitest";
+import { progressOf } from "./progress.ts";
 import { createRecorder } from "./recorder.ts";
 
-function progress(endpoint: number, cursor: number): Progress {
-  return {
-    endpoint,
-    generation: 0,
-    cursor,
-    failures: 0,
-    serverErrors: 0,
-    rejections: 0,
-    rejectedBefore: false,
-    retryInMs: null,
-    off: null,
-    renew: false,
-    ensureDue: false,
-    attempts: [],
-    deadLetters: [],
-  };
-}
+const STANDING = { failures: 0, serverErrors: 0, rejections: 0, rejectedBefore: false, failingSince: null };
+
+const progress = (endpoint: number, cursor: number): Progress =>
+  progressOf({ id: endpoint, generation: 0 } as EndpointRow, STANDING, cursor, {});
 
 /** A recorder whose time stands still until `pass` is called, and whose statements end when `commit` is. */
 function open() {

@@ -3,7 +3,15 @@ import { readFile } from "node:fs/promises";
 import { globalAgent } from "node:https";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { type Arrival, http, logIn, type Person, register, type SteadyLoad, startSteadyLoad, waitFor } from "@messenger/testkit";
+import {
+  type Arrival,
+  http,
+  makePeople as makePeopleAt,
+  type Person,
+  type SteadyLoad,
+  startSteadyLoad,
+  waitFor,
+} from "@messenger/testkit";
 import { expect } from "vitest";
 import { expectInOrder, repeats } from "../arrivals.ts";
 import { figure, msSince } from "../figure.ts";
@@ -142,15 +150,7 @@ export class Arrivals {
 }
 
 /** People who are pushed what they are sent, each at a path of the receiver. */
-export async function makePeople(count: number): Promise<Person[]> {
-  const people: Person[] = [];
-  for (let n = 0; n < count; n += 1) {
-    const person = await register(EDGE);
-    const { token } = await logIn(EDGE, person, `${RECEIVER}/${person.name}`);
-    people.push({ ...person, token });
-  }
-  return people;
-}
+export const makePeople = (count: number): Promise<Person[]> => makePeopleAt(EDGE, RECEIVER, count);
 
 const loads = new Set<SteadyLoad>();
 
@@ -173,6 +173,13 @@ export function startLoad(people: readonly Person[], perSecond: number): SteadyL
     },
   });
   loads.add(load);
+  return load;
+}
+
+/** The same, once requests flow. */
+export async function underLoad(people: readonly Person[], perSecond: number): Promise<SteadyLoad> {
+  const load = startLoad(people, perSecond);
+  await waitFor(() => load.answered.size > perSecond, { what: "a second's load to be answered" });
   return load;
 }
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { http, type Person, send, type SteadyLoad, waitFor } from "@messenger/testkit";
+import { http, type Person, send, waitFor } from "@messenger/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { figure, msSince } from "../figure.ts";
 import {
@@ -21,6 +21,7 @@ import {
   startLoad,
   stopLoads,
   tearDown,
+  underLoad,
 } from "./deployment.ts";
 
 const PER_SECOND = 100;
@@ -38,16 +39,10 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that breaks", () => 
   afterEach(() => stopLoads());
   afterAll(() => tearDown(), 300_000);
 
-  async function underLoad(): Promise<SteadyLoad> {
-    const load = startLoad(people, PER_SECOND);
-    await waitFor(() => load.answered.size > PER_SECOND, { what: "a second's load to be answered" });
-    return load;
-  }
-
   it.each(["nginx", "listener", "sender", "rabbitmq", "postgres"])(
     "loses nothing when %s is killed under load",
     async (service) => {
-      const load = await underLoad();
+      const load = await underLoad(people, PER_SECOND);
       const [victim] = await containersOf(service);
       const before = await startedAt(victim as string);
       const killedAt = performance.now();
@@ -80,7 +75,7 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that breaks", () => 
 
   it("accepts messages while RabbitMQ is away, and delivers them when it is back", async () => {
     await compose("stop", "rabbitmq");
-    const load = await underLoad();
+    const load = await underLoad(people, PER_SECOND);
     await waitFor(() => load.answered.size > 5 * PER_SECOND, { what: "five seconds' load to be answered", timeoutMs: 30_000 });
     expect(Object.keys(Object.fromEntries(load.reasons))).toEqual(["200"]);
     await compose("start", "rabbitmq");
@@ -132,7 +127,7 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that breaks", () => 
     try {
       // Some of it is not delivered when the backup is made.
       await compose("stop", "sender");
-      const load = await underLoad();
+      const load = await underLoad(people, PER_SECOND);
       await load.stop();
       await shell("infra/backup.sh", join(folder, "backup"));
       await compose("start", "sender");

@@ -13,9 +13,9 @@ import {
   makePeople,
   partitionsBySender,
   shell,
-  startLoad,
   stopLoads,
   tearDown,
+  underLoad,
 } from "./deployment.ts";
 
 const PER_SECOND = 200;
@@ -42,12 +42,6 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and u
   afterEach(() => stopLoads());
   afterAll(() => tearDown(), 300_000);
 
-  /** Waits until requests flow. */
-  async function underLoad(): Promise<void> {
-    load = startLoad(people, PER_SECOND);
-    await waitFor(() => load.answered.size > PER_SECOND, { what: "a second's load to be answered" });
-  }
-
   /** What happens does not let one request fail. */
   async function expectNoneFailed(what: string): Promise<void> {
     await expectNothingLost(load, arrivals, what);
@@ -55,7 +49,7 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and u
   }
 
   it("has four listeners answer within ten seconds of being scaled to four, and fails no request on the way and back to one", async () => {
-    await underLoad();
+    load = await underLoad(people, PER_SECOND);
     await scale("listener", 4);
     const startedAt = performance.now();
     await waitFor(async () => (await answering()).size === 4, { what: "four listeners to answer", timeoutMs: 10_000 });
@@ -76,7 +70,7 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and u
     const found = await waitFor(() => spread(3), { what: "three senders to share the partitions", timeoutMs: 30_000 });
     figure("partitions of three senders", [...found.values()].join(", "));
 
-    await underLoad();
+    load = await underLoad(people, PER_SECOND);
     const [, , victim] = await containersOf("sender");
     const startedAt = performance.now();
     await docker("update", "--restart", "no", victim as string);
@@ -90,7 +84,7 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and u
   it("is upgraded one by one without failing a request, losing a message or changing an order", async () => {
     await scale("listener", 2);
     const before = [...(await containersOf("listener")), ...(await containersOf("sender"))];
-    await underLoad();
+    load = await underLoad(people, PER_SECOND);
     const startedAt = performance.now();
     await shell("infra/upgrade.sh");
     figure("upgraded two listeners and two senders", msSince(startedAt));
