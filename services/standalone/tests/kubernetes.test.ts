@@ -1,4 +1,5 @@
-import { readdir, readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { ScaledObject } from "@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject";
 import { TriggerAuthentication } from "@kubernetes-models/keda/keda.sh/v1alpha1/TriggerAuthentication";
@@ -57,6 +58,28 @@ interface Manifest {
   };
 }
 
+/** What the compiler says of manifests as values of their kinds' types: unlike the schemas, it knows which fields there are. */
+async function complaintsAbout(manifests: readonly Manifest[]): Promise<string> {
+  const lines = manifests.flatMap((manifest, index) => {
+    const of = manifest.apiVersion.startsWith("keda.sh/") ? "@kubernetes-models/keda" : "kubernetes-models";
+    return [
+      `import type { I${manifest.kind} as Kind${index} } from "${of}/${manifest.apiVersion}/${manifest.kind}";`,
+      `export const manifest${index}: Kind${index} = ${JSON.stringify(manifest)};`,
+    ];
+  });
+  // Beside the packages that have the types.
+  const folder = await mkdtemp(`${ROOT}services/standalone/node_modules/.manifests-`);
+  try {
+    await writeFile(`${folder}/manifests.ts`, lines.join("\n"));
+    const options = ["--ignoreConfig", "--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--pretty", "false"];
+    return await new Promise((resolve) => {
+      execFile(`${ROOT}node_modules/.bin/tsc`, [...options, `${folder}/manifests.ts`], (_error, stdout) => resolve(stdout));
+    });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 describe("the manifests for Kubernetes", () => {
   const manifests: Manifest[] = [];
   let kustomization: { resources: string[]; configMapGenerator: { name: string; literals: string[] }[] };
@@ -96,6 +119,14 @@ describe("the manifests for Kubernetes", () => {
       made.validate();
     }
     expect(() => new Deployment({ ...find("Deployment", "listener"), spec: { replicas: "two" } } as never).validate()).toThrow();
+  });
+
+  it("have no field that their kinds do not know", async () => {
+    expect(await complaintsAbout(manifests)).toBe("");
+    const misspelt = structuredClone(find("Deployment", "listener"));
+    const container = containerOf(misspelt) as unknown as Record<string, unknown>;
+    container["readinesProbe"] = container["readinessProbe"];
+    expect(await complaintsAbout([misspelt])).toContain(`'"readinesProbe"' does not exist in type 'IContainer'`);
   });
 
   it("name nothing that is not there", () => {
