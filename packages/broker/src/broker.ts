@@ -8,7 +8,7 @@ export interface Delivery {
 }
 
 export interface ConsumeOptions {
-  /** Tells this consumer from all others; its share of the partitions follows from it. */
+  /** Tells this consumer from all others, to whoever looks at the broker. */
   name: string;
   /**
    * How much of each partition it may hold unacknowledged: 1 to 65,535 bundles of up to 16 messages that were published together; embedded, so

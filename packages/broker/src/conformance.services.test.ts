@@ -245,6 +245,11 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
         const takers = consumers.filter(({ deliveries }) => deliveries.some((delivery) => delivery.message.inbox === inbox));
         expect(takers).toHaveLength(1);
       }
+      // Before 4.0, RabbitMQ gives a queue to whoever comes first.
+      const connection = await connect(inject("amqpUrl"));
+      const { version } = connection.connection.serverProperties;
+      await connection.close();
+      if (Number.parseInt(version) >= 4) expect(consumers.map(({ deliveries }) => deliveries.length)).toEqual([20, 20]);
     });
   }
 });

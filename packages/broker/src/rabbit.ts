@@ -5,7 +5,7 @@ import type { Broker, BrokerOptions, Consumer, ConsumeOptions } from "./broker.t
 import { decodeNotices, unbundle } from "./encoding.ts";
 import { createLiveTopics, noticesOf } from "./live-topics.ts";
 import { createRabbitPublisher, type RabbitPublisher } from "./rabbit-publisher.ts";
-import { rendezvousPriority } from "./rendezvous.ts";
+import { prioritiesOf, takeSeat } from "./seats.ts";
 import { declareTopology, namesIn, NOTICES_KEY } from "./topology.ts";
 
 const HEARTBEAT_SECONDS = 10;
@@ -22,6 +22,8 @@ interface Session {
   consuming: ChannelModel;
   publisher: RabbitPublisher;
   live: { channel: Channel; queue: string };
+  /** Once somebody here consumes: how much this process wants each partition. */
+  priorities: Promise<readonly number[]> | undefined;
   blocked: boolean;
 }
 
@@ -52,8 +54,11 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   const url = new URL(options.url);
   url.searchParams.set("heartbeat", String(HEARTBEAT_SECONDS));
 
-  async function startMember(member: Member, connection: ChannelModel, publisher: RabbitPublisher): Promise<void> {
-    const channel = await connection.createChannel();
+  async function startMember(member: Member, started: Session): Promise<void> {
+    const { consuming, publisher } = started;
+    started.priorities ??= takeSeat(consuming, names).then((seat) => prioritiesOf(seat, options.partitions));
+    const priorities = await started.priorities;
+    const channel = await consuming.createChannel();
     watch(channel);
     member.channel = channel;
     member.tags = [];
@@ -63,15 +68,15 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
         names.partition(partition),
         (message) => receive(member, channel, publisher, partition, message),
         // By the tag, an operator sees in RabbitMQ who consumes what.
-        { priority: rendezvousPriority(member.options.name, partition), consumerTag: `${member.options.name}/${partition}` },
+        { priority: priorities[partition], consumerTag: `${member.options.name}/${partition}` },
       );
       member.tags.push(consumerTag);
     }
   }
 
   /** A consumer that came after its session began. */
-  function startNow(member: Member, { consuming, publisher }: Session): Promise<void> {
-    return startMember(member, consuming, publisher).catch((error: unknown) => endSession?.(error as Error));
+  function startNow(member: Member, current: Session): Promise<void> {
+    return startMember(member, current).catch((error: unknown) => endSession?.(error as Error));
   }
 
   function receive(
@@ -171,10 +176,10 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
           onReturned: () => endSession?.(new Error("the broker returned a message: its queue has gone")),
         });
         const live = await startLive(connection);
-        const started: Session = { connections, consuming, publisher, live, blocked: false };
+        const started: Session = { connections, consuming, publisher, live, priorities: undefined, blocked: false };
         connection.on("blocked", () => (started.blocked = true));
         connection.on("unblocked", () => (started.blocked = false));
-        for (const member of members) if (!member.stopped) await startMember(member, consuming, publisher);
+        for (const member of members) if (!member.stopped) await startMember(member, started);
         return started;
       };
       // A connection that drops during set-up may leave a call that never answers.

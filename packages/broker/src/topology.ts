@@ -7,6 +7,8 @@ export interface Names {
   /** What could not be read. */
   dead: string;
   partition(partition: number): string;
+  /** Held by one connection of a consumer, and empty: who is there. */
+  seat(seat: number): string;
 }
 
 /** The routing key of notices. */
@@ -17,6 +19,7 @@ export function namesIn(namespace: string): Names {
     events: `${namespace}.events`,
     dead: `${namespace}.dead`,
     partition: (partition) => `${namespace}.push.${partition}`,
+    seat: (seat) => `${namespace}.seat.${seat}`,
   };
 }
 

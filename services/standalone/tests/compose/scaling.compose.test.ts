@@ -75,10 +75,16 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and u
     const startedAt = performance.now();
     await docker("update", "--restart", "no", victim as string);
     await killHard(victim as string);
-    const left = await waitFor(() => spread(2), { what: "two senders to have all partitions", timeoutMs: 10_000 });
-    figure("two senders have all partitions of a killed third", `after ${msSince(startedAt)}: ${[...left.values()].join(", ")}`);
+    try {
+      const left = await waitFor(() => spread(2), { what: "two senders to have all partitions", timeoutMs: 10_000 });
+      figure(
+        "two senders have all partitions of a killed third",
+        `after ${msSince(startedAt)}: ${[...left.values()].join(", ")}`,
+      );
+    } finally {
+      await docker("rm", "--force", victim as string);
+    }
     await expectNoneFailed("a sender killed");
-    await docker("rm", "--force", victim as string);
   });
 
   it("is upgraded one by one without failing a request, losing a message or changing an order", async () => {
