@@ -35,6 +35,6 @@ describe("seats at RabbitMQ", () => {
     const names = namesIn(testNamespace());
     const four = await Promise.all([open(), open(), open(), open()]);
     const seats = await Promise.all(four.map((connection) => takeSeat(connection, names)));
-    expect(seats.sort()).toEqual([0, 1, 2, 3]);
+    expect(new Set(seats)).toEqual(new Set([0, 1, 2, 3]));
   });
 });

@@ -59,7 +59,7 @@ export function rankSeats(partitions: number): number[][] {
 
 /** The first of some rankings whose seat at a place has that place in most of all. */
 function mostCommonAt(place: number, rankings: readonly number[][], some: ReadonlySet<number[]>): number[] {
-  const counts = new Array<number>(SEATS).fill(0);
+  const counts = new Uint16Array(SEATS);
   const countOf = (ranking: readonly number[]): number => counts[ranking[place] as number] as number;
   for (const ranking of rankings) counts[ranking[place] as number] = countOf(ranking) + 1;
   return [...some].reduce((best, ranking) => (countOf(ranking) > countOf(best) ? ranking : best));

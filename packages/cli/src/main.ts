@@ -41,6 +41,11 @@ const [name = "", ...rest] = process.argv.slice(2);
 const command = COMMANDS[name];
 if (command === undefined || rest.length > 0) {
   const wanted = name === "help" || [name, ...rest].includes("--help");
+  if (!wanted && name !== "") {
+    const wrong =
+      command === undefined ? `there is no command ${name}` : `${name} takes no arguments: what it needs is in the environment`;
+    process.stderr.write(`messenger: ${wrong}\n\n`);
+  }
   process[wanted ? "stdout" : "stderr"].write(usage());
   process.exitCode = wanted ? 0 : EXIT_USAGE;
 } else {

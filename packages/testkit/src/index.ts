@@ -1,5 +1,5 @@
 export { freePort } from "./free-port.ts";
-export { type Answer, http } from "./http.ts";
+export { type Answer, type Call, http } from "./http.ts";
 export { findUncovered, type Uncovered } from "./invariant.ts";
 export { type Proxy, startProxy } from "./proxy.ts";
 export { logIn, makePeople, messageBody, PASSWORD, type Person, register, send, sendSurely } from "./people.ts";

@@ -13,6 +13,7 @@ import fastify, {
   type RawServerDefault,
 } from "fastify";
 import type { Context } from "./context.ts";
+import { describeAnswers } from "./http/description.ts";
 import { answerErrors } from "./http/errors.ts";
 import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
 import { sendProblemDetails } from "./http/problem.ts";
@@ -113,7 +114,9 @@ export async function createApp(context: Context): Promise<App> {
   });
   await app.register(helmet, { global: false, contentSecurityPolicy: false, strictTransportSecurity: false });
   await app.register(rateLimit, { global: false });
+  const complete = describeAnswers(app);
   await app.register(swagger, {
+    transformObject: (document) => complete("openapiObject" in document ? document.openapiObject : document.swaggerObject),
     openapi: {
       openapi: "3.1.0",
       info: {
@@ -122,6 +125,7 @@ export async function createApp(context: Context): Promise<App> {
         description: "A self-hosted, queue-backed messenger. See the README for the push that receivers get.",
         license: { name: "Apache-2.0", identifier: "Apache-2.0" },
       },
+      servers: [{ url: "/" }],
       components: { securitySchemes: { session: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
     },
   });

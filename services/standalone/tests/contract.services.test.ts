@@ -1,7 +1,9 @@
 import { PushBody } from "@messenger/contracts";
 import { createKeyring, systemRandom } from "@messenger/core";
 import {
-  http,
+  type Answer,
+  type Call,
+  http as request,
   logIn,
   messageBody,
   PASSWORD,
@@ -21,6 +23,18 @@ import { type Deployment, deployments, SECRET } from "./deployments.ts";
 import { figure, msSince } from "./figure.ts";
 
 const JSON_ONLY = "application/json";
+
+/** What was answered to what, in all tests of this file: `get /api/users 404 text/plain`. */
+const answered = new Set<string>();
+
+async function http(url: string, call: Call = {}): Promise<Answer> {
+  const answer = await request(url, call);
+  const method = call.method ?? (call.body === undefined ? "GET" : "POST");
+  const type = answer.headers["content-type"]?.split(";")[0] ?? "";
+  const path = new URL(url).pathname.replace(/\/$/u, "").replace(/[0-9a-f-]{36}$/u, "{id}");
+  answered.add(`${method.toLowerCase()} ${path} ${answer.status} ${type}`);
+  return answer;
+}
 
 describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
   let deployment: Deployment;
@@ -521,5 +535,24 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
     const answer = await http(`${base}/api/nothing`);
     expect(answer.headers["content-type"]).toContain("application/problem+json");
     expect(answer.json).toMatchObject({ status: 404, code: "no_such_route", request_id: answer.headers["x-request-id"] });
+  });
+
+  it("describes every answer that was given to these tests", async () => {
+    interface Described {
+      components: { responses: Record<string, object> };
+      paths: Record<string, Record<string, { responses: Record<string, { $ref?: string; content?: object }> }>>;
+    }
+    const { paths, components } = (await http(`${base}/api/openapi.json`)).json as unknown as Described;
+    const undescribed = [...answered].filter((line) => {
+      const [method, path, status, type] = line.split(" ") as [string, string, string, string];
+      const operation = paths[path]?.[method];
+      if (operation === undefined) return false; // there is no such route, or it is not for programs
+      const found = operation.responses[status];
+      const name = found?.$ref?.replace("#/components/responses/", "");
+      const described: { content?: object } | undefined = name === undefined ? found : components.responses[name];
+      return !Object.keys(described?.content ?? {}).includes(type);
+    });
+    expect(undescribed).toEqual([]);
+    expect([...answered].filter((line) => / 4\d\d /u.test(line)).length).toBeGreaterThan(15);
   });
 });

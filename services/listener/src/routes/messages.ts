@@ -88,13 +88,19 @@ export function messageRoutes(app: App, context: Context): void {
   app.post(
     "/api/messages",
     {
-      config: { contract: true, session: true },
+      config: { contract: true, session: true, refusals: [422] },
       schema: {
+        operationId: "sendMessage",
         summary: "Send a message",
         description:
           "Answered once the message is durable. With an Idempotency-Key header, a repeat gets the first answer. The Location header names the message.",
         tags: ["messages"],
         security: [{ session: [] }],
+        headers: Type.Object({
+          "idempotency-key": Type.Optional(
+            Type.String({ description: "1 to 255 visible ASCII characters, new for each message." }),
+          ),
+        }),
         body: SendMessageBody,
         response: { 200: Type.Union([Type.String(), SendMessageAnswer]) },
       },
@@ -123,8 +129,9 @@ export function messageRoutes(app: App, context: Context): void {
   app.get(
     "/api/messages/:id",
     {
-      config: { session: true },
+      config: { session: true, refusals: [404] },
       schema: {
+        operationId: "readMessage",
         summary: "Read a message of one's own conversations",
         tags: ["messages"],
         security: [{ session: [] }],

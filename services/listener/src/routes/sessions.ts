@@ -20,8 +20,9 @@ export function sessionRoutes(app: App, context: Context): void {
   app.post(
     "/api/login",
     {
-      config: { contract: true },
+      config: { contract: true, refusals: [401] },
       schema: {
+        operationId: "logIn",
         summary: "Sign in, and have messages pushed to an address",
         description: "What no other endpoint has taken yet is pushed to it at once.",
         tags: ["sessions"],
@@ -58,6 +59,7 @@ export function sessionRoutes(app: App, context: Context): void {
     {
       config: { contract: true, session: true },
       schema: {
+        operationId: "logOut",
         summary: "End this session",
         description: "Its address gets no more pushes, unless another session uses it.",
         tags: ["sessions"],
@@ -87,7 +89,9 @@ export function sessionRoutes(app: App, context: Context): void {
   app.post(
     "/api/token/refresh",
     {
+      config: { refusals: [401] },
       schema: {
+        operationId: "refreshToken",
         summary: "Get a new access token",
         description: "The refresh token is replaced by the one in the answer. One that is used a second time ends the session.",
         tags: ["sessions"],

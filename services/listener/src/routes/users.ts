@@ -42,8 +42,14 @@ export function userRoutes(app: App, context: Context): void {
   app.post(
     "/api/users",
     {
-      config: { contract: true },
-      schema: { summary: "Make an account, and sign in", tags: ["account"], body: NewUserBody, response: { 201: NewUserAnswer } },
+      config: { contract: true, refusals: [409] },
+      schema: {
+        operationId: "createUser",
+        summary: "Make an account, and sign in",
+        tags: ["account"],
+        body: NewUserBody,
+        response: { 201: NewUserAnswer },
+      },
     },
     async (request, reply) => {
       const { password } = request.body;
@@ -64,8 +70,9 @@ export function userRoutes(app: App, context: Context): void {
   app.get(
     "/api/users",
     {
-      config: { contract: true, session: true },
+      config: { contract: true, session: true, refusals: [404, 413, 415] },
       schema: {
+        operationId: "findUser",
         summary: "Find a user by name",
         description: "The name is given as a query, or as a JSON body.",
         tags: ["account"],
@@ -90,8 +97,9 @@ export function userRoutes(app: App, context: Context): void {
   app.delete(
     "/api/users",
     {
-      config: { contract: true, session: true },
+      config: { contract: true, session: true, refusals: [403, 404] },
       schema: {
+        operationId: "deleteUser",
         summary: "Delete an account",
         description: "One's own, or any as an admin. What was sent stays with those who received it.",
         tags: ["account"],
