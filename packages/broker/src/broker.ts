@@ -42,7 +42,10 @@ export interface Broker {
    * or is not there, or too many are unconfirmed: they must then be covered otherwise. Never rejects.
    */
   publish(messages: readonly QueueMessage[]): Promise<boolean>;
-  /** Consumes all partitions, for as long as the broker is open, through any number of lost connections. */
+  /**
+   * Consumes all partitions, for as long as the broker is open, through any number of lost connections. Partitions are shared among brokers: of two consumers
+   * of one broker the second stands by.
+   */
   consume(options: ConsumeOptions): Promise<Consumer>;
   /** Is told of new events in an inbox. Notices may be lost or repeated; they only say that there is something to read. */
   subscribe(inbox: number, onNotice: (notice: LiveNotice) => void): Promise<Subscription>;

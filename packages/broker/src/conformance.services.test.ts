@@ -1,6 +1,6 @@
 import { deleteNamespace, testNamespace, waitFor } from "@messenger/testkit";
 import { createKeyring, type QueueMessage, systemRandom } from "@messenger/core";
-import { connect } from "amqplib";
+import { type ChannelModel, connect } from "amqplib";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import type { Broker, BrokerProblem, Consumer, Delivery } from "./broker.ts";
 import { bundle, BUNDLE_TYPE } from "./encoding.ts";
@@ -63,6 +63,21 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
       onLost: () => undefined,
     });
     return { deliveries, handle };
+  }
+
+  /** Before 4.0, RabbitMQ gives a queue to whoever comes first. */
+  async function prioritiesCount(): Promise<boolean> {
+    const connection = await connect(inject("amqpUrl"));
+    const { version } = connection.connection.serverProperties;
+    await connection.close();
+    return Number.parseInt(version) >= 4;
+  }
+
+  async function seatIsFree(connection: ChannelModel, seat: number): Promise<boolean> {
+    const channel = await connection.createChannel();
+    channel.on("error", () => undefined); // reported by the rejected call, too
+    const code = await channel.checkQueue(`${namespace}.seat.${seat}`).catch((error: { code: number }) => error.code);
+    return code === 404;
   }
 
   beforeEach(() => {
@@ -233,6 +248,21 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
       await connection.close();
     });
 
+    it("does not end a connection for what is said by one before it, which was dropped", async () => {
+      const broker = await open();
+      let lost = 0;
+      await broker.consume({ name: "one", prefetch: 10, onDelivery: () => undefined, onLost: () => (lost += 1) });
+      const connection = await connect(inject("amqpUrl"));
+      const channel = await connection.createChannel();
+      await channel.deleteQueue(`${namespace}.push.3`);
+      await waitFor(() => lost === 1 && broker.connected, { what: "another connection" });
+      // The dropped one finds its heart to have stopped after two to three intervals of ten seconds.
+      const until = performance.now() + 35_000;
+      await waitFor(() => lost > 1 || performance.now() > until, { what: "the dropped one's last word", timeoutMs: 40_000 });
+      expect(lost).toBe(1);
+      await connection.close();
+    }, 60_000);
+
     it("lets every consumer of several processes have a share of the partitions, or stand by", async () => {
       const brokersOpen = [await open(), await open()];
       const consumers = await Promise.all(brokersOpen.map((broker, n) => consume(broker, `consumer-${n}`)));
@@ -245,11 +275,40 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
         const takers = consumers.filter(({ deliveries }) => deliveries.some((delivery) => delivery.message.inbox === inbox));
         expect(takers).toHaveLength(1);
       }
-      // Before 4.0, RabbitMQ gives a queue to whoever comes first.
+      if (await prioritiesCount()) expect(consumers.map(({ deliveries }) => deliveries.length)).toEqual([20, 20]);
+    });
+
+    it("moves a consumer down to the seat of one that left, and delivers everything in order meanwhile", async () => {
+      if (!(await prioritiesCount())) return;
+      const brokersOpen = [await open(), await open(), await open()];
+      const deliveries: Delivery[] = [];
+      const onDelivery = (delivery: Delivery): void => {
+        deliveries.push(delivery);
+        delivery.ack();
+      };
+      for (const [n, broker] of brokersOpen.entries()) {
+        await broker.consume({ name: `consumer-${n}`, prefetch: 10, onDelivery, onLost: () => undefined });
+      }
       const connection = await connect(inject("amqpUrl"));
-      const { version } = connection.connection.serverProperties;
+      const [first, second] = brokersOpen as [Broker, Broker, Broker];
+      problems = [];
+      await first.close();
+      let seq = 0;
+      await waitFor(
+        async () => {
+          seq += 1;
+          expect(await second.publish([1, 2, 3, 4].map((inbox) => event(inbox, seq)))).toBe(true);
+          return (await seatIsFree(connection, 2)) && !(await seatIsFree(connection, 0));
+        },
+        { what: "the highest seat to be left for the lowest" },
+      );
+      await waitFor(() => deliveries.length >= 4 * seq, { what: "all deliveries" });
+      for (const inbox of [1, 2, 3, 4]) {
+        const arrived = deliveries.filter(({ message }) => message.inbox === inbox).map(seqOf);
+        expect(arrived).toEqual(Array.from({ length: seq }, (_, index) => index + 1));
+      }
+      expect(problems).toEqual([]);
       await connection.close();
-      if (Number.parseInt(version) >= 4) expect(consumers.map(({ deliveries }) => deliveries.length)).toEqual([20, 20]);
     });
   }
 });

@@ -5,32 +5,41 @@ import type { Broker, BrokerOptions, Consumer, ConsumeOptions } from "./broker.t
 import { decodeNotices, unbundle } from "./encoding.ts";
 import { createLiveTopics, noticesOf } from "./live-topics.ts";
 import { createRabbitPublisher, type RabbitPublisher } from "./rabbit-publisher.ts";
-import { prioritiesOf, takeSeat } from "./seats.ts";
+import { leaveSeat, prioritiesOf, takeLowerSeat, takeSeat } from "./seats.ts";
 import { declareTopology, namesIn, NOTICES_KEY } from "./topology.ts";
 
 const HEARTBEAT_SECONDS = 10;
 const CONNECT_TIMEOUT_MS = 5_000;
 const RECONNECT_FIRST_MS = 100;
 const RECONNECT_MOST_MS = 5_000;
+const LOOK_FOR_SEAT_EVERY_MS = 5_000;
 
 /**
  * Two connections, from when everything is declared until one of them is lost. Consuming has one of its own: under a memory or disk alarm RabbitMQ
  * stops reading from connections that publish, and acknowledgements, which drain the queues, must still reach it.
  */
-interface Session {
+interface Session extends SessionEnd {
   connections: readonly ChannelModel[];
   consuming: ChannelModel;
   publisher: RabbitPublisher;
   live: { channel: Channel; queue: string };
-  /** Once somebody here consumes: how much this process wants each partition. */
-  priorities: Promise<readonly number[]> | undefined;
+  /** Of this process, once somebody here consumes. */
+  seat: Promise<number | undefined> | undefined;
   blocked: boolean;
+}
+
+interface SessionEnd {
+  /** Resolves when it is over: what is still asked of its connections may never be answered. */
+  ended: Promise<Error | undefined>;
+  /** Ends this session, and no later one: connections that were dropped may say something much later. */
+  end(this: void, error: Error | undefined): void;
 }
 
 /** A consumer of this process, with its channel while there is a connection. */
 interface Member {
   options: ConsumeOptions;
   channel: Channel | undefined;
+  /** What it consumes each partition by. */
   tags: string[];
   stopped: boolean;
 }
@@ -48,46 +57,66 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   let session: Session | undefined;
   let lastHeard = performance.now();
   let lastBytes = 0;
-  // The loop is asleep between two attempts, or waits in here for the session's end.
-  let endSession: ((error: Error | undefined) => void) | undefined;
+  // The loop is asleep between two attempts, or waits for the end of this session, which may still be setting up.
+  let endSession: SessionEnd["end"] | undefined;
 
   const url = new URL(options.url);
   url.searchParams.set("heartbeat", String(HEARTBEAT_SECONDS));
 
   async function startMember(member: Member, started: Session): Promise<void> {
-    const { consuming, publisher } = started;
-    started.priorities ??= takeSeat(consuming, names).then((seat) => prioritiesOf(seat, options.partitions));
-    const priorities = await started.priorities;
+    const { consuming } = started;
+    started.seat ??= takeSeat(consuming, names);
+    const seat = await started.seat;
+    if (member.stopped) return;
     const channel = await consuming.createChannel();
-    watch(channel);
+    if (member.stopped) return channel.close();
+    watch(channel, started);
     member.channel = channel;
     member.tags = [];
     await channel.prefetch(member.options.prefetch);
-    for (let partition = 0; partition < options.partitions && !member.stopped; partition += 1) {
+    await consumeAll(member, channel, started, seat);
+  }
+
+  /** Consumes all partitions as whoever has this seat, and no more as it did before. */
+  async function consumeAll(member: Member, channel: Channel, current: Session, seat: number | undefined): Promise<void> {
+    const { name } = member.options;
+    for (const [partition, priority] of prioritiesOf(seat, options.partitions).entries()) {
+      if (member.stopped || member.channel !== channel) return;
       const { consumerTag } = await channel.consume(
         names.partition(partition),
-        (message) => receive(member, channel, publisher, partition, message),
+        (message) => receive(member, channel, current, partition, message),
         // By the tag, an operator sees in RabbitMQ who consumes what.
-        { priority: priorities[partition], consumerTag: `${member.options.name}/${partition}` },
+        { priority, consumerTag: `${name}/${partition}/${seat ?? "-"}` },
       );
-      member.tags.push(consumerTag);
+      const before = member.tags[partition];
+      member.tags[partition] = consumerTag;
+      if (before !== undefined) await channel.cancel(before);
+      if (member.stopped) await channel.cancel(consumerTag);
     }
   }
 
   /** A consumer that came after its session began. */
-  function startNow(member: Member, current: Session): Promise<void> {
-    return startMember(member, current).catch((error: unknown) => endSession?.(error as Error));
+  async function startNow(member: Member, current: Session): Promise<void> {
+    const started = startMember(member, current).catch((error: unknown) => current.end(error as Error));
+    await Promise.race([started, current.ended]);
   }
 
-  function receive(
-    member: Member,
-    channel: Channel,
-    publisher: RabbitPublisher,
-    partition: number,
-    message: ConsumeMessage | null,
-  ): void {
+  /** Moves to a lower seat where one became free, with all that this process consumes. */
+  async function improveSeat(current: Session): Promise<void> {
+    const { consuming } = current;
+    const seat = await current.seat;
+    const lower = await takeLowerSeat(consuming, names, seat);
+    if (lower === undefined) return;
+    current.seat = Promise.resolve(lower);
+    for (const member of members) {
+      if (member.channel !== undefined) await consumeAll(member, member.channel, current, lower);
+    }
+    if (seat !== undefined) await leaveSeat(consuming, names, seat);
+  }
+
+  function receive(member: Member, channel: Channel, current: Session, partition: number, message: ConsumeMessage | null): void {
     if (message === null) {
-      endSession?.(new Error("the broker cancelled a consumer: its queue has gone"));
+      current.end(new Error("the broker cancelled a consumer: its queue has gone"));
       return;
     }
     const ackAll = (): void => {
@@ -102,7 +131,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       if (opened.error !== undefined) options.onProblem({ kind: "sealed", error: opened.error });
     } catch (error) {
       options.onProblem({ kind: "poison", error: error as Error });
-      putAside(publisher, partition, message).then(ackAll, () => undefined); // it stays unacknowledged, and comes again with the next connection
+      putAside(current.publisher, partition, message).then(ackAll, () => undefined); // it stays unacknowledged, and comes again with the next connection
       return;
     }
     // RabbitMQ may forget the bundle once all of it is acknowledged.
@@ -123,14 +152,14 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   }
 
   /** Makes the end of a channel the end of its connection. */
-  function watch(channel: Channel): void {
-    channel.on("error", (error) => endSession?.(error));
-    channel.on("close", () => endSession?.(undefined));
+  function watch(channel: Channel, { end }: SessionEnd): void {
+    channel.on("error", (error) => end(error));
+    channel.on("close", () => end(undefined));
   }
 
-  async function startLive(connection: ChannelModel): Promise<Session["live"]> {
+  async function startLive(connection: ChannelModel, over: SessionEnd): Promise<Session["live"]> {
     const channel = await connection.createChannel();
-    watch(channel);
+    watch(channel, over);
     const { queue } = await channel.assertQueue("", { exclusive: true, autoDelete: true, durable: false });
     await channel.consume(
       queue,
@@ -148,13 +177,13 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     return { channel, queue };
   }
 
-  async function startSession(ended: Promise<unknown>): Promise<Session> {
+  async function startSession(over: SessionEnd): Promise<Session> {
     const connections: ChannelModel[] = [];
     const open = async (): Promise<ChannelModel> => {
       const connection = await connect(url.href, { timeout: CONNECT_TIMEOUT_MS, noDelay: true });
       connections.push(connection);
-      connection.on("error", (error) => endSession?.(error));
-      connection.on("close", (error) => endSession?.(error));
+      connection.on("error", (error) => over.end(error));
+      connection.on("close", (error) => over.end(error));
       return connection;
     };
     try {
@@ -172,11 +201,11 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
           names,
           partitions: options.partitions,
           sealer: options.sealer,
-          watch,
-          onReturned: () => endSession?.(new Error("the broker returned a message: its queue has gone")),
+          watch: (channel) => watch(channel, over),
+          onReturned: () => over.end(new Error("the broker returned a message: its queue has gone")),
         });
-        const live = await startLive(connection);
-        const started: Session = { connections, consuming, publisher, live, priorities: undefined, blocked: false };
+        const live = await startLive(connection, over);
+        const started: Session = { ...over, connections, consuming, publisher, live, seat: undefined, blocked: false };
         connection.on("blocked", () => (started.blocked = true));
         connection.on("unblocked", () => (started.blocked = false));
         for (const member of members) if (!member.stopped) await startMember(member, started);
@@ -185,7 +214,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       // A connection that drops during set-up may leave a call that never answers.
       return await Promise.race([
         setUp(),
-        ended.then((error) => {
+        over.ended.then((error) => {
           throw error instanceof Error ? error : new Error("the connection was lost while it was set up");
         }),
       ]);
@@ -205,13 +234,12 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   async function run(): Promise<void> {
     let delayMs = RECONNECT_FIRST_MS;
     while (!closing.signal.aborted) {
-      const ended = new Promise<Error | undefined>((resolve) => {
-        endSession = resolve;
-      });
+      const { promise: ended, resolve: end } = Promise.withResolvers<Error | undefined>();
+      endSession = end;
       try {
-        const started = await startSession(ended);
+        const started = await startSession({ ended, end });
         session = started;
-        for (const member of members) if (member.channel === undefined) void startNow(member, started);
+        for (const member of members) if (member.channel === undefined && !member.stopped) void startNow(member, started);
         delayMs = RECONNECT_FIRST_MS;
         firstConnect();
         const error = await ended;
@@ -246,6 +274,16 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   }, 1_000);
   heard.unref();
 
+  let improving = false;
+  const seats = setInterval(() => {
+    const current = session;
+    if (current?.seat === undefined || improving) return;
+    improving = true;
+    const improved = improveSeat(current).catch((error: unknown) => current.end(error as Error));
+    void Promise.race([improved, current.ended]).then(() => (improving = false));
+  }, LOOK_FOR_SEAT_EVERY_MS);
+  seats.unref();
+
   const running = run();
   // Starting works without a broker; where there is one, it is ready when this returns.
   await Promise.race([connected, sleep(CONNECT_TIMEOUT_MS, undefined, { ref: false })]);
@@ -266,7 +304,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
         current.publisher.notify(noticesOf(messages));
         return await taken;
       } catch (error) {
-        endSession?.(error as Error);
+        current.end(error as Error);
         return false;
       }
     },
@@ -297,8 +335,9 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       const topic = topics.add(inbox, onNotice);
       // Binding again does nothing, and is answered once the first binding is there.
       const rebind = async (verb: "bindQueue" | "unbindQueue"): Promise<void> => {
-        const live = session?.live;
-        await live?.channel[verb](live.queue, names.events, NOTICES_KEY).catch((error: unknown) => endSession?.(error as Error));
+        const current = session;
+        const bound = current?.live.channel[verb](current.live.queue, names.events, NOTICES_KEY);
+        await bound?.catch((error: unknown) => current?.end(error as Error));
       };
       await rebind("bindQueue");
       return {
@@ -311,6 +350,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     async close() {
       closing.abort();
       clearInterval(heard);
+      clearInterval(seats);
       endSession?.(undefined);
       await running;
     },

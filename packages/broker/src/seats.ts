@@ -3,13 +3,18 @@ import type { Names } from "./topology.ts";
 
 /** As many consumers share the partitions; those that come after them stand by. */
 const SEATS = 64;
+const ACCESS_REFUSED = 403;
+const NOT_FOUND = 404;
 const RESOURCE_LOCKED = 405;
+/** The first version of RabbitMQ that chooses a single active consumer by priority. */
+const PRIORITIES_COUNT_FROM = 4;
 
 /**
  * Takes the lowest seat that nobody has, for as long as the connection lives: an exclusive queue of the seat's number, which RabbitMQ gives to one
- * connection and deletes with it. Each seat that is taken costs a channel, and RabbitMQ a line in its log.
+ * connection and deletes with it. Each seat that is found taken costs a channel, and RabbitMQ a line in its log. The connection may have one already: it is
+ * free to itself.
  *
- * @returns undefined where all seats are taken
+ * @returns undefined where all seats are taken, or this user of RabbitMQ may have none
  */
 export async function takeSeat(connection: ChannelModel, names: Names): Promise<number | undefined> {
   for (let seat = 0; seat < SEATS; seat += 1) {
@@ -18,13 +23,45 @@ export async function takeSeat(connection: ChannelModel, names: Names): Promise<
     try {
       await channel.assertQueue(names.seat(seat), { exclusive: true, durable: false });
     } catch (error) {
-      if ((error as { code?: unknown }).code === RESOURCE_LOCKED) continue;
+      const { code } = error as { code?: unknown };
+      if (code === ACCESS_REFUSED) return undefined;
+      if (code === RESOURCE_LOCKED || code === NOT_FOUND) continue; // or its node in a cluster is away
       throw error;
     }
     await channel.close();
     return seat;
   }
   return undefined;
+}
+
+/**
+ * Takes a lower seat, where one is free and to have it means anything: before RabbitMQ 4, priorities do not, and to consume anew would hand partitions
+ * over. Those whose seats are below the number of consumers do not even look: a lower one is free only while somebody sits above that.
+ *
+ * @returns undefined where the connection keeps its seat
+ */
+export async function takeLowerSeat(
+  connection: ChannelModel,
+  names: Names,
+  seat: number | undefined,
+): Promise<number | undefined> {
+  const { version } = connection.connection.serverProperties;
+  if (Number.parseInt(version) < PRIORITIES_COUNT_FROM) return undefined;
+  const channel = await connection.createChannel();
+  channel.on("error", () => undefined); // reported by the rejected call, too
+  const { consumerCount } = await channel.checkQueue(names.partition(0)); // each consumer consumes all partitions
+  await channel.close();
+  if ((seat ?? SEATS) < consumerCount) return undefined;
+  const found = await takeSeat(connection, names);
+  return found === seat ? undefined : found;
+}
+
+/** Leaves a seat to others. */
+export async function leaveSeat(connection: ChannelModel, names: Names, seat: number): Promise<void> {
+  const channel = await connection.createChannel();
+  channel.on("error", () => undefined); // reported by the rejected call, too
+  await channel.deleteQueue(names.seat(seat));
+  await channel.close();
 }
 
 /**
@@ -57,7 +94,7 @@ export function rankSeats(partitions: number): number[][] {
   return rankings;
 }
 
-/** The first of some rankings whose seat at a place has that place in most of all. */
+/** Of `some`, the first whose seat at `place` is the one that is there in most of `rankings`. */
 function mostCommonAt(place: number, rankings: readonly number[][], some: ReadonlySet<number[]>): number[] {
   const counts = new Uint16Array(SEATS);
   const countOf = (ranking: readonly number[]): number => counts[ranking[place] as number] as number;

@@ -7,7 +7,7 @@ export interface Names {
   /** What could not be read. */
   dead: string;
   partition(partition: number): string;
-  /** Held by one connection of a consumer, and empty: who is there. */
+  /** An exclusive queue without messages: who has it has the seat. */
   seat(seat: number): string;
 }
 

@@ -38,7 +38,7 @@ function usage(): string {
 const EXIT_USAGE = 64;
 
 const [name = "", ...rest] = process.argv.slice(2);
-const command = COMMANDS[name];
+const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
 if (command === undefined || rest.length > 0) {
   const wanted = name === "help" || [name, ...rest].includes("--help");
   if (!wanted && name !== "") {

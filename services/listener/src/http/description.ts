@@ -1,5 +1,5 @@
 import { Problem } from "@messenger/contracts";
-import type { FastifyInstance, FastifyReply } from "fastify";
+import type { FastifyContextConfig, FastifyInstance } from "fastify";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -10,18 +10,21 @@ declare module "fastify" {
 
 const REFUSALS = {
   400: "Something is missing, malformed or out of bounds; nothing was changed.",
-  401: "There is no valid access token, or the one who signs in or sends is not who they say.",
+  401: "There is no valid token, or the one who signs in or sends is not who they say.",
   403: "Whoever is signed in may not do this.",
-  404: "There is nothing of this name.",
+  404: "There is no such user or message.",
   409: "Somebody else has this already.",
   413: "The body is too large.",
   415: "The body is not JSON, or does not say so.",
   422: "The Idempotency-Key was used for something else.",
   429: "Too many requests.",
   500: "Something failed; it was logged under this request's id.",
-  503: "What is needed is away or overloaded. Nothing was lost: send it again.",
+  502: "No listener answered, and it may have been done: look before you send it again, or send an Idempotency-Key.",
+  503: "What is needed is away or overloaded, and it may have been done: send a message again under the same Idempotency-Key.",
 } as const;
 type Refusal = keyof typeof REFUSALS;
+/** A query or a body can be wrong even where none is asked for. */
+const OF_ALL: readonly Refusal[] = [400, 413, 415, 429, 500, 503];
 
 const RETRY_AFTER = { "retry-after": { description: "Seconds until it is worth trying again.", schema: { type: "integer" } } };
 const PROBLEM = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };
@@ -40,8 +43,6 @@ interface Document {
 }
 interface Operation {
   responses: Record<string, Answer>;
-  requestBody?: object;
-  parameters?: object[];
   security?: object[];
 }
 
@@ -52,10 +53,10 @@ interface Operation {
  * @returns what is to be done with the document once all routes are in it
  */
 export function describeAnswers(app: FastifyInstance): <T extends object>(document: T) => T {
-  const configs = new Map<string, FastifyReply["routeOptions"]["config"]>();
+  const configs = new Map<string, FastifyContextConfig>();
   app.addHook("onRoute", ({ url, method, config }) => {
     for (const one of [method].flat()) {
-      configs.set(`${one.toLowerCase()} ${url.replace(/:(\w+)/gu, "{$1}")}`, config as FastifyReply["routeOptions"]["config"]);
+      configs.set(`${one.toLowerCase()} ${url.replace(/:(\w+)/gu, "{$1}")}`, config ?? {});
     }
   });
 
@@ -66,16 +67,15 @@ export function describeAnswers(app: FastifyInstance): <T extends object>(docume
     components.responses = used;
     for (const [path, operations] of Object.entries(paths)) {
       for (const [method, operation] of Object.entries(operations)) {
-        const { responses, requestBody, parameters } = operation;
+        const { responses } = operation;
         operation.security ??= [];
         const { contract = false, session = false, refusals = [] } = configs.get(`${method} ${path}`) ?? {};
         for (const answer of Object.values(responses)) {
           answer.description = "Done.";
           if (contract) splitText(answer);
         }
-        const refused = new Set<Refusal>([429, 500, 503, ...refusals]);
-        if (requestBody !== undefined || parameters !== undefined) refused.add(400);
-        if (requestBody !== undefined) refused.add(413).add(415);
+        const refused = new Set<Refusal>([...OF_ALL, ...refusals]);
+        if (method === "post") refused.add(502);
         if (session) refused.add(401);
         for (const status of [...refused].sort((a, b) => a - b)) {
           const name = `${contract ? "contract" : "problem"}-${status}`;

@@ -42,7 +42,7 @@ export function userRoutes(app: App, context: Context): void {
   app.post(
     "/api/users",
     {
-      config: { contract: true, refusals: [409] },
+      config: { contract: true, refusals: [401, 409] },
       schema: {
         operationId: "createUser",
         summary: "Make an account, and sign in",
@@ -70,7 +70,7 @@ export function userRoutes(app: App, context: Context): void {
   app.get(
     "/api/users",
     {
-      config: { contract: true, session: true, refusals: [404, 413, 415] },
+      config: { contract: true, session: true, refusals: [404] },
       schema: {
         operationId: "findUser",
         summary: "Find a user by name",

@@ -42,6 +42,19 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and u
   afterEach(() => stopLoads());
   afterAll(() => tearDown(), 300_000);
 
+  /** The share of each sender, once there are so many and they have all partitions. */
+  async function sharesOf(senders: number): Promise<number[] | undefined> {
+    const shares = [...(await partitionsBySender()).values()];
+    const all = shares.reduce((sum, share) => sum + share, 0);
+    return shares.length === senders && all === PARTITIONS ? shares : undefined;
+  }
+  async function evenSharesOf(senders: number): Promise<number[] | undefined> {
+    const shares = await sharesOf(senders);
+    return shares !== undefined && Math.max(...shares) - Math.min(...shares) <= 1 ? shares : undefined;
+  }
+  const untilShared = (senders: number): Promise<number[]> =>
+    waitFor(() => evenSharesOf(senders), { what: `${senders} senders to share the partitions evenly`, timeoutMs: 30_000 });
+
   /** What happens does not let one request fail. */
   async function expectNoneFailed(what: string): Promise<void> {
     await expectNothingLost(load, arrivals, what);
@@ -61,14 +74,7 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and u
 
   it("spreads the partitions over three senders, and hands those of one that is killed to the others within ten seconds", async () => {
     await scale("sender", 3);
-    const spread = async (senders: number): Promise<ReadonlyMap<string, number> | undefined> => {
-      const counts = await partitionsBySender();
-      const [active, all] = [[...counts.values()], [...counts.values()].reduce((sum, count) => sum + count, 0)];
-      const even = Math.min(...active) > 0 && Math.max(...active) <= 3 * Math.min(...active);
-      return counts.size === senders && all === PARTITIONS && even ? counts : undefined;
-    };
-    const found = await waitFor(() => spread(3), { what: "three senders to share the partitions", timeoutMs: 30_000 });
-    figure("partitions of three senders", [...found.values()].join(", "));
+    figure("partitions of three senders", (await untilShared(3)).join(", "));
 
     load = await underLoad(people, PER_SECOND);
     const [, , victim] = await containersOf("sender");
@@ -76,11 +82,9 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and u
     await docker("update", "--restart", "no", victim as string);
     await killHard(victim as string);
     try {
-      const left = await waitFor(() => spread(2), { what: "two senders to have all partitions", timeoutMs: 10_000 });
-      figure(
-        "two senders have all partitions of a killed third",
-        `after ${msSince(startedAt)}: ${[...left.values()].join(", ")}`,
-      );
+      const left = await waitFor(() => sharesOf(2), { what: "two senders to have all partitions", timeoutMs: 10_000 });
+      figure("two senders have all partitions of a killed third", `after ${msSince(startedAt)}: ${left.join(", ")}`);
+      figure("and share them evenly", `after ${msSince(startedAt)}: ${(await untilShared(2)).join(", ")}`);
     } finally {
       await docker("rm", "--force", victim as string);
     }
@@ -89,15 +93,17 @@ describe.skipIf(!(await hasEngine()))("a compose deployment that is scaled and u
 
   it("is upgraded one by one without failing a request, losing a message or changing an order", async () => {
     await scale("listener", 2);
+    await scale("sender", 3);
     const before = [...(await containersOf("listener")), ...(await containersOf("sender"))];
     load = await underLoad(people, PER_SECOND);
     const startedAt = performance.now();
     await shell("infra/upgrade.sh");
-    figure("upgraded two listeners and two senders", msSince(startedAt));
+    figure("upgraded two listeners and three senders", msSince(startedAt));
     await expectNoneFailed("upgraded under load");
     const after = [...(await containersOf("listener")), ...(await containersOf("sender"))];
     expect(after).toHaveLength(before.length);
     expect(after.filter((container) => before.includes(container))).toEqual([]);
+    figure("partitions of three new senders", (await untilShared(3)).join(", "));
   });
 
   it("answers a flood from one address 429 with Retry-After, and serves another address as before", async () => {
