@@ -25,6 +25,8 @@ interface Session extends SessionEnd {
   live: { channel: Channel; queue: string };
   /** Of this process, once somebody here consumes. */
   seat: Promise<number | undefined> | undefined;
+  /** How many members begin to consume right now. */
+  starting: number;
   blocked: boolean;
 }
 
@@ -64,6 +66,15 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   url.searchParams.set("heartbeat", String(HEARTBEAT_SECONDS));
 
   async function startMember(member: Member, started: Session): Promise<void> {
+    started.starting += 1;
+    try {
+      await beginToConsume(member, started);
+    } finally {
+      started.starting -= 1;
+    }
+  }
+
+  async function beginToConsume(member: Member, started: Session): Promise<void> {
     const { consuming } = started;
     started.seat ??= takeSeat(consuming, names);
     const seat = await started.seat;
@@ -205,7 +216,16 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
           onReturned: () => over.end(new Error("the broker returned a message: its queue has gone")),
         });
         const live = await startLive(connection, over);
-        const started: Session = { ...over, connections, consuming, publisher, live, seat: undefined, blocked: false };
+        const started: Session = {
+          ...over,
+          connections,
+          consuming,
+          publisher,
+          live,
+          seat: undefined,
+          starting: 0,
+          blocked: false,
+        };
         connection.on("blocked", () => (started.blocked = true));
         connection.on("unblocked", () => (started.blocked = false));
         for (const member of members) if (!member.stopped) await startMember(member, started);
@@ -277,7 +297,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   let improving = false;
   const seats = setInterval(() => {
     const current = session;
-    if (current?.seat === undefined || improving) return;
+    if (current?.seat === undefined || current.starting > 0 || improving) return;
     improving = true;
     const improved = improveSeat(current).catch((error: unknown) => current.end(error as Error));
     void Promise.race([improved, current.ended]).then(() => (improving = false));
