@@ -31,8 +31,10 @@ export interface ListenerOptions {
   host: string;
   /** 0 takes a free one. */
   port: number;
-  /** How long open connections are still answered when it closes. */
+  /** How long open connections are still answered when it closes, at most. */
   closeGraceMs: number;
+  /** How long it refuses connections before it cuts idle ones and closes. If not given, it closes once nothing is open. */
+  drainMs?: number;
 }
 
 export interface Listener {
@@ -103,7 +105,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const app = await createApp(context);
   try {
     const url = await listen(app, options.host, options.port);
-    closing.add(() => closeApp(app, options.closeGraceMs));
+    closing.add(() => closeApp(app, options.closeGraceMs, options.drainMs ?? 0));
     return { url, close: () => closing.closeAll() };
   } catch (error) {
     await closing.closeAll();
@@ -140,16 +142,24 @@ function urlOf(app: App, host: string): string {
 /**
  * Fastify's own `close` cuts connections that are idle, on which a request may be under way, and waits for ever for one that is busy. So: stops
  * accepting first, answers what still comes with `Connection: close`, and closes when nothing is open, or the time is up.
+ *
+ * A proxy that is refused asks another listener at once, and leaves this one alone for a while; of an address that nobody has any more it hears nothing, and waits. So
+ * it refuses for a while before it goes, and goes before the proxy looks again: it does not wait for connections that are idle even then.
  */
-async function closeApp(app: App, graceMs: number): Promise<void> {
+async function closeApp(app: App, graceMs: number, drainMs: number): Promise<void> {
   const { server } = app;
   server.on("request", (_request, response) => {
     if (!response.headersSent) response.setHeader("connection", "close");
   });
-  const accepted = once(server, "close");
+  const nothingOpen = once(server, "close");
   // The method of `net.Server`, which leaves open connections alone; that of `http.Server` cuts idle ones.
   Server.prototype.close.call(server);
-  await Promise.race([accepted, sleep(graceMs, undefined, { ref: false })]);
+  const timeIsUp = sleep(graceMs, undefined, { ref: false });
+  if (drainMs > 0) {
+    await sleep(drainMs);
+    server.closeIdleConnections();
+  }
+  await Promise.race([nothingOpen, timeIsUp]);
   server.closeAllConnections();
   await app.close();
 }

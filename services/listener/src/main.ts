@@ -27,6 +27,7 @@ await runService("listener", async () => {
       host: string("HOST", { fallback: "127.0.0.1" }),
       port: integer("PORT", { fallback: 5000, min: 0, max: 65_535 }),
       trustedProxies: list("TRUSTED_PROXIES", { fallback: [], check: checkProxy }),
+      drainSeconds: integer("DRAIN_SECONDS", { fallback: 0, min: 0, max: 20 }),
       allowCidrs: list("PUSH_ALLOW_CIDRS", { fallback: [], check: checkCidr }),
     },
     process.env,
@@ -52,6 +53,7 @@ await runService("listener", async () => {
     host: settings.host,
     port: settings.port,
     closeGraceMs: CLOSE_GRACE_MS,
+    drainMs: settings.drainSeconds * 1000,
   });
   closing.add(() => listener.close());
   log.info({ url: listener.url, metricsPort: metrics.port }, "listening");

@@ -174,6 +174,26 @@ describe("a cluster of listeners and senders", () => {
     expect(repeats(receiver.arrivals)).toEqual([]);
   });
 
+  it("refuses connections for as long as it is told to before a listener ends", async () => {
+    cluster = await openCluster(inject("amqpUrl"), { DRAIN_SECONDS: "2" });
+    const listener = await cluster.startListener();
+    const [url] = cluster.urls();
+    let hasEnded = false;
+    void listener.exited.then(() => (hasEnded = true));
+    const toldAt = performance.now();
+    const ending = cluster.end(listener, "SIGTERM");
+    const refuses = () =>
+      http(`${url}/api/health`).then(
+        () => false,
+        (error: NodeJS.ErrnoException) => error.code === "ECONNREFUSED",
+      );
+    await waitFor(refuses, { what: "a connection to be refused" });
+    expect(hasEnded).toBe(false);
+    await ending;
+    expect(performance.now() - toldAt).toBeGreaterThan(2_000);
+    expect(await listener.exited).toBe(0);
+  });
+
   it("serves metrics on a port of its own, and not on the public one", async () => {
     cluster = await openCluster(inject("amqpUrl"));
     const listener = await cluster.startListener();
