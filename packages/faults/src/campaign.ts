@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createChance } from "@messenger/simulation";
 import { waitFor, makePeople } from "@messenger/testkit";
@@ -109,7 +110,7 @@ export async function runCampaign({ seed, faults, onLine }: CampaignOptions): Pr
     }
   } catch (error) {
     if (error instanceof CampaignFailed) throw error;
-    throw failure(String((error as Error).stack));
+    throw failure(inspect(error)); // with its causes
   } finally {
     await cluster.close();
     await receiver.close();
