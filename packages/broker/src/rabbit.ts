@@ -25,8 +25,6 @@ interface Session extends SessionEnd {
   live: { channel: Channel; queue: string };
   /** Of this process, once somebody here consumes. */
   seat: Promise<number | undefined> | undefined;
-  /** How many members begin to consume right now. */
-  starting: number;
   blocked: boolean;
 }
 
@@ -66,15 +64,6 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   url.searchParams.set("heartbeat", String(HEARTBEAT_SECONDS));
 
   async function startMember(member: Member, started: Session): Promise<void> {
-    started.starting += 1;
-    try {
-      await beginToConsume(member, started);
-    } finally {
-      started.starting -= 1;
-    }
-  }
-
-  async function beginToConsume(member: Member, started: Session): Promise<void> {
     const { consuming } = started;
     started.seat ??= takeSeat(consuming, names);
     const seat = await started.seat;
@@ -223,7 +212,6 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
           publisher,
           live,
           seat: undefined,
-          starting: 0,
           blocked: false,
         };
         connection.on("blocked", () => (started.blocked = true));
@@ -294,10 +282,13 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   }, 1_000);
   heard.unref();
 
+  /** Not one that has only begun to. */
+  const consumesAll = ({ channel, tags, stopped }: Member): boolean =>
+    stopped || (channel !== undefined && tags.length === options.partitions);
   let improving = false;
   const seats = setInterval(() => {
     const current = session;
-    if (current?.seat === undefined || current.starting > 0 || improving) return;
+    if (current?.seat === undefined || improving || ![...members].every(consumesAll)) return;
     improving = true;
     const improved = improveSeat(current).catch((error: unknown) => current.end(error as Error));
     void Promise.race([improved, current.ended]).then(() => (improving = false));

@@ -1,10 +1,9 @@
 import type { ChannelModel } from "amqplib";
-import type { Names } from "./topology.ts";
+import { type Names, NOT_FOUND, onChannel } from "./topology.ts";
 
 /** As many consumers share the partitions; those that come after them stand by. */
 const SEATS = 64;
 const ACCESS_REFUSED = 403;
-const NOT_FOUND = 404;
 const RESOURCE_LOCKED = 405;
 /** The first version of RabbitMQ that chooses a single active consumer by priority. */
 const PRIORITIES_COUNT_FROM = 4;
@@ -18,18 +17,15 @@ const PRIORITIES_COUNT_FROM = 4;
  */
 export async function takeSeat(connection: ChannelModel, names: Names): Promise<number | undefined> {
   for (let seat = 0; seat < SEATS; seat += 1) {
-    const channel = await connection.createChannel();
-    channel.on("error", () => undefined); // reported by the rejected call, too
     try {
-      await channel.assertQueue(names.seat(seat), { exclusive: true, durable: false });
+      await onChannel(connection, (channel) => channel.assertQueue(names.seat(seat), { exclusive: true, durable: false }));
+      return seat;
     } catch (error) {
       const { code } = error as { code?: unknown };
       if (code === ACCESS_REFUSED) return undefined;
       if (code === RESOURCE_LOCKED || code === NOT_FOUND) continue; // or its node in a cluster is away
       throw error;
     }
-    await channel.close();
-    return seat;
   }
   return undefined;
 }
@@ -47,10 +43,8 @@ export async function takeLowerSeat(
 ): Promise<number | undefined> {
   const { version } = connection.connection.serverProperties;
   if (Number.parseInt(version) < PRIORITIES_COUNT_FROM) return undefined;
-  const channel = await connection.createChannel();
-  channel.on("error", () => undefined); // reported by the rejected call, too
-  const { consumerCount } = await channel.checkQueue(names.partition(0)); // each consumer consumes all partitions
-  await channel.close();
+  // Each consumer consumes all partitions.
+  const { consumerCount } = await onChannel(connection, (channel) => channel.checkQueue(names.partition(0)));
   if ((seat ?? SEATS) < consumerCount) return undefined;
   const found = await takeSeat(connection, names);
   return found === seat ? undefined : found;
@@ -58,10 +52,7 @@ export async function takeLowerSeat(
 
 /** Leaves a seat to others. */
 export async function leaveSeat(connection: ChannelModel, names: Names, seat: number): Promise<void> {
-  const channel = await connection.createChannel();
-  channel.on("error", () => undefined); // reported by the rejected call, too
-  await channel.deleteQueue(names.seat(seat));
-  await channel.close();
+  await onChannel(connection, (channel) => channel.deleteQueue(names.seat(seat)));
 }
 
 /**

@@ -25,20 +25,25 @@ export function namesIn(namespace: string): Names {
 
 const QUORUM = { durable: true, arguments: { "x-queue-type": "quorum" } };
 const PARTITION = { durable: true, arguments: { "x-queue-type": "quorum", "x-single-active-consumer": true } };
-const NOT_FOUND = 404;
+export const NOT_FOUND = 404;
 
-async function isMissing(connection: ChannelModel, queue: string): Promise<boolean> {
-  // A channel of its own: the broker closes the channel that asks for a queue which is not there.
+/** Asks the broker on a channel of its own: the broker closes the channel on which it refuses something. */
+export async function onChannel<Result>(connection: ChannelModel, ask: (channel: Channel) => Promise<Result>): Promise<Result> {
   const channel = await connection.createChannel();
   channel.on("error", () => undefined); // reported by the rejected call, too
+  const result = await ask(channel);
+  await channel.close();
+  return result;
+}
+
+async function isMissing(connection: ChannelModel, queue: string): Promise<boolean> {
   try {
-    await channel.checkQueue(queue);
+    await onChannel(connection, (channel) => channel.checkQueue(queue));
+    return false;
   } catch (error) {
     if ((error as { code?: unknown }).code === NOT_FOUND) return true;
     throw error;
   }
-  await channel.close();
-  return false;
 }
 
 /**
@@ -51,16 +56,15 @@ export async function declareTopology(
   names: Names,
   options: { partitions: number; coverPartition(partition: number): Promise<void>; onMissing(partition: number): void },
 ): Promise<void> {
-  const channel: Channel = await connection.createChannel();
-  channel.on("error", () => undefined); // reported by the rejected call, too
-  await channel.assertExchange(names.events, "topic", { durable: true });
-  await channel.assertQueue(names.dead, QUORUM);
-  for (let partition = 0; partition < options.partitions; partition += 1) {
-    const queue = names.partition(partition);
-    if (!(await isMissing(connection, queue))) continue;
-    options.onMissing(partition);
-    await options.coverPartition(partition);
-    await channel.assertQueue(queue, PARTITION);
-  }
-  await channel.close();
+  await onChannel(connection, async (channel) => {
+    await channel.assertExchange(names.events, "topic", { durable: true });
+    await channel.assertQueue(names.dead, QUORUM);
+    for (let partition = 0; partition < options.partitions; partition += 1) {
+      const queue = names.partition(partition);
+      if (!(await isMissing(connection, queue))) continue;
+      options.onMissing(partition);
+      await options.coverPartition(partition);
+      await channel.assertQueue(queue, PARTITION);
+    }
+  });
 }
