@@ -64,7 +64,7 @@ export async function deploy(bench: Bench): Promise<Deployment> {
         namespace,
         partitions: PARTITIONS,
         sealer: createKeyring({ secret: SECRET, random: systemRandom }).bundles,
-        coverPartition: () => Promise.resolve(), // nothing was appended yet
+        coverPartitions: () => Promise.resolve(), // nothing was appended yet
         onProblem: ({ kind }) => {
           if (kind !== "partition-missing") throw new Error(`the bench's broker: ${kind}`);
         },

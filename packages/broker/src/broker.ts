@@ -17,6 +17,15 @@ export interface ConsumeOptions {
   prefetch: number;
   /** Gets each message. Must not throw. */
   onDelivery(delivery: Delivery): void;
+  /**
+   * Called before the consumer gives up a partition that another one gets at once: must call `giveUp` once nothing stands against that, and settle as it does.
+   */
+  onYield(partition: number, giveUp: () => Promise<void>): Promise<void>;
+  /**
+   * Told before a delivery that another consumer may have had the partition since the one before: the broker hands a partition over once its consumer holds nothing
+   * of it, and tells neither.
+   */
+  onMissed(partition: number): void;
   /** Told that the connection was lost: the deliveries so far will come again, to this consumer or to another. */
   onLost(): void;
 }
@@ -67,8 +76,8 @@ export interface BrokerOptions {
   namespace?: string;
   /** Seals what leaves this process. */
   sealer: Sealer;
-  /** Covers all undelivered events of a partition: called before a queue that was missing is made, and before a message that cannot be read is put aside. */
-  coverPartition(partition: number): Promise<void>;
+  /** Covers all undelivered events of partitions: called before queues that were missing are made, and before a message that cannot be read is put aside. */
+  coverPartitions(partitions: readonly number[]): Promise<void>;
   /** Told of what goes wrong, and is put right by the broker itself. */
   onProblem(problem: BrokerProblem): void;
 }

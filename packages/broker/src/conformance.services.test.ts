@@ -28,6 +28,13 @@ const { bundles: sealer } = createKeyring({ secret: "a secret of the tests, of m
 
 const seqOf = (delivery: Delivery): number => (delivery.message.type === "event" ? delivery.message.seq : -1);
 
+/** Of a consumer that gives up a partition at once. */
+const yielding = {
+  onYield: (_partition: number, giveUp: () => Promise<void>) => giveUp(),
+  onMissed: () => undefined,
+  onLost: () => undefined,
+};
+
 describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name", ({ name }) => {
   const real = name === "RabbitMQ";
   let namespace: string;
@@ -41,8 +48,8 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
       namespace,
       partitions: PARTITIONS,
       sealer,
-      coverPartition(partition) {
-        covered.push(partition);
+      coverPartitions(partitions) {
+        covered.push(...partitions);
         return Promise.resolve();
       },
       onProblem: (problem) => void problems.push(problem),
@@ -60,7 +67,7 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
         deliveries.push(delivery);
         if (ack) delivery.ack();
       },
-      onLost: () => undefined,
+      ...yielding,
     });
     return { deliveries, handle };
   }
@@ -231,6 +238,7 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
         name: "one",
         prefetch: 10,
         onDelivery: (delivery) => void deliveries.push(delivery),
+        ...yielding,
         onLost: () => (lost += 1),
       });
       await broker.publish([event(4, 1)]);
@@ -251,7 +259,7 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
     it("does not end a connection for what is said by one before it, which was dropped", async () => {
       const broker = await open();
       let lost = 0;
-      await broker.consume({ name: "one", prefetch: 10, onDelivery: () => undefined, onLost: () => (lost += 1) });
+      await broker.consume({ name: "one", prefetch: 10, onDelivery: () => undefined, ...yielding, onLost: () => (lost += 1) });
       const connection = await connect(inject("amqpUrl"));
       const channel = await connection.createChannel();
       await channel.deleteQueue(`${namespace}.push.3`);
@@ -262,6 +270,48 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
       expect(lost).toBe(1);
       await connection.close();
     }, 60_000);
+
+    it("says when another consumer may have had a partition since the last delivery", async () => {
+      const [one, two] = [await open(), await open()];
+      const missed: string[] = [];
+      const consumers: Consumer[] = [];
+      const deliveries: string[] = [];
+      const held: (() => void)[] = [];
+      for (const [n, broker] of [one, two].entries()) {
+        consumers.push(
+          await broker.consume({
+            name: `consumer-${n}`,
+            prefetch: 10,
+            ...yielding,
+            onDelivery(delivery) {
+              deliveries.push(`${n}/${seqOf(delivery)}`);
+              held.push(() => delivery.ack());
+            },
+            onMissed: (partition) => void missed.push(`${n}/${partition}`),
+          }),
+        );
+      }
+      let seq = 0;
+      const publish = async (): Promise<void> => {
+        seq += 1;
+        await waitFor(() => one.publish([event(4, seq)]), { what: "a publish to be confirmed" });
+        await waitFor(() => deliveries.length === seq, { what: "its delivery" });
+      };
+      await publish();
+      const owner = Number(deliveries[0]?.split("/")[0]);
+      held[0]?.();
+      expect(missed).toEqual([`${owner}/0`]);
+      // While it holds something of the partition, nobody else can have it.
+      await publish();
+      await publish();
+      held[1]?.();
+      await publish();
+      expect(missed).toEqual([`${owner}/0`, `${owner}/0`]);
+      await consumers[owner]?.close();
+      await waitFor(() => deliveries.length === 6, { what: "what was held to come to the other" });
+      expect(deliveries.slice(4)).toEqual([`${1 - owner}/3`, `${1 - owner}/4`]);
+      expect(missed.at(-1)).toBe(`${1 - owner}/0`);
+    });
 
     it("lets every consumer of several processes have a share of the partitions, or stand by", async () => {
       const brokersOpen = [await open(), await open()];
@@ -287,7 +337,7 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
         delivery.ack();
       };
       for (const [n, broker] of brokersOpen.entries()) {
-        await broker.consume({ name: `consumer-${n}`, prefetch: 10, onDelivery, onLost: () => undefined });
+        await broker.consume({ name: `consumer-${n}`, prefetch: 10, onDelivery, ...yielding });
       }
       const connection = await connect(inject("amqpUrl"));
       const [first, second] = brokersOpen as [Broker, Broker, Broker];

@@ -28,7 +28,7 @@ interface Member {
  * should hold is recovered the same way: every partition is covered before it opens. One consumer is active at a time, the others wait.
  */
 export async function openInProcessBroker(options: BrokerOptions): Promise<Broker> {
-  for (let partition = 0; partition < options.partitions; partition += 1) await options.coverPartition(partition);
+  await options.coverPartitions(Array.from({ length: options.partitions }, (_, partition) => partition));
 
   const queues: Queued[][] = Array.from({ length: options.partitions }, () => []);
   const members: Member[] = [];

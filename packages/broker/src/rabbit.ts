@@ -41,6 +41,8 @@ interface Member {
   channel: Channel | undefined;
   /** What it consumes each partition by. */
   tags: string[];
+  /** Bundles that it holds unacknowledged, of each partition. */
+  held: number[];
   stopped: boolean;
 }
 
@@ -73,6 +75,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     watch(channel, started);
     member.channel = channel;
     member.tags = [];
+    member.held = Array.from({ length: options.partitions }, () => 0);
     await channel.prefetch(member.options.prefetch);
     await consumeAll(member, channel, started, seat);
   }
@@ -90,7 +93,8 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       );
       const before = member.tags[partition];
       member.tags[partition] = consumerTag;
-      if (before !== undefined) await channel.cancel(before);
+      // Where others want it more, one of them has it as soon as this consumer is cancelled.
+      if (before !== undefined) await member.options.onYield(partition, async () => void (await channel.cancel(before)));
       if (member.stopped) await channel.cancel(consumerTag);
     }
   }
@@ -138,16 +142,23 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     let held = messages.length;
     const ack = (): void => {
       held -= 1;
-      if (held === 0) ackAll();
+      if (held > 0) return;
+      if (member.channel === channel) member.held[partition] = (member.held[partition] as number) - 1;
+      ackAll();
     };
-    if (held === 0) ackAll();
+    if (held === 0) {
+      ackAll();
+      return;
+    }
+    if (member.held[partition] === 0) member.options.onMissed(partition);
+    member.held[partition] = (member.held[partition] as number) + 1;
     for (const decoded of messages) member.options.onDelivery({ message: decoded, ack });
   }
 
   /** Whoever's events these were, perhaps a newer version's: they are covered before the queue forgets them. */
   async function putAside(publisher: RabbitPublisher, partition: number, { content, properties }: ConsumeMessage): Promise<void> {
     const { type, headers, messageId } = properties;
-    await options.coverPartition(partition);
+    await options.coverPartitions([partition]);
     await publisher.bury(content, { type, headers, messageId });
   }
 
@@ -194,7 +205,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       const setUp = async (): Promise<Session> => {
         await declareTopology(connection, names, {
           partitions: options.partitions,
-          coverPartition: (partition) => options.coverPartition(partition),
+          coverPartitions: (partitions) => options.coverPartitions(partitions),
           onMissing: (partition) => options.onProblem({ kind: "partition-missing", partition }),
         });
         const publisher = await createRabbitPublisher(connection, {
@@ -320,14 +331,15 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       }
     },
     async consume(consumeOptions) {
-      const member: Member = { options: consumeOptions, channel: undefined, tags: [], stopped: false };
+      const member: Member = { options: consumeOptions, channel: undefined, tags: [], held: [], stopped: false };
       members.add(member);
       if (session !== undefined) await startNow(member, session);
       const stop = async (): Promise<void> => {
         member.stopped = true;
         const { channel, tags } = member;
         member.tags = [];
-        for (const tag of tags) await channel?.cancel(tag).catch(() => undefined); // a lost channel has no consumers
+        // All at once: each may take long where much is delivered. A lost channel has no consumers.
+        await Promise.all(tags.map(async (tag) => channel?.cancel(tag).catch(() => undefined)));
       };
       const consumer: Consumer = {
         stop,

@@ -54,17 +54,22 @@ async function isMissing(connection: ChannelModel, queue: string): Promise<boole
 export async function declareTopology(
   connection: ChannelModel,
   names: Names,
-  options: { partitions: number; coverPartition(partition: number): Promise<void>; onMissing(partition: number): void },
+  options: {
+    partitions: number;
+    coverPartitions(partitions: readonly number[]): Promise<void>;
+    onMissing(partition: number): void;
+  },
 ): Promise<void> {
   await onChannel(connection, async (channel) => {
     await channel.assertExchange(names.events, "topic", { durable: true });
     await channel.assertQueue(names.dead, QUORUM);
+    const missing: number[] = [];
     for (let partition = 0; partition < options.partitions; partition += 1) {
-      const queue = names.partition(partition);
-      if (!(await isMissing(connection, queue))) continue;
-      options.onMissing(partition);
-      await options.coverPartition(partition);
-      await channel.assertQueue(queue, PARTITION);
+      if (await isMissing(connection, names.partition(partition))) missing.push(partition);
     }
+    if (missing.length === 0) return;
+    missing.forEach((partition) => options.onMissing(partition));
+    await options.coverPartitions(missing);
+    for (const partition of missing) await channel.assertQueue(names.partition(partition), PARTITION);
   });
 }

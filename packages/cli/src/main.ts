@@ -8,12 +8,18 @@ import { makeSecrets, prepareSecret, usePreparedSecret } from "./secrets.ts";
 /** A command: its one-line help, and what it does. Resolves with the exit code. */
 interface Command {
   help: string;
-  run(env: NodeJS.ProcessEnv): Promise<number>;
+  /** What may be given behind its name. */
+  options?: readonly string[];
+  run(env: NodeJS.ProcessEnv, options: ReadonlySet<string>): Promise<number>;
 }
 
 const COMMANDS: Record<string, Command> = {
   migrate: { help: "bring the database's schema up to this version (DATABASE_URL)", run: migrateDatabase },
-  repair: { help: "make every endpoint that is behind due at once, after the queue was lost (DATABASE_URL)", run: repairQueue },
+  repair: {
+    help: "make every endpoint that is behind due at once, after the queue was lost; with --after-failover, after the database came back older (DATABASE_URL)",
+    options: ["--after-failover"],
+    run: repairQueue,
+  },
   secrets: {
     help: "make the passwords and secrets of a compose deployment, where there are none (SECRETS_DIR)",
     run: makeSecrets,
@@ -39,18 +45,19 @@ const EXIT_USAGE = 64;
 
 const [name = "", ...rest] = process.argv.slice(2);
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-if (command === undefined || rest.length > 0) {
+const unknown = rest.find((option) => command?.options?.includes(option) !== true);
+if (command === undefined || unknown !== undefined) {
   const wanted = name === "help" || [name, ...rest].includes("--help");
   if (!wanted && name !== "") {
     const wrong =
-      command === undefined ? `there is no command ${name}` : `${name} takes no arguments: what it needs is in the environment`;
+      command === undefined ? `there is no command ${name}` : `${name} takes no ${unknown}: what it needs is in the environment`;
     process.stderr.write(`messenger: ${wrong}\n\n`);
   }
   process[wanted ? "stdout" : "stderr"].write(usage());
   process.exitCode = wanted ? 0 : EXIT_USAGE;
 } else {
   try {
-    process.exitCode = await command.run(process.env);
+    process.exitCode = await command.run(process.env, new Set(rest));
   } catch (error) {
     process.stderr.write(`messenger ${name}: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = isOperators(error) ? EXIT_SETTINGS : 1;

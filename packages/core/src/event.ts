@@ -1,5 +1,23 @@
-/** What can happen in an inbox. */
-export type EventKind = "message.created" | "message.sent";
+/**
+ * What can happen in an inbox: an open set. Whoever does not know a kind passes over its events in the log, and takes one that comes by the broker
+ * as a wake.
+ */
+export type EventKind = KnownKind | (string & {});
+type KnownKind = "message.created" | "message.sent";
+
+/** The kinds that this version pushes straight from the broker. */
+export const KNOWN_KINDS: ReadonlySet<string> = new Set<KnownKind>(["message.created", "message.sent"]);
+
+/** In an effective version or generation, the log's incarnation is the part above these bits. */
+const INCARNATION = 2 ** 32;
+
+/**
+ * The log's incarnation in which an event was appended: raised when PostgreSQL comes back without its last events, whose numbers are then given
+ * out again. `version` is that of an {@link InboxEvent}.
+ */
+export function incarnationOf(version: number): number {
+  return Math.floor(version / INCARNATION);
+}
 
 /** An event of an inbox's log, with all that a push of it needs. */
 export interface InboxEvent {
@@ -7,13 +25,15 @@ export interface InboxEvent {
   inbox: number;
   /** The event's place in its inbox: 1, 2, 3, … without gaps. */
   seq: number;
-  /** `inboxes.version` when the event was appended: a reader with older settings must read them anew. */
+  /** The inbox's effective version when the event was appended (see {@link incarnationOf}): a reader with an older one must read the endpoints anew. */
   version: number;
   /** What a push and its `webhook-id` carry: the message id for `message.created`, else a uuid v7 of its own. */
   id: string;
   kind: EventKind;
-  messageId: string;
-  conversation: number;
+  /** Null for an event without a message; such events carry no content. */
+  messageId: string | null;
+  /** Null where `messageId` is. */
+  conversation: number | null;
   /** When the event was appended, RFC 3339 with milliseconds, UTC. */
   createdAt: string;
   /** The JSON of a `MessageContent`. Empty when it was erased. */
@@ -24,8 +44,8 @@ export interface InboxEvent {
   trace?: string | undefined;
 }
 
-/** An event as it travels between processes, which a broker seals. */
-export type PlainEvent = InboxEvent & { sealed: false };
+/** An event as it travels between processes, which a broker seals. It has a message. */
+export type PlainEvent = InboxEvent & { sealed: false; messageId: string; conversation: number };
 
 /**
  * What goes through the broker: an event, or a wake, which says "read this inbox's endpoints anew from the store, and read on".

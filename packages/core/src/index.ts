@@ -2,7 +2,9 @@ export { type Clock, systemClock, type Random, systemRandom, type Timer } from "
 export { createBatcher, type Batcher, BatcherFull } from "./batcher.ts";
 export {
   type EventKind,
+  incarnationOf,
   type InboxEvent,
+  KNOWN_KINDS,
   type LiveNotice,
   PARTITIONS_DEFAULT,
   partitionOf,
@@ -14,6 +16,7 @@ export { InvalidName, phoneKey, usernameKey, emailKey } from "./names.ts";
 export { type Address, parseAddress } from "./address.ts";
 export { composePush, type MessageContent } from "./push-body.ts";
 export { delayAfterFailure } from "./retry-schedule.ts";
+export { type Periodic, retry, type RetryOptions, runPeriodically, sleep, unlessAborted } from "./periodic.ts";
 export { createTimeLimit, type TimeLimit } from "./time-limit.ts";
 export { createKeyring, type Keyring, type Sealer, SealError, webhookSecretContext } from "./sealing.ts";
 export { parseTraceparent, partsOf, traceIdOf } from "./trace.ts";

@@ -10,6 +10,8 @@ import { CannotStart } from "./run.ts";
 export interface BackendOptions {
   databaseUrl: string;
   databaseConnections?: number;
+  /** See `StoreOptions`. */
+  statementTimeoutMs?: number;
   amqpUrl: string;
   amqpNamespace?: string;
   partitions: number;
@@ -56,11 +58,18 @@ export async function openBackends(options: BackendOptions, log: Logger, closing
   const store = await openStore({
     url: options.databaseUrl,
     maxConnections: options.databaseConnections,
+    statementTimeoutMs: options.statementTimeoutMs,
+    onFailOver: (endpoints) =>
+      log.error(
+        { endpoints },
+        "another PostgreSQL answers than before, which may be older: endpoints that are behind were made due",
+      ),
     onError: (error) => log.warn({ err: error }, "a database connection broke"),
   });
   closing.add(() => store.close());
   await options.prepare?.(store);
-  await agree(store.db, { partitions: options.partitions, keyChecks: keyring.checks }).catch((error: unknown) => {
+  const agreement = { partitions: options.partitions, keyChecks: keyring.checks, rememberIdentity: !store.embedded };
+  await agree(store.db, agreement).catch((error: unknown) => {
     throw isUnavailable(error)
       ? new CannotStart(`the database does not answer: ${(error as Error).message}`, { cause: error })
       : error;
@@ -70,9 +79,9 @@ export async function openBackends(options: BackendOptions, log: Logger, closing
     namespace: options.amqpNamespace,
     partitions: options.partitions,
     sealer: keyring.bundles,
-    async coverPartition(partition) {
-      const endpoints = await repair(store.db, { partition, partitions: options.partitions });
-      if (endpoints > 0) log.info({ partition, endpoints }, "endpoints that are behind were made due");
+    async coverPartitions(partitions) {
+      const endpoints = await repair(store.db, { partitions, of: options.partitions });
+      if (endpoints > 0) log.info({ partitions, endpoints }, "endpoints that are behind were made due");
     },
     onProblem(problem) {
       metrics.onProblem(problem.kind);

@@ -18,8 +18,12 @@ interface Session {
   known: boolean;
   lostAt: number;
   consumer: ConsumeOptions | undefined;
+  /** What the process holds unacknowledged, of each partition. */
+  held: number[];
   /** When the last delivery of each partition arrives: they keep their order. */
   arrival: number[];
+  /** The events that it brought, as `inbox/seq`. */
+  brought: Set<string>;
   pending: Set<(taken: boolean) => void>;
   onEnd(): void;
 }
@@ -36,10 +40,16 @@ export interface SimulatedBroker {
   loseConnection(): void;
   /** Gives a partition to another consumer, once the one that has it has settled what it holds. */
   handOver(): void;
+  /** A consumer moves to another seat: it consumes anew, and gives up how it did before, so that its partitions may go to others at once. */
+  moveSeat(): void;
+  /** When the broker lost the connection of a process, if it has none, or had none at some time since; undefined otherwise. */
+  cutOffAt(process: Process, since: number): number | undefined;
+  /** Whether an event came by the connection that a process has now, as far as it knows. */
+  hasBrought(process: Process, inbox: number, seq: number): boolean;
   /** Loses all connections and all queues. */
   wipe(): void;
   /** What a process has of it. `cover` is `repair` for one partition. */
-  open(process: Process, cover: (partition: number) => Promise<void>): Broker;
+  open(process: Process, cover: (partitions: readonly number[]) => Promise<void>): Broker;
 }
 
 const RECONNECT_MS = 400;
@@ -51,6 +61,9 @@ export function createBroker(world: World, partitions: number, onChange: () => v
   const active: (Session | undefined)[] = Array.from({ length: partitions }, () => undefined);
   const draining = new Set<number>();
   const sessions = new Set<Session>();
+  const lostAt = new Map<Process, number>();
+  /** Those that their processes believe in. */
+  const known = new Set<Session>();
   /** How often each event and wake is in the queues. */
   const counts = new Map<string, number>();
   let places = 0;
@@ -96,9 +109,16 @@ export function createBroker(world: World, partitions: number, onChange: () => v
       let left = entry.messages.length;
       const ack = (): void => {
         left -= 1;
+        if (left === 0) session.held[partition] = (session.held[partition] as number) - 1;
         if (left === 0 && session.known) scheduler.after(latency(world), () => settle(session, partition, entry));
       };
-      for (const message of entry.messages) session.consumer.onDelivery({ message, ack });
+      const { consumer, held } = session;
+      if (held[partition] === 0) consumer.onMissed(partition);
+      held[partition] = (held[partition] as number) + 1;
+      for (const message of entry.messages) {
+        if (message.type === "event") session.brought.add(`${message.inbox}/${message.seq}`);
+        consumer.onDelivery({ message, ack });
+      }
     });
   }
 
@@ -117,6 +137,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
     if (!session.up) return;
     session.up = false;
     session.lostAt = scheduler.now;
+    lostAt.set(session.process, scheduler.now);
     sessions.delete(session);
     queues.forEach((queue, partition) => {
       for (const entry of queue) if (entry.holder === session) entry.holder = undefined;
@@ -131,6 +152,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
   function learn(session: Session): void {
     if (!session.known || !session.process.alive) return;
     session.known = false;
+    known.delete(session);
     world.note(`${session.process.name} learns that its connection is lost`);
     for (const resolve of session.pending) resolve(false);
     session.pending.clear();
@@ -187,6 +209,30 @@ export function createBroker(world: World, partitions: number, onChange: () => v
       draining.add(partition);
       pump(partition);
     },
+    moveSeat() {
+      const candidates = [...sessions].filter(({ consumer, known }) => consumer !== undefined && known);
+      if (candidates.length === 0) return;
+      const session = chance.pick(candidates);
+      world.note(`${session.process.name} moves to another seat`);
+      active.forEach((holder, partition) => {
+        if (holder !== session) return;
+        const giveUp = async (): Promise<void> => {
+          await session.process.call("cancel", () => {
+            if (active[partition] === session) activate(partition);
+          });
+        };
+        session.consumer?.onYield(partition, giveUp).catch((error: unknown) => {
+          if (!(error instanceof Away)) throw error; // the connection broke
+        });
+      });
+    },
+    cutOffAt(process, since) {
+      const isUp = [...sessions].some((session) => session.process === process && session.known);
+      const at = lostAt.get(process) ?? 0;
+      return !isUp || at >= since ? at : undefined;
+    },
+    hasBrought: (process, inbox, seq) =>
+      [...known].some((session) => session.process === process && session.brought.has(`${inbox}/${seq}`)),
     wipe() {
       wipes += 1;
       queues.forEach((queue, partition) => {
@@ -208,12 +254,10 @@ export function createBroker(world: World, partitions: number, onChange: () => v
         try {
           if (await process.call("connect", () => away)) throw new Away("the broker is away");
           // Everything is covered before it is made.
-          for (let partition = 0; partition < partitions; partition += 1) {
-            if (exists[partition]) continue;
-            await cover(partition);
-            if (wipes !== begun) throw new Away("the broker was wiped meanwhile");
-            exists[partition] = true;
-          }
+          const missing = exists.flatMap((there, partition) => (there ? [] : [partition]));
+          if (missing.length > 0) await cover(missing);
+          if (wipes !== begun) throw new Away("the broker was wiped meanwhile");
+          for (const partition of missing) exists[partition] = true;
           if (wipes !== begun || away) throw new Away("the broker went away meanwhile");
         } catch (error) {
           if (!(error instanceof Away)) throw error;
@@ -227,6 +271,8 @@ export function createBroker(world: World, partitions: number, onChange: () => v
           lostAt: 0,
           consumer,
           arrival: Array.from({ length: partitions }, () => 0),
+          brought: new Set(),
+          held: Array.from({ length: partitions }, () => 0),
           pending: new Set(),
           onEnd() {
             session = undefined;
@@ -235,6 +281,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
           },
         };
         session = made;
+        known.add(made);
         sessions.add(made);
         attach();
       }

@@ -15,6 +15,7 @@ export interface Mutant {
 
 const LANE = "services/sender/src/lane.ts";
 const MAILBOX = "services/sender/src/mailbox.ts";
+const SENDER = "services/sender/src/sender.ts";
 const PUBLISHER = "services/listener/src/publisher.ts";
 // The statements themselves are the store's; what they promise is in the simulated one.
 const STORE = "packages/simulation/src/store.ts";
@@ -94,6 +95,114 @@ export const MUTANTS: readonly Mutant[] = [
     return this.#isInLine(epoch, turn);`,
         to: `    if (!fresh || !this.#deps.brokerHeard()) return this.#becomeFresh(epoch, turn).then(() => true);
     return true;`,
+      },
+    ],
+  },
+  {
+    name: "cover-a-push-by-a-due-time",
+    rule: "(8) what a long push holds is covered by its endpoint's lease, not by a due time",
+    file: LANE,
+    changes: [
+      {
+        from: `if (this.#inFlight !== undefined || this.state === "pushing") void this.#hold();
+      else void`,
+        to: `void`,
+      },
+    ],
+  },
+  {
+    name: "yield-at-once",
+    rule: "(8) a partition is given up once no push of it is in flight but under a lease",
+    file: SENDER,
+    changes: [{ from: `        await secure((inbox) => partitionOf(inbox, options.partitions) === partition);\n`, to: `` }],
+  },
+  {
+    name: "trust-memory-after-others",
+    rule: "(8) a sender that missed something of a partition reads endpoints anew before it pushes from the line",
+    file: MAILBOX,
+    changes: [{ from: `      if (this.#deps.timesMissed(this.#inbox) !== this.#timesMissed) return;\n`, to: `` }],
+  },
+  {
+    name: "release-while-asking",
+    rule: "(8) a lane that asks for the lease keeps what it holds until the answer",
+    file: LANE,
+    changes: [{ from: `      if (this.state === "behind" && !this.#leased && this.#inFlight === undefined) return;\n`, to: `` }],
+  },
+  {
+    name: "change-ends-lease",
+    rule: "(8) a change of an endpoint does not end the lease under which a push may be in flight",
+    file: STORE,
+    changes: [
+      {
+        from: `return isLive ? { retryAt, leaseBy } : { retryAt: null, leaseBy: null };`,
+        to: `return { retryAt: null, leaseBy: null };`,
+      },
+    ],
+  },
+  {
+    name: "push-after-stop",
+    rule: "(9) nothing is pushed after a sender was stopped",
+    file: SENDER,
+    changes: [
+      { from: `    isStopping: () => stopping,`, to: `    isStopping: () => false,` },
+      { from: `    if (stopping) return; // it goes back to the broker\n`, to: `` },
+    ],
+  },
+  {
+    name: "push-of-a-lost-connection",
+    rule: "(9) nothing of a lost connection is pushed",
+    file: MAILBOX,
+    changes: [{ from: `    this.#beingLoadedFor = [];\n    for (const lane`, to: `    for (const lane` }],
+  },
+  {
+    name: "keep-every-mailbox",
+    rule: "there are no more mailboxes in memory than may be",
+    file: SENDER,
+    changes: [{ from: ` && !makeRoom()) return undefined;`, to: `) makeRoom();` }],
+  },
+  {
+    name: "read-without-permit",
+    rule: "only a lane that has a permit reads ahead",
+    file: LANE,
+    changes: [
+      {
+        from: `        permit ??= this.#deps.permits.take(this.#request());
+        if (permit === undefined) return "crowded";`,
+        to: `        permit ??= this.#deps.permits.take(this.#request()) ?? (await this.#permit("log"));
+        if (permit === undefined) return "crowded";`,
+      },
+    ],
+  },
+  {
+    name: "believe-another-incarnation",
+    rule: "an event of another incarnation of the log only says that there is something to read",
+    file: LANE,
+    changes: [
+      {
+        from: `    return incarnationOf(event.version) !== incarnationOf(this.#endpoint.generation);`,
+        to: `    return event.version < 0;`,
+      },
+    ],
+  },
+  {
+    name: "report-to-another-incarnation",
+    rule: "a database that came back older takes no report of before",
+    file: STORE,
+    changes: [
+      {
+        from: `endpoint.generation + incarnation !== report.generation`,
+        to: `endpoint.generation !== report.generation % INCARNATION`,
+      },
+    ],
+  },
+  {
+    name: "clear-twice",
+    rule: "a lease that was given back by a statement whose answer was lost is not the lane's any more",
+    file: STORE,
+    changes: [
+      {
+        from: `if (endpoint?.leaseBy !== by) return "lost";`,
+        to: `if (endpoint?.leaseBy !== by) return endpoint === undefined ? "lost" : "kept";`,
       },
     ],
   },

@@ -1,5 +1,29 @@
 import type { Channel, PushResult } from "@messenger/channels";
+import { LEASE_MS } from "@messenger/store";
 import { latency, type Process, Violation, type World } from "./world.ts";
+
+/** What the world says of a push that begins. */
+export interface Beginning {
+  /** Since when the lease is the sender's; undefined where it is not. */
+  leasedAt: number | undefined;
+  /** When the broker lost the sender's connection, if it has none, or had none at some time since; undefined otherwise. */
+  cutOffAt: (since: number) => number | undefined;
+}
+
+/** An event as it arrives. */
+interface Pushed {
+  address: string;
+  seq: number;
+  id: string;
+  startedAt: number;
+}
+
+/** A push that has begun and not ended. */
+interface UnderWay extends Beginning {
+  process: Process;
+  seq: number;
+  startedAt: number;
+}
 
 /** How an address behaves for a while. */
 type Mood = "well" | "slow" | "failing" | "rejecting" | "unreachable" | "losing answers" | "silent";
@@ -14,6 +38,8 @@ const MOODS: readonly Mood[] = [
   "losing answers",
   "silent",
 ];
+/** Where nothing fails. */
+const CALM_MOODS: readonly Mood[] = ["well", "slow", "slow"];
 
 /** What an address took of an event. */
 interface Took {
@@ -24,8 +50,10 @@ export interface Receivers {
   /** Changes how an address behaves. */
   changeMood(): void;
   took(address: string, seq: number): Took | undefined;
-  /** The pushes of one process. `onPush` is told of each before it begins. */
-  channelOf(process: Process, onPush: (address: string) => void): Channel;
+  /** The log goes on from here: what came later may be something else. */
+  failOver(headOf: (address: string) => number): void;
+  /** The pushes of one process. `begin` is told of each before it begins. */
+  channelOf(process: Process, begin: (address: string, seq: number) => Beginning): Channel;
   readonly pushes: number;
   readonly repeats: number;
 }
@@ -33,11 +61,12 @@ export interface Receivers {
 const LIMIT_MS = 10_000;
 const TRIES = 3;
 
-/** `isFor` says whether an event of an inbox is one that the address takes. */
+/** `isFor` says whether an event of an inbox is one that the address takes; `idOf` gives the event's id, undefined where it is not in the log (any more). */
 export function createReceivers(
   world: World,
   addresses: readonly string[],
   isFor: (address: string, seq: number) => boolean,
+  idOf: (address: string, seq: number) => string | undefined,
 ): Receivers {
   const { scheduler, chance } = world;
   const moods = new Map<string, Mood>(addresses.map((address) => [address, "well"]));
@@ -45,20 +74,49 @@ export function createReceivers(
   const rejections = new Map<string, number>();
   /** Every event up to here was taken, put aside, or is not for the address. */
   const reached = new Map<string, number>();
+  const underWay = new Map<string, UnderWay[]>();
   let pushes = 0;
   let repeats = 0;
 
-  function take(address: string, seq: number): void {
-    const key = `${address}#${seq}`;
+  const keyOf = (address: string, seq: number): string => `${address}#${idOf(address, seq)}`;
+
+  let failedOverAt = Number.NEGATIVE_INFINITY;
+
+  /**
+   * One push at a time. Two that cannot be called back are excused: of a sender whose connection the broker lost before it had the lease, and one whose
+   * lease the database forgot.
+   */
+  function checkAlone(address: string, mine: UnderWay): void {
+    const others = (underWay.get(address) ?? []).filter(({ process }) => process.alive);
+    underWay.set(address, [...others, mine]);
+    for (const other of others) {
+      const isExcused = [other, mine].some(({ leasedAt = Number.POSITIVE_INFINITY, startedAt, cutOffAt }) => {
+        const at = cutOffAt(startedAt);
+        return at !== undefined && at <= leasedAt;
+      });
+      if (isExcused || scheduler.now - failedOverAt < LEASE_MS) continue;
+      const what = `${mine.process.name} pushes ${mine.seq} to ${address}`;
+      throw new Violation(`${what} while ${other.process.name} pushes ${other.seq}`);
+    }
+  }
+
+  function take({ address, seq, id, startedAt }: Pushed): void {
+    if (idOf(address, seq) !== id) return; // of a log that is no more
+    const key = keyOf(address, seq);
     const before = taken.get(key);
     if (before !== undefined) {
       repeats += 1;
       before.lastAt = scheduler.now;
       return;
     }
+    // It began when it was another's turn, perhaps: of a log that is no more.
+    if (startedAt <= failedOverAt) {
+      taken.set(key, { lastAt: scheduler.now });
+      return;
+    }
     for (let between = (reached.get(address) ?? 0) + 1; between < seq; between += 1) {
-      const known = taken.has(`${address}#${between}`) || !isFor(address, between);
-      if (!known && (rejections.get(`${address}#${between}`) ?? 0) < TRIES) {
+      const known = taken.has(keyOf(address, between)) || !isFor(address, between);
+      if (!known && (rejections.get(keyOf(address, between)) ?? 0) < TRIES) {
         throw new Violation(`${address} took ${seq} before ${between}`);
       }
     }
@@ -67,51 +125,63 @@ export function createReceivers(
   }
 
   /** What happens where the push arrives, and what the sender hears of it; undefined for nothing. */
-  function answer(address: string, seq: number): PushResult | undefined {
-    const mood = world.faulty ? (moods.get(address) as Mood) : "well";
+  function answer(push: Pushed): PushResult | undefined {
+    const { address, seq } = push;
+    const mood = world.faulty || world.calm ? (moods.get(address) as Mood) : "well";
     switch (mood) {
       case "well":
       case "slow":
-        take(address, seq);
+        take(push);
         return { kind: "answered", status: 204 };
       case "failing":
         return { kind: "answered", status: chance.pick([500, 503, 429]) };
       case "rejecting":
-        rejections.set(`${address}#${seq}`, (rejections.get(`${address}#${seq}`) ?? 0) + 1);
+        rejections.set(keyOf(address, seq), (rejections.get(keyOf(address, seq)) ?? 0) + 1);
         return { kind: "answered", status: 400 };
       case "unreachable":
         return { kind: "failed", error: "ECONNREFUSED" };
       case "losing answers":
-        take(address, seq);
+        take(push);
         return chance.happens(0.5) ? { kind: "failed", error: "ECONNRESET" } : undefined;
       case "silent":
-        if (chance.happens(0.5)) take(address, seq);
+        if (chance.happens(0.5)) take(push);
         return undefined;
     }
   }
 
   return {
-    changeMood: () => void moods.set(chance.pick(addresses), chance.pick(MOODS)),
-    took: (address, seq) => taken.get(`${address}#${seq}`),
-    channelOf: (process, onPush) => ({
+    changeMood: () => void moods.set(chance.pick(addresses), chance.pick(world.calm ? CALM_MOODS : MOODS)),
+    took: (address, seq) => taken.get(keyOf(address, seq)),
+    failOver(headOf) {
+      failedOverAt = scheduler.now;
+      for (const [address, seq] of reached) reached.set(address, Math.min(seq, headOf(address)));
+    },
+    channelOf: (process, begin) => ({
       name: "simulated",
       prepare: (address) => ({ origin: address, path: "/", refusal: undefined }),
       push({ target, body }) {
         const address = target.origin;
-        const { seq } = JSON.parse(Buffer.from(body).toString()) as { seq: number };
+        const { seq, id } = JSON.parse(Buffer.from(body).toString()) as { seq: number; id: string };
         pushes += 1;
-        onPush(address);
-        world.note(`${process.name} pushes ${seq} to ${address}`);
+        const mine: UnderWay = { process, seq, startedAt: scheduler.now, ...begin(address, seq) };
+        world.note(
+          `${process.name} pushes ${seq} (…${id.slice(-4)}) to ${address}${mine.leasedAt !== undefined ? ", leased" : ""}`,
+        );
         return new Promise((resolve) => {
           let settled = false;
           const settle = (result: PushResult): void => {
             if (settled || !process.alive) return;
             settled = true;
+            underWay.set(
+              address,
+              (underWay.get(address) ?? []).filter((one) => one !== mine),
+            );
             resolve(result);
           };
-          const slow = moods.get(address) === "slow" && world.faulty ? chance.unit() * 9_000 : 0;
+          world.check(() => checkAlone(address, mine));
+          const slow = moods.get(address) === "slow" && (world.faulty || world.calm) ? chance.unit() * 9_000 : 0;
           scheduler.after(Math.min(latency(world), LIMIT_MS) + slow, () => {
-            const result = answer(address, seq);
+            const result = answer({ address, seq, id, startedAt: mine.startedAt });
             world.note(`${address} answers ${seq}: ${JSON.stringify(result ?? null)}`);
             if (result !== undefined) scheduler.after(latency(world), () => settle(result));
           });

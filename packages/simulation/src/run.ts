@@ -3,7 +3,7 @@ import { createAppendQueue, createPublisher, type OutgoingMessage, Overloaded } 
 import { type LaneState, type Sender, startSender } from "@messenger/sender";
 import { createBroker } from "./broker.ts";
 import { type Chance, createChance } from "./chance.ts";
-import { createReceivers } from "./receivers.ts";
+import { type Beginning, createReceivers } from "./receivers.ts";
 import { createScheduler } from "./scheduler.ts";
 import { createStore, type Endpoint } from "./store.ts";
 import { Away, createProcess, createTimeline, type Process, Violation, type World } from "./world.ts";
@@ -29,12 +29,20 @@ const SETTLE_WITHIN_MS = 60 * 60_000;
 const SETTINGS_MAX_AGE_MS = 30_000;
 /** No push from the log starts with less of its lease left. */
 const LEASE_MIN_LEFT_MS = 15_000;
+/** Bytes of a log that are read at once, or one event; and what the largest event has. */
+const READ_BYTES = 600;
+const EVENT_BYTES = 400;
 const SECRET = "a secret of the simulation, of more than 32 bytes";
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 interface Node {
   process: Process;
   sender?: Sender;
+  stopped: boolean;
+  maxMailboxes: number;
+  maxInFlight: number;
+  mailboxes: () => number;
+  readAheadBytes: () => number;
   send?(message: OutgoingMessage): Promise<unknown>;
   lanes(): Iterable<{ endpointId: number; state: LaneState }>;
 }
@@ -44,17 +52,21 @@ export async function simulate(seed: number): Promise<RunResult> {
   const scheduler = createScheduler();
   const chance: Chance = createChance(seed);
   const timeline = createTimeline(scheduler);
-  const world: World = { scheduler, chance, faulty: true, note: (line) => timeline.note(line) };
   let violation: Error | undefined;
   let changed = false;
   const onChange = (): void => void (changed = true);
-  const guard = (run: () => void) => (): void => {
+  const check = (run: () => void): void => {
     try {
       run();
     } catch (error) {
       violation ??= error as Error;
     }
   };
+  const guard = (run: () => void) => (): void => check(run);
+  // Of four worlds two are usual ones; one is harsher; in one nothing fails, but partitions move, and receivers are slow.
+  const calm = seed % 4 === 3;
+  const harsh = calm || seed % 4 === 2;
+  const world: World = { scheduler, chance, faulty: !calm, calm, harsh, check, note: (line) => timeline.note(line) };
 
   const store = createStore(world, onChange);
   const broker = createBroker(world, PARTITIONS, onChange);
@@ -68,14 +80,21 @@ export async function simulate(seed: number): Promise<RunResult> {
   // ------------------------------------------------------------------ who is there
 
   const inboxes = Array.from({ length: chance.integer(2, 4) }, () => store.addInbox().id);
-  const addresses = inboxes.flatMap((inbox) => Array.from({ length: chance.integer(1, 2) }, (_, n) => `http://${inbox}-${n}`));
+  const addresses = inboxes.flatMap((inbox) =>
+    Array.from({ length: chance.integer(1, harsh ? 4 : 2) }, (_, n) => `http://${inbox}-${n}`),
+  );
   const inboxOf = (address: string): number => Number(/(\d+)-/u.exec(address)?.[1]);
   const endpointOf = (address: string): Endpoint | undefined =>
     [...store.endpoints.values()].find((endpoint) => endpoint.address === address);
   /** Events that an address need not get: others of its inbox had taken them when it came. */
   const waived = new Map<string, Set<number>>();
   const replays = new Map<string, { after: number; at: number }[]>();
-  const receivers = createReceivers(world, addresses, (address, seq) => isWanted(address, seq));
+  const receivers = createReceivers(
+    world,
+    addresses,
+    (address, seq) => isWanted(address, seq),
+    (address, seq) => store.inboxes.get(inboxOf(address))?.events[seq - 1]?.id,
+  );
 
   function isWanted(address: string, seq: number): boolean {
     const event = store.inboxes.get(inboxOf(address))?.events[seq - 1];
@@ -101,7 +120,7 @@ export async function simulate(seed: number): Promise<RunResult> {
   let lives = 0;
 
   function openBroker(process: Process) {
-    const cover = (partition: number): Promise<void> => process.call("repair", () => store.repair(partition, PARTITIONS));
+    const cover = (missing: readonly number[]): Promise<void> => process.call("repair", () => store.repair(missing, PARTITIONS));
     return broker.open(process, cover);
   }
 
@@ -123,8 +142,10 @@ export async function simulate(seed: number): Promise<RunResult> {
       onBatch: () => undefined,
       onError: () => undefined,
     });
-    nodes.set(name, { process, send: (message) => appends.append(message), lanes: () => [] });
+    nodes.set(name, { ...idle, process, send: (message) => appends.append(message) });
   }
+
+  const idle = { stopped: false, maxMailboxes: 0, maxInFlight: 0, mailboxes: () => 0, readAheadBytes: () => 0, lanes: () => [] };
 
   async function launchSender(name: string): Promise<void> {
     lives += 1;
@@ -132,13 +153,15 @@ export async function simulate(seed: number): Promise<RunResult> {
     let mailboxes: () => ReadonlyMap<number, { lanes: Iterable<{ endpointId: number; state: LaneState }> }> = () => new Map();
     const lanes = (): { endpointId: number; state: LaneState }[] =>
       [...mailboxes().values()].flatMap((mailbox) => [...mailbox.lanes]);
-    const node: Node = { process, lanes };
+    const maxMailboxes = chance.pick([1, 2, 1_000]);
+    const maxInFlight = chance.pick([2, 8]);
+    const node: Node = { ...idle, process, lanes, maxMailboxes, maxInFlight, mailboxes: () => mailboxes().size };
     nodes.set(name, node);
     node.sender = await startSender({
       name: process.name,
       store: store.forSender(process),
       broker: openBroker(process),
-      channel: receivers.channelOf(process, (address) => guard(() => checkPush(process, lanes(), address))()),
+      channel: receivers.channelOf(process, (address, seq) => beginPush(node, address, seq)),
       keyring,
       clock: process.clock,
       random: process.random,
@@ -147,22 +170,55 @@ export async function simulate(seed: number): Promise<RunResult> {
         onAttempt: () => undefined,
         onDeadLetters: () => undefined,
         onOff: () => undefined,
+        onDeferred: () => undefined,
         onBacklog: () => undefined,
         onRelayed: () => undefined,
         observe(sources) {
           mailboxes = () => sources.mailboxes() as ReturnType<typeof mailboxes>;
+          node.readAheadBytes = () => sources.readAheadBytes();
         },
       },
-      maxInFlight: 8,
-      maxMailboxes: chance.pick([1, 1_000]),
+      maxInFlight,
+      maxMailboxes,
+      readBytes: READ_BYTES,
+      partitions: PARTITIONS,
       keepAttemptsDays: 30,
     });
   }
 
   // ------------------------------------------------------------------ what must hold
 
-  /** (5, 6) What must hold when a push begins. */
-  function checkPush(process: Process, lanes: readonly { endpointId: number; state: LaneState }[], address: string): void {
+  /** What must hold when a push begins. */
+  function beginPush(node: Node, address: string, seq: number): Beginning {
+    const { process } = node;
+    const endpoint = endpointOf(address);
+    const leased = endpoint?.leaseBy === process.name;
+    const lane = [...node.lanes()].find(({ endpointId }) => endpointId === endpoint?.id);
+    check(() => {
+      checkSettings(process, lane?.state, address);
+      // (9)
+      if (node.stopped) throw new Violation(`${process.name} pushes ${seq} to ${address} after it was stopped`);
+      if (lane?.state === "pushing" && !leased && !broker.hasBrought(process, inboxOf(address), seq)) {
+        throw new Violation(`${process.name} pushes ${seq} to ${address}, which its connection did not bring`);
+      }
+    });
+    return { leasedAt: leased ? endpoint?.leasedAt : undefined, cutOffAt: (since) => broker.cutOffAt(process, since) };
+  }
+
+  /** Memory is bounded, whatever hangs. */
+  function checkBounds(): void {
+    for (const { process, maxMailboxes, maxInFlight, mailboxes, readAheadBytes } of nodes.values()) {
+      if (mailboxes() > maxMailboxes) {
+        throw new Violation(`${process.name} has ${mailboxes()} mailboxes in memory, and ${maxMailboxes} are allowed`);
+      }
+      if (readAheadBytes() > maxInFlight * (READ_BYTES + EVENT_BYTES)) {
+        throw new Violation(`${process.name} has read ${readAheadBytes()} bytes ahead`);
+      }
+    }
+  }
+
+  /** (5, 6) */
+  function checkSettings(process: Process, state: LaneState | undefined, address: string): void {
     const endpoint = endpointOf(address);
     if (endpoint === undefined) return;
     const offFor = scheduler.now - endpoint.offAt;
@@ -170,8 +226,7 @@ export async function simulate(seed: number): Promise<RunResult> {
       throw new Violation(`${process.name} pushes to ${address}, which went off ${Math.round(offFor / 1000)} s ago`);
     }
     const changedFor = scheduler.now - (changedAt.get(endpoint.id) ?? 0);
-    const lane = lanes.find((one) => one.endpointId === endpoint.id);
-    if (lane?.state !== "behind" || !endpoint.active || changedFor < SETTINGS_MAX_AGE_MS) return;
+    if (state !== "behind" || !endpoint.active || changedFor < SETTINGS_MAX_AGE_MS) return;
     if (endpoint.leaseBy !== process.name || (endpoint.retryAt ?? 0) < scheduler.now + LEASE_MIN_LEFT_MS) {
       throw new Violation(`${process.name} pushes to ${address} from the log, and the lease is not its own`);
     }
@@ -198,9 +253,23 @@ export async function simulate(seed: number): Promise<RunResult> {
     );
   }
 
+  function describeUnsettled(): string {
+    const behind = [...store.endpoints.values()].filter(
+      ({ active, cursor, inbox, retryAt }) => active && (cursor !== store.inboxes.get(inbox)?.head || retryAt !== null),
+    );
+    const endpoints = behind.map(({ address, cursor, retryAt, leaseBy, inbox }) => {
+      const states = [...nodes.values()].map(
+        (node) => [...node.lanes()].find(({ endpointId }) => endpointId === endpointOf(address)?.id)?.state,
+      );
+      const due = retryAt === null ? "never" : `in ${Math.round(retryAt - scheduler.now)} ms, by ${leaseBy}`;
+      return `${address} at ${cursor} of ${store.inboxes.get(inbox)?.head}, due ${due}, lanes ${states.join()}`;
+    });
+    return `${broker.size} in the broker, ${store.outbox.size} in the outbox; ${endpoints.join("; ")}`;
+  }
+
   function checkArrived(): void {
     const logged = new Set([...store.inboxes.values()].flatMap(({ events }) => events.map(({ id }) => id)));
-    const missing = [...answered].filter((id) => !logged.has(id));
+    const missing = [...answered].filter((id) => !logged.has(id) && !forgotten.has(id));
     if (missing.length > 0) throw new Violation(`${missing.length} messages were answered, and are not in the log`);
     for (const endpoint of store.endpoints.values()) {
       if (!endpoint.active) continue;
@@ -217,6 +286,26 @@ export async function simulate(seed: number): Promise<RunResult> {
 
   // ------------------------------------------------------------------ what happens
 
+  /** What a database that came back older lost; some of it was answered. */
+  const forgotten = new Set<string>();
+
+  function failOver(): void {
+    const { asOf, lost } = store.failOver();
+    for (const id of lost) forgotten.add(id);
+    receivers.failOver((address) => store.inboxes.get(inboxOf(address))?.head ?? 0);
+    for (const address of addresses) {
+      const endpoint = endpointOf(address);
+      // One that is no more may still be pushed to, until the sender learns of that.
+      const kept = [...(waived.get(address) ?? [])].filter((seq) => endpoint === undefined || seq <= endpoint.cursor);
+      waived.set(address, new Set(kept));
+      replays.set(
+        address,
+        (replays.get(address) ?? []).filter(({ at }) => at < asOf),
+      );
+      if (endpoint !== undefined) changedAt.set(endpoint.id, scheduler.now);
+    }
+  }
+
   const listeners = Array.from({ length: chance.integer(1, 2) }, (_, n) => `listener-${n}`);
   const senders = Array.from({ length: chance.integer(1, 3) }, (_, n) => `sender-${n}`);
   let faults = 0;
@@ -224,7 +313,8 @@ export async function simulate(seed: number): Promise<RunResult> {
   function sendMessage(): void {
     const id = ids.next();
     const receiverId = chance.pick(inboxes);
-    const content = { message: "hello", sender_id: 1, sender_username: "a", receiver_id: receiverId, send_date: "2026-01-01" };
+    const text = "hello".repeat(chance.integer(1, 20));
+    const content = { message: text, sender_id: 1, sender_username: "a", receiver_id: receiverId, send_date: "2026-01-01" };
     const plain = Buffer.from(JSON.stringify(content));
     const message: OutgoingMessage = {
       id,
@@ -272,12 +362,16 @@ export async function simulate(seed: number): Promise<RunResult> {
       if (name.startsWith("sender")) void launchSender(name);
       else startListener(name);
     };
-    if (node?.sender !== undefined && chance.happens(0.3)) {
+    if (node?.sender !== undefined && (calm || chance.happens(0.3))) {
       world.note(`${node.process.name} is stopped`);
       void node.sender.stop().then(() => {
         if (!node.process.alive) return;
-        node.process.crash();
-        again();
+        node.stopped = true;
+        scheduler.after(chance.unit() * 15_000, () => {
+          if (!node.process.alive) return;
+          node.process.crash();
+          again();
+        });
       });
       return;
     }
@@ -285,7 +379,24 @@ export async function simulate(seed: number): Promise<RunResult> {
     scheduler.after(chance.unit() * 4_000, again);
   }
 
-  const FAULTS: readonly { often: number; name: string; run: () => void }[] = [
+  interface Fault {
+    often: number;
+    name: string;
+    run: () => void;
+  }
+  const MOVES: readonly Fault[] = [
+    { often: 8, name: "a sender ends", run: () => restart(chance.pick(senders)) },
+    { often: 20, name: "a partition is handed over", run: () => broker.handOver() },
+    { often: 12, name: "a seat moves", run: () => broker.moveSeat() },
+    { often: 14, name: "a receiver changes", run: () => receivers.changeMood() },
+    { often: 3, name: "endpoints change", run: changeEndpoints },
+  ];
+  const HARSH: readonly Fault[] = [
+    { often: 6, name: "a seat moves", run: () => broker.moveSeat() },
+    { often: 3, name: "the database comes back older", run: failOver },
+    { often: 3, name: "several processes end", run: () => [...senders, ...listeners].forEach(restart) },
+  ];
+  const USUAL: readonly Fault[] = [
     { often: 8, name: "a sender ends", run: () => restart(chance.pick(senders)) },
     { often: 3, name: "a listener ends", run: () => restart(chance.pick(listeners)) },
     { often: 10, name: "a connection is lost", run: () => broker.loseConnection() },
@@ -310,11 +421,12 @@ export async function simulate(seed: number): Promise<RunResult> {
       },
     },
   ];
-  const total = FAULTS.reduce((sum, { often }) => sum + often, 0);
+  const faultsOf = calm ? MOVES : [...USUAL, ...(harsh ? HARSH : [])];
+  const total = faultsOf.reduce((sum, { often }) => sum + often, 0);
 
   function injectFault(): void {
     let at = chance.unit() * total;
-    const fault = FAULTS.find(({ often }) => (at -= often) < 0) ?? FAULTS[0];
+    const fault = faultsOf.find(({ often }) => (at -= often) < 0) ?? faultsOf[0];
     faults += 1;
     world.note(fault?.name ?? "");
     fault?.run();
@@ -323,16 +435,18 @@ export async function simulate(seed: number): Promise<RunResult> {
   // ------------------------------------------------------------------ the run
 
   for (const address of addresses) if (chance.happens(0.8)) logIn(address);
+  store.keepHistory();
   for (const name of listeners) startListener(name);
   for (const name of senders) await launchSender(name);
   const chaosMs = chance.integer(20_000, 90_000);
   const messages = chance.integer(20, 80);
   for (let n = 0; n < messages; n += 1) scheduler.after(chance.unit() * chaosMs, guard(sendMessage));
-  const faultCount = chance.integer(3, 30);
+  const faultCount = chance.integer(3, calm ? 120 : harsh ? 60 : 30);
   for (let n = 0; n < faultCount; n += 1) scheduler.after(chance.unit() * chaosMs, guard(injectFault));
   scheduler.after(chaosMs, () => {
     world.note("nothing goes wrong any more");
     world.faulty = false;
+    world.calm = false;
     store.away = false;
     broker.away = false;
     for (const address of addresses) if (endpointOf(address)?.active !== true) logIn(address);
@@ -343,13 +457,14 @@ export async function simulate(seed: number): Promise<RunResult> {
   try {
     while (await scheduler.step()) {
       steps += 1;
+      check(checkBounds);
       if (violation !== undefined) break;
       if (changed) {
         changed = false;
         checkCovered();
       }
-      if (!world.faulty && isSettled()) break;
-      if (scheduler.now > chaosMs + SETTLE_WITHIN_MS) throw new Violation("it does not settle");
+      if (!world.faulty && !world.calm && isSettled()) break;
+      if (scheduler.now > chaosMs + SETTLE_WITHIN_MS) throw new Violation(`it does not settle: ${describeUnsettled()}`);
       if (steps > MAX_STEPS) throw new Violation(`it does not settle within ${MAX_STEPS} steps`);
     }
     if (violation === undefined) checkArrived();

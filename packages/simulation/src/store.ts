@@ -6,6 +6,7 @@ import {
   type EndpointRow,
   LEASE_MS,
   type NewMessage,
+  type ClearAnswer,
   type Progress,
   type ProgressAnswer,
 } from "@messenger/store";
@@ -25,6 +26,8 @@ export interface Endpoint {
   failingSince: number | null;
   retryAt: number | null;
   leaseBy: string | null;
+  /** When the sender that has the lease took it. */
+  leasedAt: number;
   generation: number;
   active: boolean;
   /** When it went off. */
@@ -54,6 +57,8 @@ export interface Store {
   readonly outbox: ReadonlyMap<number, OutboxRow>;
   readonly deadLetters: ReadonlySet<string>;
   away: boolean;
+  /** Remembers how it was now, and every two seconds while things go wrong, so that it can fail over to that. */
+  keepHistory(): void;
   addInbox(): Inbox;
   /** A log-in: makes an endpoint, or revives it, past all that others of its inbox took. */
   logIn(inbox: number, address: string, kinds: readonly string[], secret: Uint8Array): Endpoint;
@@ -62,21 +67,43 @@ export interface Store {
   replay(endpoint: number, cursor: number): void;
   append(messages: readonly NewMessage[]): AppendedBatch;
   deleteOutbox(ids: readonly number[]): void;
-  repair(partition: number, partitions: number): void;
+  repair(partitions: readonly number[], of: number): void;
+  /**
+   * Comes back as it was some seconds before, as a replica that lacked the last transactions does, and is repaired before anybody uses it. Returns when it
+   * was so, and the ids of the messages that it lost.
+   */
+  failOver(): { asOf: number; lost: readonly string[] };
   /** What a sender has of the store, over its network. */
   forSender(process: Process): SenderStore;
 }
 
 const RELAY = "relay";
 const OUTBOX_DUE_MS = 5_000;
+const DEFER_MS = 1_000;
+const SNAPSHOT_EVERY_MS = 2_000;
+const SNAPSHOTS = 5;
+const INCARNATION = 2 ** 32;
 
 export function createStore(world: World, onChange: () => void): Store {
-  const inboxes = new Map<number, Inbox>();
-  const endpoints = new Map<number, Endpoint>();
-  const outbox = new Map<number, OutboxRow>();
-  const messages = new Map<string, AppendResult & { status: "appended" }>();
-  const deadLetters = new Set<string>();
+  let inboxes = new Map<number, Inbox>();
+  let endpoints = new Map<number, Endpoint>();
+  let outbox = new Map<number, OutboxRow>();
+  let messages = new Map<string, AppendResult & { status: "appended" }>();
+  let deadLetters = new Set<string>();
+  /** Goes on after a fail-over, so that no number is given out twice. */
   let outboxIds = 0;
+  let endpointIds = 0;
+  let incarnation = 0;
+  const snapshots: { at: number; tables: ReturnType<typeof copy> }[] = [];
+  const copy = () => structuredClone({ inboxes, endpoints, outbox, messages, deadLetters });
+
+  function takeSnapshots(): void {
+    snapshots.push({ at: now(), tables: copy() });
+    if (snapshots.length > SNAPSHOTS) snapshots.shift();
+    world.scheduler.after(SNAPSHOT_EVERY_MS, () => {
+      if (world.faulty) takeSnapshots();
+    });
+  }
   const now = (): number => world.scheduler.now;
   const boxOf = (id: number): Inbox => inboxes.get(id) as Inbox;
 
@@ -95,7 +122,8 @@ export function createStore(world: World, onChange: () => void): Store {
       endpoint;
     const standing = { failures, serverErrors, rejections, rejectedBefore, failingSince };
     const due = endpoint.retryAt !== null;
-    return { id, inbox, address, kinds, secret, previousSecret: null, cursor, ...standing, due, generation: endpoint.generation };
+    const generation = endpoint.generation + incarnation;
+    return { id, inbox, address, kinds, secret, previousSecret: null, cursor, ...standing, due, generation };
   }
 
   function deleteOutbox(ids: readonly number[]): void {
@@ -111,9 +139,29 @@ export function createStore(world: World, onChange: () => void): Store {
     onChange();
   }
 
+  /** A change clears a due time, but not a lease that a sender has: a push of it may be in flight. */
+  function leaseOf(endpoint: Endpoint): Pick<Endpoint, "retryAt" | "leaseBy"> {
+    const { retryAt, leaseBy } = endpoint;
+    const isLive = leaseBy !== null && leaseBy !== RELAY && retryAt !== null && retryAt > now();
+    return isLive ? { retryAt, leaseBy } : { retryAt: null, leaseBy: null };
+  }
+
+  function lease(endpoint: Endpoint, by: string): void {
+    if (endpoint.leaseBy !== by) endpoint.leasedAt = now();
+    endpoint.retryAt = now() + LEASE_MS;
+    endpoint.leaseBy = by;
+  }
+
+  function makeDue(isConcerned: (inbox: number) => boolean, inMs: number): void {
+    for (const endpoint of endpoints.values()) {
+      if (!endpoint.active || endpoint.retryAt !== null || !isConcerned(endpoint.inbox)) continue;
+      if (endpoint.cursor < boxOf(endpoint.inbox).head) endpoint.retryAt = now() + inMs;
+    }
+  }
+
   function recordOne(by: string, report: Progress): ProgressAnswer | null {
     const endpoint = endpoints.get(report.endpoint);
-    if (endpoint === undefined || endpoint.generation !== report.generation) return null;
+    if (endpoint === undefined || endpoint.generation + incarnation !== report.generation) return null;
     const takeable = isTakeable(endpoint, by);
     if (report.cursor >= endpoint.cursor) {
       endpoint.failures = report.failures;
@@ -142,10 +190,19 @@ export function createStore(world: World, onChange: () => void): Store {
   }
 
   return {
-    inboxes,
-    endpoints,
-    outbox,
-    deadLetters,
+    keepHistory: () => takeSnapshots(),
+    get inboxes() {
+      return inboxes;
+    },
+    get endpoints() {
+      return endpoints;
+    },
+    get outbox() {
+      return outbox;
+    },
+    get deadLetters() {
+      return deadLetters;
+    },
     away: false,
     addInbox() {
       const inbox = { id: inboxes.size + 1, head: 0, version: 0, events: [] };
@@ -156,26 +213,34 @@ export function createStore(world: World, onChange: () => void): Store {
       const all = [...endpoints.values()].filter((endpoint) => endpoint.inbox === inbox);
       const cursor = Math.max(0, ...all.map((endpoint) => endpoint.cursor));
       const standing = { failures: 0, serverErrors: 0, rejections: 0, rejectedBefore: false, failingSince: null };
-      const fresh = { cursor, ...standing, retryAt: null, leaseBy: null, active: true, offAt: Number.POSITIVE_INFINITY };
       const found = all.find((endpoint) => endpoint.address === address);
-      const endpoint = found ?? { id: endpoints.size + 1, inbox, address, kinds, secret, generation: 0, ...fresh };
-      endpoints.set(endpoint.id, Object.assign(endpoint, fresh));
+      const fresh = {
+        cursor,
+        ...standing,
+        retryAt: null,
+        leaseBy: null,
+        leasedAt: 0,
+        active: true,
+        offAt: Number.POSITIVE_INFINITY,
+      };
+      if (found === undefined) endpointIds += 1;
+      const endpoint = found ?? { id: endpointIds, inbox, address, kinds, secret, generation: 0, ...fresh };
+      endpoints.set(endpoint.id, endpoint);
+      if (found !== undefined) {
+        const failures = Math.min(found.failures, 1);
+        Object.assign(found, { ...fresh, cursor: found.active ? found.cursor : cursor, failures, ...leaseOf(found) });
+      }
       change(endpoint);
       return endpoint;
     },
     logOut(id) {
       const endpoint = endpoints.get(id) as Endpoint;
-      endpoint.active = false;
-      endpoint.offAt = now();
-      endpoint.retryAt = null;
-      endpoint.leaseBy = null;
+      Object.assign(endpoint, { active: false, offAt: now(), ...leaseOf(endpoint) });
       change(endpoint);
     },
     replay(id, cursor) {
       const endpoint = endpoints.get(id) as Endpoint;
-      endpoint.cursor = cursor;
-      endpoint.retryAt = null;
-      endpoint.leaseBy = null;
+      Object.assign(endpoint, { cursor, ...leaseOf(endpoint) });
       change(endpoint);
     },
     append(batch) {
@@ -190,7 +255,7 @@ export function createStore(world: World, onChange: () => void): Store {
         const event = {
           inbox: inbox.id,
           seq: inbox.head,
-          version: inbox.version,
+          version: inbox.version + incarnation,
           id: message.id,
           // Some that endpoints do not take, and pass over.
           kind: message.senderId === 0 ? ("message.sent" as const) : ("message.created" as const),
@@ -202,6 +267,7 @@ export function createStore(world: World, onChange: () => void): Store {
         events.push(event);
         const result = { status: "appended" as const, message: { id: message.id, seq: inbox.head, conversation: 1, createdAt } };
         messages.set(message.id, result);
+        world.note(`inbox ${inbox.id} has ${inbox.head} (…${message.id.slice(-4)})`);
         return result;
       });
       const outboxId = events.length === 0 ? null : cover([...new Set(events.map((event) => event.inbox))]);
@@ -209,11 +275,24 @@ export function createStore(world: World, onChange: () => void): Store {
       return { results, events, outboxId };
     },
     deleteOutbox,
-    repair(partition, partitions) {
+    repair(partitions, of) {
+      makeDue((inbox) => partitions.includes(inbox % of), 0);
+    },
+    failOver() {
+      const before = new Map([...endpoints.values()].map(({ id, active }) => [id, active]));
+      const known = [...messages.keys()];
+      // What came after it never was.
+      snapshots.length = world.chance.integer(1, snapshots.length);
+      const { at, tables } = snapshots.at(-1) as (typeof snapshots)[number];
+      ({ inboxes, endpoints, outbox, messages, deadLetters } = structuredClone(tables));
+      incarnation += INCARNATION;
       for (const endpoint of endpoints.values()) {
-        if (!endpoint.active || endpoint.retryAt !== null || endpoint.inbox % partitions !== partition) continue;
-        if (endpoint.cursor < boxOf(endpoint.inbox).head) endpoint.retryAt = now();
+        if (!endpoint.active && before.get(endpoint.id) === true) endpoint.offAt = now();
+        endpoint.cursor = Math.min(endpoint.cursor, boxOf(endpoint.inbox).head);
       }
+      makeDue(() => true, 0);
+      onChange();
+      return { asOf: at, lost: known.filter((id) => !messages.has(id)) };
     },
     forSender: (process) => ({
       loadMailboxes: (wanted) =>
@@ -222,38 +301,76 @@ export function createStore(world: World, onChange: () => void): Store {
             const inbox = inboxes.get(id);
             if (inbox === undefined) return [];
             const active = [...endpoints.values()].filter((endpoint) => endpoint.inbox === id && endpoint.active);
-            return [{ inbox: id, head: inbox.head, version: inbox.version, endpoints: active.map(rowOf) }];
+            return [{ inbox: id, head: inbox.head, version: inbox.version + incarnation, endpoints: active.map(rowOf) }];
           }),
         ),
-      readEvents: (wanted, limit) =>
-        process.call("read the log", () => wanted.map(({ inbox, after }) => boxOf(inbox).events.slice(after, after + limit))),
+      readEvents: (wanted, maxBytes) =>
+        process.call("read the log", () =>
+          wanted.map(({ inbox, after, limit }) => {
+            let bytes = 0;
+            return boxOf(inbox)
+              .events.slice(after, after + limit)
+              .filter(({ content }) => {
+                const before = bytes;
+                bytes += content.length;
+                return before < maxBytes;
+              })
+              .map((event) => ({ ...event, version: incarnation }));
+          }),
+        ),
       takeLeases: (by, ids) =>
         process.call("take leases", () =>
           ids.map((id) => {
             const endpoint = endpoints.get(id);
             if (endpoint?.active !== true) return null;
             const taken = isTakeable(endpoint, by);
+            world.note(`${by} ${taken ? "takes" : "does not get"} the lease of ${endpoint.address}`);
             if (taken) {
-              endpoint.retryAt = now() + LEASE_MS;
-              endpoint.leaseBy = by;
+              lease(endpoint, by);
             }
             return { taken, endpoint: rowOf(endpoint) };
           }),
         ),
-      clearLevel(by, ids) {
-        return process.call("give leases back", () => {
-          const cleared = new Set<number>();
+      holdLeases: (by, ids) =>
+        process.call("hold leases", () =>
+          ids.map((id) => {
+            const endpoint = endpoints.get(id);
+            if (endpoint === undefined || !isTakeable(endpoint, by)) return false;
+            world.note(`${by} holds the lease of ${endpoint.address}`);
+            lease(endpoint, by);
+            return true;
+          }),
+        ),
+      endLeases: (by, ids) =>
+        process.call("end leases", () => {
           for (const id of ids) {
             const endpoint = endpoints.get(id);
-            if (endpoint?.active !== true || endpoint.leaseBy !== by) continue;
-            const head = boxOf(endpoint.inbox).head;
-            if (endpoint.cursor < head) continue;
-            endpoint.retryAt = null;
+            if (endpoint?.leaseBy !== by) continue;
+            world.note(`${by} ends the lease of ${endpoint.address}`);
+            endpoint.retryAt = endpoint.active ? now() : null;
             endpoint.leaseBy = null;
-            cleared.add(id);
           }
           onChange();
-          return cleared;
+        }),
+      deferInboxes: (wanted) =>
+        process.call("defer inboxes", () => {
+          makeDue((inbox) => wanted.includes(inbox), DEFER_MS);
+          onChange();
+        }),
+      clearLevel(by, ids) {
+        return process.call("give leases back", () => {
+          const answers = ids.map((id): ClearAnswer => {
+            const endpoint = endpoints.get(id);
+            if (endpoint?.leaseBy !== by) return "lost";
+            const head = boxOf(endpoint.inbox).head;
+            if (endpoint.cursor < head) return "kept";
+            endpoint.retryAt = null;
+            endpoint.leaseBy = null;
+            world.note(`${by} gives back the lease of ${endpoint.address}`);
+            return "cleared";
+          });
+          onChange();
+          return answers;
         });
       },
       recordProgress: (by, progress) =>
@@ -273,8 +390,7 @@ export function createStore(world: World, onChange: () => void): Store {
         process.call("take what is due", () => {
           const due = [...endpoints.values()].filter(({ retryAt, active }) => active && retryAt !== null && retryAt <= now());
           return due.slice(0, limit).map((endpoint) => {
-            endpoint.retryAt = now() + LEASE_MS;
-            endpoint.leaseBy = RELAY;
+            lease(endpoint, RELAY);
             return endpoint.inbox;
           });
         }),

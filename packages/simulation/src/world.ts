@@ -18,6 +18,12 @@ export interface World {
   chance: Chance;
   /** Whether things go wrong; at the end of a run they no longer do. */
   faulty: boolean;
+  /** Nothing fails at all: receivers are slow, and partitions move. */
+  calm: boolean;
+  /** Now and then a server answers only after 40 s. */
+  harsh: boolean;
+  /** Looks whether a rule holds: what it throws ends the run. */
+  check(rule: () => void): void;
   /** Keeps a line of what happened, for who reads a failure. */
   note(line: string): void;
 }
@@ -38,7 +44,9 @@ export function createTimeline(scheduler: Scheduler): { note(line: string): void
 }
 
 /** How long something takes on a network: mostly some milliseconds, sometimes seconds, rarely longer than any lease. */
-export function latency({ chance, faulty }: World): number {
+export function latency({ chance, faulty, harsh, calm }: World): number {
+  if (calm && chance.happens(0.1)) return chance.unit() * 3_000;
+  if (faulty && harsh && chance.happens(0.003)) return 35_000 + chance.unit() * 10_000;
   if (!faulty || chance.happens(0.93)) return 0.2 + chance.unit() * 4;
   if (chance.happens(0.8)) return chance.unit() * 300;
   if (chance.happens(0.75)) return chance.unit() * 6_000;

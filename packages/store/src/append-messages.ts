@@ -1,6 +1,7 @@
-import type { EventKind, InboxEvent } from "@messenger/core";
+import type { EventKind, PlainEvent } from "@messenger/core";
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
+import { incarnation } from "./incarnation.ts";
 
 /** A message to append. Its content is sealed under its id. */
 export interface NewMessage {
@@ -41,7 +42,7 @@ export interface AppendedBatch {
   /** One for each message, in the order given. */
   results: readonly AppendResult[];
   /** What was appended now, without contents; in the order of `seq` for each inbox. */
-  events: readonly Omit<InboxEvent, "content" | "sealed">[];
+  events: readonly Omit<PlainEvent, "content" | "sealed">[];
   /** The outbox row that covers these events; null when there are none. */
   outboxId: number | null;
 }
@@ -149,7 +150,7 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
       from deliverable d join inserted using (id) join echoed using (id) join box on box.user_id = d.sender
     ),
     numbered as materialized (
-      select event.*, box.version, box.head + row_number() over (partition by box.id order by event.n, event.kind) as seq
+      select event.*, box.version + ${incarnation} as version, box.head + row_number() over (partition by box.id order by event.n, event.kind) as seq
       from event join box on box.id = event.inbox
     ),
     moved as (

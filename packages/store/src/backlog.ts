@@ -22,9 +22,9 @@ export async function readBacklog(db: Db): Promise<Backlog> {
     select
       (select count(*) from (select from outbox limit ${COUNTED}) o) as "outboxRows",
       coalesce((select extract(epoch from now() - created_at) from outbox order by id limit 1), 0)::float8 as "outboxAgeSeconds",
-      (select count(*) from (select from endpoints where retry_at is not null limit ${COUNTED}) e) as "endpointsWaiting",
+      (select count(*) from (select from endpoints where retry_at is not null and state = 'active' limit ${COUNTED}) e) as "endpointsWaiting",
       greatest(
-        (select extract(epoch from now() - retry_at) from endpoints where retry_at is not null order by retry_at limit 1), 0
+        (select extract(epoch from now() - retry_at) from endpoints where retry_at is not null and state = 'active' order by retry_at limit 1), 0
       )::float8 as "overdueSeconds",
       (select count(*) from (select from endpoints where state = 'off' limit ${COUNTED}) e) as "endpointsOff",
       (select count(*) from (select from dead_letters limit ${COUNTED}) d) as "deadLetters"

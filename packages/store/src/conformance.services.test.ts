@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createIds, systemClock, systemRandom } from "@messenger/core";
+import { createIds, incarnationOf, systemClock, systemRandom } from "@messenger/core";
 import { createTestDatabase, waitFor } from "@messenger/testkit";
 import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
@@ -9,6 +9,10 @@ import { appendMessages, type NewMessage } from "./append-messages.ts";
 import { readBacklog } from "./backlog.ts";
 import {
   clearLevel,
+  deferInboxes,
+  endLeases,
+  type EndpointRow,
+  holdLeases,
   loadMailboxes,
   type Progress,
   readEvents,
@@ -18,6 +22,7 @@ import {
   takeLeases,
 } from "./deliveries.ts";
 import { isUnavailable } from "./errors.ts";
+import { recoverFromFailOver } from "./fail-over.ts";
 import { openStore, type Store } from "./open-store.ts";
 import { deleteOutbox, takeOutbox } from "./outbox.ts";
 import { prune } from "./maintenance.ts";
@@ -293,11 +298,11 @@ describe.each(backends)("the store on $name", ({ open }) => {
     const [bobs, adas, none] = await readEvents(
       store.db,
       [
-        { inbox: bob.inbox, after: 0 },
-        { inbox: ada.inbox, after: 0 },
-        { inbox: ada.inbox, after: 1 },
+        { inbox: bob.inbox, after: 0, limit: 1 },
+        { inbox: ada.inbox, after: 0, limit: 1 },
+        { inbox: ada.inbox, after: 1, limit: 1 },
       ],
-      1,
+      1_000,
     );
     expect(bobs?.map((event) => event.seq)).toEqual([1]);
     expect(Buffer.from(bobs?.[0]?.content ?? []).equals(content)).toBe(true);
@@ -400,11 +405,55 @@ describe.each(backends)("the store on $name", ({ open }) => {
 
     it("clears its due time only for who holds the lease, and only at the head", async () => {
       await takeLeases(store.db, "one", [endpoint.id]);
-      expect((await clearLevel(store.db, "one", [endpoint.id])).size).toBe(0);
+      expect(await clearLevel(store.db, "one", [endpoint.id])).toEqual(["kept"]);
       await recordProgress(store.db, "one", [progress(endpoint, 2)]);
-      expect((await clearLevel(store.db, "two", [endpoint.id])).size).toBe(0);
-      expect(await clearLevel(store.db, "one", [endpoint.id])).toEqual(new Set([endpoint.id]));
+      expect(await clearLevel(store.db, "two", [endpoint.id])).toEqual(["lost"]);
+      expect(await clearLevel(store.db, "one", [endpoint.id])).toEqual(["cleared"]);
       expect(await due()).toBe(false);
+    });
+
+    it("says that a lease is lost when it is given back twice, as after an answer that was lost", async () => {
+      await takeLeases(store.db, "one", [endpoint.id]);
+      await recordProgress(store.db, "one", [progress(endpoint, 2)]);
+      await clearLevel(store.db, "one", [endpoint.id]);
+      expect(await clearLevel(store.db, "one", [endpoint.id])).toEqual(["lost"]);
+    });
+
+    it("is held while a push is in flight, whatever becomes of it, and due once that has ended", async () => {
+      expect(await holdLeases(store.db, "one", [endpoint.id, 999_999_999])).toEqual([true, false]);
+      await signIn(bob.id, "http://one/"); // another generation
+      expect((await takeLeases(store.db, "two", [endpoint.id]))[0]).toMatchObject({ taken: false });
+      expect(await holdLeases(store.db, "two", [endpoint.id])).toEqual([false]);
+      await endLeases(store.db, "two", [endpoint.id]);
+      expect(await takeDue(store.db, 10)).toEqual([]);
+      await endLeases(store.db, "one", [endpoint.id]);
+      expect(await takeDue(store.db, 10)).toEqual([bob.inbox]);
+    });
+
+    it("keeps a lease over signing out and in again, and has no due time when it is ended in between", async () => {
+      const { sessionId } = await signIn(bob.id, "http://other/");
+      const other = (await endpointsOf(bob.inbox)).find(({ address }) => address === "http://other/") as EndpointRow;
+      await holdLeases(store.db, "one", [other.id]);
+      await endSession(store.db, bob.id, sessionId);
+      await signIn(bob.id, "http://other/");
+      expect((await takeLeases(store.db, "two", [other.id]))[0]).toMatchObject({ taken: false });
+      await sql`update endpoints set state = 'off' where id = ${other.id}`.execute(store.db);
+      await endLeases(store.db, "one", [other.id]);
+      const left = await sql<{ retry_at: Date | null }>`select retry_at from endpoints where id = ${other.id}`.execute(store.db);
+      expect(left.rows).toEqual([{ retry_at: null }]);
+    });
+
+    it("is due in a second when its inbox is deferred while it is behind", async () => {
+      await deferInboxes(store.db, [bob.inbox]);
+      expect(await takeDue(store.db, 10)).toEqual([]);
+      await waitFor(async () => (await takeDue(store.db, 10)).length === 1, { what: "it to be due" });
+    });
+
+    it("counts how it has been failing across another log-in", async () => {
+      await recordProgress(store.db, "one", [progress(endpoint, 0, { failures: 7, retryInMs: 60_000 })]);
+      await signIn(bob.id, "http://one/");
+      const [now] = await endpointsOf(bob.inbox);
+      expect(now).toMatchObject({ failures: 1, failingSince: null, due: false });
     });
 
     it("keeps its due time where an event is appended while its lease is given back", async () => {
@@ -433,7 +482,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
       );
       commit.resolve();
       await appending;
-      expect((await clearing).size).toBe(0);
+      expect(await clearing).toEqual(["kept"]);
       expect(await due()).toBe(true);
     });
 
@@ -462,9 +511,9 @@ describe.each(backends)("the store on $name", ({ open }) => {
 
     it("is made due by a repair of its partition while it is behind, and not by another's", async () => {
       const partition = bob.inbox % 4;
-      await repair(store.db, { partition: (partition + 1) % 4, partitions: 4 });
+      await repair(store.db, { partitions: [(partition + 1) % 4], of: 4 });
       expect(await due()).toBe(false);
-      await repair(store.db, { partition, partitions: 4 });
+      await repair(store.db, { partitions: [(partition + 2) % 4, partition], of: 4 });
       expect(await due()).toBe(true);
     });
 
@@ -473,6 +522,46 @@ describe.each(backends)("the store on $name", ({ open }) => {
       await repair(store.db);
       expect(await due()).toBe(false);
     });
+  });
+
+  it("reads events without a message, of kinds that it does not know, and up to so many bytes", async () => {
+    await appendMessages(store.db, [message(ada.id, bob.id), message(ada.id, bob.id), message(ada.id, bob.id)]);
+    await sql`
+      insert into events (inbox_id, seq, id, kind) values (${bob.inbox}, 4, gen_random_uuid(), 'receipt.read')
+    `.execute(store.db);
+    await sql`update inboxes set head = 4 where id = ${bob.inbox}`.execute(store.db);
+    const read = async (after: number, maxBytes: number) =>
+      (await readEvents(store.db, [{ inbox: bob.inbox, after, limit: 10 }], maxBytes))[0]?.map(({ seq }) => seq);
+    expect(await read(0, 1_000)).toEqual([1, 2, 3, 4]);
+    const [first] = (await readEvents(store.db, [{ inbox: bob.inbox, after: 0, limit: 1 }], 1))[0] ?? [];
+    const bytes = first?.content.length as number;
+    expect([await read(0, 1), await read(0, bytes), await read(0, bytes + 1)]).toEqual([[1], [1], [1, 2]]);
+    const [last] = (await readEvents(store.db, [{ inbox: bob.inbox, after: 3, limit: 1 }], 1))[0] ?? [];
+    expect(last).toMatchObject({ kind: "receipt.read", messageId: null, conversation: null });
+    expect(last?.content).toHaveLength(0);
+  });
+
+  it("begins another incarnation, in which nothing counts that was known before, and no id is given out again", async () => {
+    await signIn(bob.id, "http://bob/");
+    const { events: before } = await appendMessages(store.db, [message(ada.id, bob.id), message(ada.id, bob.id)]);
+    const [known] = await endpointsOf(bob.inbox);
+    // The last event was lost, and the cursor was written beyond what is left.
+    await sql`delete from events where inbox_id = ${bob.inbox} and seq = 2`.execute(store.db);
+    await sql`update inboxes set head = 1 where id = ${bob.inbox}`.execute(store.db);
+    await sql`update endpoints set cursor = 2 where inbox_id = ${bob.inbox}`.execute(store.db);
+    await recoverFromFailOver(store.db);
+    const [now] = await endpointsOf(bob.inbox);
+    expect(now).toMatchObject({ cursor: 1 });
+    expect(await recordProgress(store.db, "s", [progress(known as EndpointRow, 2)])).toEqual([null]);
+    expect(await recordProgress(store.db, "s", [progress(now as EndpointRow, 1)])).toMatchObject([{ cursor: 1 }]);
+    const { events: after, outboxId } = await appendMessages(store.db, [message(ada.id, bob.id)]);
+    expect(after).toMatchObject([{ seq: 2 }]);
+    expect(incarnationOf(after[0]?.version as number)).toBe(incarnationOf(before[0]?.version as number) + 1);
+    expect(outboxId).toBeGreaterThan(2 ** 30);
+    const made = await user();
+    expect(made.id).toBeGreaterThan(2 ** 30);
+    const [read] = (await readEvents(store.db, [{ inbox: bob.inbox, after: 1, limit: 1 }], 1))[0] ?? [];
+    expect(incarnationOf(read?.version as number)).toBe(incarnationOf(after[0]?.version as number));
   });
 
   it("keeps names apart from each other, and says which is taken", async () => {
@@ -524,7 +613,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
     expect(await recentRevocations(store.db, 60)).toContain(session.sessionId);
     expect((await sql`select from inboxes where id = ${ada.inbox}`.execute(store.db)).rows).toEqual([]);
     expect((await appendMessages(store.db, [message(bob.id, ada.id)])).results).toEqual([{ status: "no-receiver" }]);
-    expect((await readEvents(store.db, [{ inbox: bob.inbox, after: 0 }], 10))[0]).toHaveLength(1);
+    expect((await readEvents(store.db, [{ inbox: bob.inbox, after: 0, limit: 10 }], 1_000))[0]).toHaveLength(1);
   });
 
   it("prunes old attempts and sessions, but not the one that gives a user's public key", async () => {

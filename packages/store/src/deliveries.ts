@@ -1,6 +1,7 @@
 import type { EventKind, InboxEvent } from "@messenger/core";
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
+import { incarnation } from "./incarnation.ts";
 
 /** An active endpoint as a sender needs it. */
 export interface EndpointRow {
@@ -26,6 +27,7 @@ export interface EndpointRow {
   failingSince: number | null;
   /** Whether it has a due time: a retry that is planned, or somebody's lease. */
   due: boolean;
+  /** With the log's incarnation in it. */
   generation: number;
 }
 
@@ -33,6 +35,7 @@ export interface EndpointRow {
 export interface MailboxRow {
   inbox: number;
   head: number;
+  /** With the log's incarnation in it. */
   version: number;
   endpoints: readonly EndpointRow[];
 }
@@ -41,7 +44,7 @@ export interface MailboxRow {
 export const LEASE_MS = 30_000;
 
 /** The name under which the relay holds endpoints whose wake is on its way. */
-const RELAY = "relay";
+export const RELAY = "relay";
 
 /** Whether a sender may set an endpoint's due time: it has none, or its time has come, or it is the sender's own, or held by the relay. */
 const takeable = (by: string) => sql<boolean>`(
@@ -52,7 +55,8 @@ const ENDPOINT_COLUMNS = sql`
   e.id, e.inbox_id as inbox, e.address, e.kinds, e.secret,
   case when e.previous_secret_until > now() then e.previous_secret end as "previousSecret",
   e.cursor, e.failures, e.server_errors as "serverErrors", e.rejections, e.rejected_before as "rejectedBefore",
-  (extract(epoch from e.failing_since) * 1000)::float8 as "failingSince", e.retry_at is not null as due, e.generation
+  (extract(epoch from e.failing_since) * 1000)::float8 as "failingSince", e.retry_at is not null as due,
+  e.generation + ${incarnation} as generation
 `;
 
 const lists = new Map<string, readonly string[]>();
@@ -70,7 +74,7 @@ function shared(kinds: readonly string[]): readonly string[] {
 /** Reads inboxes with their active endpoints, many in one statement. One that does not exist is missing from the answer. Locks nothing. */
 export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise<readonly MailboxRow[]> {
   const { rows } = await sql<{ box: number; head: number; version: number } & (EndpointRow | { id: null })>`
-    select b.id as box, b.head, b.version, ${ENDPOINT_COLUMNS}
+    select b.id as box, b.head, b.version + ${incarnation} as version, ${ENDPOINT_COLUMNS}
     from inboxes b left join endpoints e on e.inbox_id = b.id and e.state = 'active'
     where b.id = any(${inboxes}::bigint[])
     order by b.id, e.id
@@ -85,11 +89,14 @@ export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise
   return [...found.values()];
 }
 
-/** Reads an inbox's log: up to `limit` events after `after`, in order; several inboxes in one statement. Locks nothing. */
+/**
+ * Reads an inbox's log: up to `limit` events after `after`, in order, of `maxBytes` of content in all, or one; several inboxes in one statement. An event
+ * without a message has no content. Their version is only that of the log's incarnation. Locks nothing.
+ */
 export async function readEvents(
   db: Db,
-  wanted: readonly { inbox: number; after: number }[],
-  limit: number,
+  wanted: readonly { inbox: number; after: number; limit: number }[],
+  maxBytes: number,
 ): Promise<readonly (readonly InboxEvent[])[]> {
   const { rows } = await sql<{
     n: number;
@@ -97,26 +104,32 @@ export async function readEvents(
     seq: number;
     id: string;
     kind: EventKind;
-    messageId: string;
-    conversation: number;
+    messageId: string | null;
+    conversation: number | null;
     createdAt: Date;
     content: Uint8Array | null;
+    version: number;
   }>`
-    select w.n, e.inbox_id as inbox, e.seq, e.id, e.kind, e.message_id as "messageId",
-      m.conversation_id as conversation, e.created_at as "createdAt", m.content
-    from unnest(${wanted.map((w) => w.inbox)}::bigint[], ${wanted.map((w) => w.after)}::bigint[])
-      with ordinality as w (inbox, after, n)
+    select w.n, w.inbox, e.seq, e.id, e.kind, e.message_id as "messageId", e.conversation, e.created_at as "createdAt", e.content,
+      ${incarnation} as version
+    from unnest(
+      ${wanted.map((w) => w.inbox)}::bigint[], ${wanted.map((w) => w.after)}::bigint[], ${wanted.map((w) => w.limit)}::integer[]
+    ) with ordinality as w (inbox, after, most, n)
     cross join lateral (
-      select * from events where inbox_id = w.inbox and seq > w.after order by seq limit ${limit}
+      select * from (
+        select l.*, m.conversation_id as conversation, m.content,
+          sum(coalesce(octet_length(m.content), 0)) over (order by l.seq) - coalesce(octet_length(m.content), 0) as bytes_before
+        from (select * from events where inbox_id = w.inbox and seq > w.after order by seq limit w.most) l
+        left join messages m on m.id = l.message_id
+      ) measured
+      where bytes_before < ${maxBytes}
     ) e
-    join messages m on m.id = e.message_id
     order by w.n, e.seq
   `.execute(db);
   const logs: InboxEvent[][] = wanted.map(() => []);
   for (const { n, createdAt, content, ...row } of rows) {
     logs[n - 1]?.push({
       ...row,
-      version: 0,
       createdAt: createdAt.toISOString(),
       content: content ?? new Uint8Array(),
       sealed: true,
@@ -153,30 +166,88 @@ export async function takeLeases(db: Db, by: string, endpoints: readonly number[
 }
 
 /**
- * Gives back the leases of endpoints that are level with their inbox: clears their due times. Returns the ids of those that it cleared;
- * the others have more to read (or the lease was lost).
+ * Makes sure that nobody else begins a push to these endpoints while one of `by` is in flight: takes or renews the lease, where it can be taken, whatever
+ * the endpoint's generation and state. Answers in the order asked whether it is held; where it is not, an active endpoint has a due time all the same.
+ * Locks the endpoints, by id.
+ */
+export async function holdLeases(db: Db, by: string, endpoints: readonly number[]): Promise<readonly boolean[]> {
+  const { rows } = await sql<{ id: number }>`
+    with e as materialized (
+      select e.id, ${takeable(by)} as takeable from endpoints e where e.id = any(${endpoints}::bigint[])
+      order by e.id for no key update
+    )
+    update endpoints set retry_at = now() + ${LEASE_MS} * interval '1 millisecond', lease_by = ${by}
+    from e where endpoints.id = e.id and e.takeable
+    returning endpoints.id
+  `.execute(db);
+  const held = new Set(rows.map((row) => row.id));
+  return endpoints.map((id) => held.has(id));
+}
+
+/** Ends leases that `by` has, whatever the endpoints' generations: those that are active are due at once. Locks the endpoints, by id. */
+export async function endLeases(db: Db, by: string, endpoints: readonly number[]): Promise<void> {
+  await sql`
+    with e as materialized (
+      select id from endpoints where id = any(${endpoints}::bigint[]) and lease_by = ${by} order by id for no key update
+    )
+    update endpoints set retry_at = case when state = 'active' then now() end, lease_by = null
+    from e where endpoints.id = e.id
+  `.execute(db);
+}
+
+/** How long a sender without room for an inbox leaves it alone. */
+const DEFER_MS = 1_000;
+
+/** Makes every active endpoint of these inboxes that is behind, and has no due time, due in a second. Locks the endpoints, by id. */
+export async function deferInboxes(db: Db, inboxes: readonly number[]): Promise<void> {
+  await sql`
+    with e as materialized (
+      select e.id from endpoints e join inboxes b on b.id = e.inbox_id
+      where b.id = any(${inboxes}::bigint[]) and e.state = 'active' and e.retry_at is null and e.cursor < b.head
+      order by e.id for no key update of e
+    )
+    update endpoints set retry_at = now() + ${DEFER_MS} * interval '1 millisecond', lease_by = null
+    from e where endpoints.id = e.id and endpoints.retry_at is null
+  `.execute(db);
+}
+
+/**
+ * What became of a lease that was to be given back: `cleared`, as the endpoint is level with its inbox; `kept`, as there is more to read; `lost`, as it is no
+ * longer the sender's, or was given back before, by a statement whose answer was lost.
+ */
+export type ClearAnswer = "cleared" | "kept" | "lost";
+
+/**
+ * Gives back the leases of endpoints that are level with their inbox: clears their due times. Answers in the order asked.
  *
  * Locks the inboxes, by id, `for share`: this waits for appends that are under way, and `head` is what the lock returned, not what the
  * snapshot saw; an event that was appended, published and acknowledged in between would otherwise be covered by nothing. Then the
  * endpoints, by id.
  */
-export async function clearLevel(db: Db, by: string, endpoints: readonly number[]): Promise<ReadonlySet<number>> {
-  const { rows } = await sql<{ id: number }>`
+export async function clearLevel(db: Db, by: string, endpoints: readonly number[]): Promise<readonly ClearAnswer[]> {
+  const { rows } = await sql<{ id: number; level: boolean }>`
     with box as materialized (
       select id, head from inboxes
       where id in (select inbox_id from endpoints where id = any(${endpoints}::bigint[]))
       order by id for share
     ),
-    level as materialized (
-      select e.id from endpoints e join box on box.id = e.inbox_id
-      where e.id = any(${endpoints}::bigint[]) and e.lease_by = ${by} and e.cursor >= box.head
+    own as materialized (
+      select e.id, e.cursor >= box.head as level from endpoints e join box on box.id = e.inbox_id
+      where e.id = any(${endpoints}::bigint[]) and e.lease_by = ${by}
       order by e.id for no key update of e
+    ),
+    cleared as (
+      update endpoints set retry_at = null, lease_by = null
+      from own where endpoints.id = own.id and own.level
     )
-    update endpoints set retry_at = null, lease_by = null
-    from level where endpoints.id = level.id
-    returning endpoints.id
+    select id, level from own
   `.execute(db);
-  return new Set(rows.map((row) => row.id));
+  const own = new Map(rows.map((row) => [row.id, row.level]));
+  return endpoints.map((id) => {
+    const level = own.get(id);
+    if (level === undefined) return "lost";
+    return level ? "cleared" : "kept";
+  });
 }
 
 /** One attempt to push an event. */
@@ -258,7 +329,7 @@ export async function recordProgress(
         as t (id, generation, cursor, failures, server_errors, rejections, rejected_before, retry_in_ms, off, renew, ensure_due, n)
     ),
     held as materialized (
-      select e.id, report.n from endpoints e join report on report.id = e.id and report.generation = e.generation
+      select e.id, report.n from endpoints e join report on report.id = e.id and report.generation = e.generation + ${incarnation}
       order by e.id for no key update of e
     ),
     written as (
@@ -337,22 +408,33 @@ export async function takeDue(db: Db, limit: number): Promise<readonly number[]>
   return rows.map((row) => row.inbox_id);
 }
 
+/** Inboxes that one statement of `repair` looks at. */
+const REPAIRED_AT_ONCE = 10_000;
+
 /**
  * Makes every active endpoint that is behind its inbox, and has no due time, due at once: so the queue can be rebuilt after the broker lost it.
- * Of one partition, or of all. Returns how many.
+ * Of some partitions, or of all. Returns how many. Goes through the inboxes bit by bit: no statement takes long, and none holds many locks. What is
+ * appended meanwhile is covered by its outbox row.
  */
-export async function repair(db: Db, only?: { partition: number; partitions: number }): Promise<number> {
-  const partition = only === undefined ? sql`` : sql`and b.id % ${only.partitions} = ${only.partition}`;
-  const result = await sql`
-    with behind as materialized (
-      select e.id from endpoints e join inboxes b on b.id = e.inbox_id
-      where e.state = 'active' and e.retry_at is null and e.cursor < b.head ${partition}
-      order by e.id for no key update of e
-    )
-    update endpoints set retry_at = now(), lease_by = null
-    from behind where endpoints.id = behind.id and endpoints.retry_at is null
-  `.execute(db);
-  return Number(result.numAffectedRows ?? 0);
+export async function repair(db: Db, only?: { partitions: readonly number[]; of: number }): Promise<number> {
+  const isConcerned = only === undefined ? sql`` : sql`and b.id % ${only.of} = any(${only.partitions}::bigint[])`;
+  const { rows } = await sql<{ top: number | null }>`select max(id) as top from inboxes`.execute(db);
+  const top = rows[0]?.top ?? 0;
+  let repaired = 0;
+  for (let from = 0; from <= top; from += REPAIRED_AT_ONCE) {
+    const result = await sql`
+      with behind as materialized (
+        select e.id from endpoints e join inboxes b on b.id = e.inbox_id
+        where b.id >= ${from} and b.id < ${from + REPAIRED_AT_ONCE} ${isConcerned}
+          and e.state = 'active' and e.retry_at is null and e.cursor < b.head
+        order by e.id for no key update of e
+      )
+      update endpoints set retry_at = now(), lease_by = null
+      from behind where endpoints.id = behind.id and endpoints.retry_at is null
+    `.execute(db);
+    repaired += Number(result.numAffectedRows ?? 0);
+  }
+  return repaired;
 }
 
 /** Makes every endpoint that somebody holds a lease on due at once. Only for a process that is known to be alone on its database. */

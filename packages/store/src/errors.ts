@@ -7,6 +7,7 @@ const PASSING = new Set([
   "57P01", // shut down by the administrator
   "57P02", // crash of another backend
   "57P03", // starting up
+  "55000", // not now: a replica that is not promoted yet has no timeline to write to
   "25006", // read-only: a replica that is not promoted yet
   "58030", // its disk fails
 ]);

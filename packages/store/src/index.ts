@@ -10,8 +10,12 @@ export type { Db } from "./database.ts";
 export {
   type Attempt,
   breakLeases,
+  type ClearAnswer,
   clearLevel,
+  deferInboxes,
+  endLeases,
   type EndpointRow,
+  holdLeases,
   LEASE_MS,
   type LeaseAnswer,
   loadMailboxes,
@@ -24,6 +28,7 @@ export {
   takeDue,
   takeLeases,
 } from "./deliveries.ts";
+export { recoverFromFailOver } from "./fail-over.ts";
 export { isUnavailable, whyUnavailable } from "./errors.ts";
 export { createEmbeddedMaintenance, ping, prune } from "./maintenance.ts";
 export { findMessage, type StoredMessage } from "./messages.ts";

@@ -1,7 +1,8 @@
-import { Kysely, PGliteDialect, PostgresDialect } from "kysely";
+import { Kysely, PGliteDialect, PostgresDialect, type PostgresPool, type PostgresPoolClient } from "kysely";
 import pg from "pg";
 import type { Database, Db } from "./database.ts";
 import { exclusive } from "./exclusive-driver.ts";
+import { IDENTITY, recoverIfFailedOver } from "./fail-over.ts";
 import { PreparingClient } from "./preparing-client.ts";
 
 /** Connections to the database, and who waits for one. */
@@ -26,6 +27,12 @@ export interface StoreOptions {
   url: string;
   /** Connections at most; an embedded database has one. */
   maxConnections?: number;
+  /** How long a statement may take, and a connection may be silent beside that for 1 s; 30 s by default, 0 for any time. */
+  statementTimeoutMs?: number;
+  /** How long a statement may wait for a lock; as long as it may take by default. */
+  lockTimeoutMs?: number;
+  /** Told that the database had come back older, and that this was dealt with: so many endpoints are due. */
+  onFailOver?(endpoints: number): void;
   /** Told of a connection that broke while idle; the pool replaces it. */
   onError?(error: Error): void;
 }
@@ -33,11 +40,18 @@ export interface StoreOptions {
 const CONNECT_TIMEOUT_MS = 5_000;
 /** No statement of ours takes long; one that does is stuck, and must not hold its locks for ever. */
 const STATEMENT_TIMEOUT_MS = 30_000;
+/** Longer than a statement may take, its answer is waited for. */
+const SILENT_MS = 1_000;
+/** The system's own first probe of a silent connection comes after two hours. */
+const KEEP_ALIVE_AFTER_MS = 10_000;
 /**
  * Our statements find few rows by their keys, and what they look for is in memory or on an SSD. With the default, which is made for disks that
  * turn, Postgres read all of `inboxes` for every batch (1.0 ms of 3.4 for 64 messages to 10,000 inboxes).
  */
-const PLANNER = "-c random_page_cost=1.1";
+const PLANNER = "set random_page_cost = 1.1";
+const UNDEFINED_TABLE = "42P01";
+const UNDEFINED_FUNCTION = "42883";
+const INSUFFICIENT_PRIVILEGE = "42501";
 const INT8 = 20;
 const INT8_ARRAY = 1016;
 
@@ -56,22 +70,23 @@ const parseInt8Array = (text: string): number[] => (text === "{}" ? [] : text.sl
 const INTEGER_PARSERS: Record<number, (text: string) => number | number[]> = { [INT8]: parseInt8, [INT8_ARRAY]: parseInt8Array };
 
 function openPostgres(options: StoreOptions): Store {
+  const statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
+  const types = {
+    getTypeParser(oid: TypeId, format?: string) {
+      return (INTEGER_PARSERS[oid] as never) ?? pg.types.getTypeParser(oid, format as never);
+    },
+  };
   const pool = new pg.Pool({
     Client: PreparingClient,
     connectionString: options.url,
     max: options.maxConnections ?? 10,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: statementTimeoutMs === 0 ? 0 : statementTimeoutMs + SILENT_MS,
     application_name: "messenger",
-    options: PLANNER,
     keepAlive: true,
-    types: {
-      getTypeParser(oid: TypeId, format?: string) {
-        return (INTEGER_PARSERS[oid] as never) ?? pg.types.getTypeParser(oid, format as never);
-      },
-    },
+    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
+    types,
+    ...beforeUse((client) => prepareConnection(client, { ...options, statementTimeoutMs })),
   });
   pool.on("error", (error) => options.onError?.(error));
   // The pool listens to connections that are idle only. One that breaks while it is in use fails its statement, and would end the process besides.
@@ -83,6 +98,44 @@ function openPostgres(options: StoreOptions): Store {
     connections: () => ({ busy: pool.totalCount - pool.idleCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => db.destroy(),
   };
+}
+
+/** What the pool does with a new connection before it hands it out: it waits for the promise, though its types do not say so. */
+function beforeUse(onConnect: (client: pg.ClientBase) => Promise<void>): object {
+  return { onConnect };
+}
+
+/** Settings that a proxy between may not know at connecting are made by a statement. Then looks whether the database is the one it was. */
+async function prepareConnection(client: pg.ClientBase, options: StoreOptions & { statementTimeoutMs: number }): Promise<void> {
+  const { statementTimeoutMs: ms, lockTimeoutMs = 0 } = options;
+  await client.query(
+    `set statement_timeout = ${ms}; set idle_in_transaction_session_timeout = ${ms}; set lock_timeout = ${lockTimeoutMs}; ${PLANNER}`,
+  );
+  if (!(await isAnother(client))) return;
+  // On this connection, before anybody can use it.
+  const own = new Kysely<Database>({ dialect: new PostgresDialect({ pool: poolOf(client) }) });
+  const endpoints = await recoverIfFailedOver(own);
+  if (endpoints !== undefined) options.onFailOver?.(endpoints);
+}
+
+/** Whether another PostgreSQL answers than before. False where that cannot be seen: the database is new, or the user may not ask. */
+async function isAnother(client: pg.ClientBase): Promise<boolean> {
+  try {
+    const { rows } = await client.query<{ another: boolean | null }>(
+      `select value <> ${IDENTITY} as another from meta where key = 'identity'`,
+    );
+    return rows[0]?.another === true;
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (code === UNDEFINED_TABLE || code === INSUFFICIENT_PRIVILEGE || code === UNDEFINED_FUNCTION) return false;
+    throw error;
+  }
+}
+
+/** A pool of one connection, which stays open. */
+function poolOf(client: pg.ClientBase): PostgresPool {
+  const held = { query: client.query.bind(client), release: () => undefined } as unknown as PostgresPoolClient;
+  return { connect: () => Promise.resolve(held), end: () => Promise.resolve(), options: {} };
 }
 
 async function openEmbedded(folder: string): Promise<Store> {

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { Migrator } from "kysely/migration";
 import type { Db } from "./database.ts";
+import { rememberIdentity } from "./fail-over.ts";
 import { migrations, SCHEMA_VERSION } from "./migrations/index.ts";
 
 /** A database that this program must not run on; the message says why and what to do. */
@@ -37,6 +38,8 @@ export async function migrate(db: Db): Promise<readonly string[]> {
 /** What all processes of a deployment must agree on. */
 export interface Agreement {
   partitions: number;
+  /** Whether to remember which PostgreSQL this is; an embedded one is what it is. */
+  rememberIdentity?: boolean;
   /** Of the keyring: see `Keyring.checks`. */
   keyChecks: { current: string; known: readonly string[] };
 }
@@ -53,6 +56,7 @@ export async function agree(db: Db, agreement: Agreement): Promise<void> {
       `the database has schema version ${applied}, this version needs ${SCHEMA_VERSION}: run "messenger migrate" first`,
     );
   }
+  if (agreement.rememberIdentity === true) await rememberIdentity(db);
   await db
     .insertInto("meta")
     .values([

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
+import { RELAY } from "./deliveries.ts";
 
 /** At most so many sessions of a user are live; the oldest ends when another begins. */
 const MAX_LIVE_SESSIONS = 100;
@@ -56,7 +57,7 @@ async function announceChange(tx: Db, inbox: number): Promise<EndpointsChanged> 
 
 /**
  * Makes the endpoint, or revives one that is off: its cursor is then the highest of the inbox's floor and of all its endpoints' cursors, so that
- * it gets what none of them took. One that is active goes on from where it is. The secret before the new one stays valid for a day.
+ * it gets what none of them took. One that is active goes on from where it is. One that has been failing is tried at once, and still counts as failing. The secret before the new one stays valid for a day.
  */
 async function attachEndpoint(tx: Db, inbox: { id: number; floor: number }, endpoint: NewEndpoint): Promise<number> {
   const state = endpoint.refusal === null ? "active" : "off";
@@ -70,13 +71,18 @@ async function attachEndpoint(tx: Db, inbox: { id: number; floor: number }, endp
       secret = excluded.secret,
       previous_secret = e.secret,
       previous_secret_until = now() + ${PREVIOUS_SECRET_HOURS} * interval '1 hour',
-      failures = 0, server_errors = 0, rejections = 0, rejected_before = false, failing_since = null,
-      retry_at = null, lease_by = null,
+      failures = least(e.failures, 1), server_errors = 0, rejections = 0, failing_since = null,
+      ${KEEP_LEASE},
       state = excluded.state, reason = excluded.reason, generation = e.generation + 1
     returning id
   `.execute(tx);
   return (rows[0] as { id: number }).id;
 }
+
+/** A change of an endpoint `e` clears its due time, but not a lease that a sender has: a push of it may be in flight. */
+const KEEP_LEASE = sql`
+  retry_at = case when e.lease_by <> ${RELAY} and e.retry_at > now() then e.retry_at end,
+  lease_by = case when e.lease_by <> ${RELAY} and e.retry_at > now() then e.lease_by end`;
 
 /** Ends sessions, and switches off the endpoints that no live session uses any more. */
 async function endSessions(tx: Db, sessionIds: readonly number[]): Promise<void> {
@@ -84,9 +90,9 @@ async function endSessions(tx: Db, sessionIds: readonly number[]): Promise<void>
     update sessions set revoked_at = now() where id = any(${sessionIds}::bigint[]) and revoked_at is null
   `.execute(tx);
   await sql`
-    update endpoints set state = 'off', reason = 'signed out', retry_at = null, lease_by = null, generation = generation + 1
+    update endpoints e set state = 'off', reason = 'signed out', ${KEEP_LEASE}, generation = generation + 1
     where id in (select endpoint_id from sessions where id = any(${sessionIds}::bigint[])) and state = 'active'
-      and not exists (select from sessions s where s.endpoint_id = endpoints.id and s.revoked_at is null)
+      and not exists (select from sessions s where s.endpoint_id = e.id and s.revoked_at is null)
   `.execute(tx);
 }
 

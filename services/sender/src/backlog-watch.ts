@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "@messenger/core";
+import { type Clock, type Periodic, runPeriodically } from "@messenger/core";
 import type { Backlog } from "@messenger/store";
 
 const EVERY_MS = 10_000;
@@ -9,24 +9,12 @@ export function watchBacklog(deps: {
   readBacklog(): Promise<Backlog>;
   /** Undefined where it could not be read. */
   onBacklog: (backlog: Backlog | undefined) => void;
-}): { stop(): Promise<void> } {
-  let stopped = false;
-  let timer: Timer | undefined;
-  let running = Promise.resolve();
-  function look(): void {
-    running = deps
-      .readBacklog()
-      .then(deps.onBacklog, () => deps.onBacklog(undefined)) // that the database is away, others say
-      .then(() => {
-        if (!stopped) timer = deps.clock.after(EVERY_MS, look);
-      });
-  }
-  look();
-  return {
-    async stop() {
-      stopped = true;
-      timer?.cancel();
-      await running;
-    },
-  };
+}): Periodic {
+  return runPeriodically({
+    clock: deps.clock,
+    everyMs: EVERY_MS,
+    atOnce: true,
+    round: async () => deps.onBacklog(await deps.readBacklog()),
+    onError: () => deps.onBacklog(undefined), // an unreachable database is logged elsewhere
+  });
 }

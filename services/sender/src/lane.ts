@@ -1,11 +1,11 @@
 import type { PushResult } from "@messenger/channels";
-import { type Clock, type InboxEvent, parseAddress, type Random, type TimeLimit } from "@messenger/core";
-import type { Attempt, EndpointRow, LeaseAnswer, Progress, ProgressAnswer } from "@messenger/store";
+import { type Clock, incarnationOf, type InboxEvent, parseAddress, type Random, type TimeLimit } from "@messenger/core";
+import type { Attempt, ClearAnswer, EndpointRow, LeaseAnswer, Progress, ProgressAnswer } from "@messenger/store";
 import { LEASE_MS } from "@messenger/store";
 import type { Held } from "./held.ts";
 import { type Action, type LaneState, ON_EVENT, ON_WAKE, type Place } from "./lane-states.ts";
 import { judge, type Judgement, type Standing } from "./outcome.ts";
-import type { Permit, Permits } from "./permits.ts";
+import type { Pace, Permit, PermitRequest, Permits, Waiting } from "./permits.ts";
 import { errorText, type News, progressOf, standingOf } from "./progress.ts";
 
 /** Where the event that is pushed came from. */
@@ -23,11 +23,21 @@ export interface LaneDeps {
   /** Has what was reported written at once. */
   hurry(): void;
   takeLease(endpoint: number): Promise<LeaseAnswer | null>;
-  clearLevel(endpoint: number): Promise<boolean>;
-  /** The events after `after`, in order, some of them; none when there are no more. */
-  readEvents(inbox: number, after: number): Promise<readonly InboxEvent[]>;
+  /** (8) Makes the lease the sender's while a push of it is in flight, whatever the endpoint's generation. Resolves with whether it is. */
+  holdLease(endpoint: number): Promise<boolean>;
+  /** Gives the lease back, whatever the generation: the endpoint is due at once. */
+  endLease(endpoint: number): Promise<void>;
+  clearLevel(endpoint: number): Promise<ClearAnswer>;
+  /** Up to `limit` events after `after`, in order; none when there are no more. */
+  readEvents(inbox: number, after: number, limit: number): Promise<readonly InboxEvent[]>;
+  /** Told how many bytes of what was read from the log came into memory, or (negative) left it. */
+  onReadAhead(bytes: number): void;
   /** Whether the broker was heard of lately. */
   brokerHeard(): boolean;
+  /** The inbox's partition is about to go to another sender. */
+  isYielding(inbox: number): boolean;
+  /** No push begins any more. */
+  isStopping(): boolean;
   /** Told of each attempt. */
   onAttempt(endpoint: EndpointRow, event: InboxEvent, attempt: Attempt): void;
   /** Told that an endpoint was switched off. */
@@ -42,6 +52,12 @@ export interface LaneHost {
   reload(): Promise<void>;
 }
 
+interface Wanted {
+  waiting: Waiting | undefined;
+  /** Without one: it is no longer wanted. */
+  settle(permit: Permit | undefined): void;
+}
+
 interface Entry {
   held: Held;
   /** Undefined for a wake. */
@@ -50,6 +66,14 @@ interface Entry {
 
 /** Events that wait in a lane, beside the one in flight; more are read from the log. */
 const MAX_IN_LINE = 8;
+/** Events read from the log at once: one at first, twice as many each time, as long as they can be pushed without waiting for a permit. */
+const READ_AT_ONCE = 100;
+/** An endpoint that takes longer to answer is slow. */
+const QUICK_MS = 1_000;
+/** When an endpoint is looked at again whose lane had to make room in memory. */
+const EVICTED_FOR_MS = 5_000;
+/** How often it is looked whether a lane has the lease that it asked for. */
+const SECURE_EVERY_MS = 20;
 /** No push starts with settings that are older. */
 const SETTINGS_MAX_AGE_MS = 30_000;
 export const LEASE_RENEW_AFTER_MS = 10_000;
@@ -88,9 +112,20 @@ export class Lane {
   #runs = 0;
   /** Raised when the broker's connection is lost before an event of the line was pushed: that one is no longer this lane's to push. */
   #turn = 0;
-  #inFlight: { seq: number; epoch: number } | undefined;
+  /** How often the broker's connection was lost. */
+  #disconnects = 0;
+  #inFlight: { seq: number; epoch: number; permit: Permit } | undefined;
   /** It waits long for leave to push, or for an answer: what it holds is covered otherwise. */
   #stalled = false;
+  /** How the endpoint answered last; a failure is in the standing. */
+  #pace: Exclude<Pace, "failing"> = "new";
+  /** A permit that it waits for. */
+  #wanted: Wanted | undefined;
+  /** The endpoint's lease is the sender's, as far as the lane knows. */
+  #leased = false;
+  /** (8) The lease was asked for over a push from the line: what comes next is read from the log. */
+  #readOnNext = false;
+  #pendingHold: Promise<unknown> = NOTHING;
   #lastReport: Promise<unknown> = NOTHING;
   /** Reports that are not written yet. */
   #unwritten = 0;
@@ -125,13 +160,37 @@ export class Lane {
    * planned, and written after another lane had taken the lease, would end that.)
    */
   get forgettable(): boolean {
-    return !this.busy && this.#entries.length === 0 && this.#unwritten === 0 && this.#cursor === this.#committed;
+    const isAtRest = !this.busy && this.#pendingHold === NOTHING && this.#unwritten === 0;
+    return isAtRest && this.#entries.length === 0 && this.#cursor <= this.#committed;
+  }
+
+  /** It only waits for a permit, so that it can make room: what it holds becomes due in some seconds. */
+  get evictable(): boolean {
+    return this.#wanted !== undefined && this.#inFlight === undefined;
+  }
+
+  /** Gives up waiting for a permit, and has the endpoint looked at again in some seconds. */
+  evict(): void {
+    const wanted = this.#wanted;
+    if (wanted === undefined) return;
+    this.#pause();
+    void this.#report({ retryInMs: EVICTED_FOR_MS * (0.5 + this.#deps.random.unit()) }, this.#entries);
+    wanted.settle(undefined);
   }
 
   offer(held: Held, event: InboxEvent): void {
+    if (this.#isOfAnotherIncarnation(event)) {
+      // Its number may be that of another event by now: it only says that there may be something to read.
+      this.wake(held, false);
+      return;
+    }
     const action = ON_EVENT[this.state][this.#placeOf(event.seq)];
     const lineIsFull = action === "push" && this.#line.length >= MAX_IN_LINE;
     this.#act(lineIsFull ? "fall behind" : action, { held, event });
+  }
+
+  #isOfAnotherIncarnation(event: InboxEvent): boolean {
+    return incarnationOf(event.version) !== incarnationOf(this.#endpoint.generation);
   }
 
   /** Takes a wake. `level` says that the row read after it came shows the endpoint level with its inbox, and without a due time. */
@@ -157,7 +216,7 @@ export class Lane {
     this.#beginAt(row);
     this.#useSettings(row, readAt);
     this.state = row.due ? "waiting" : "idle";
-    this.#offerAgain();
+    this.#settleEntries(() => this.#offerAgain());
   }
 
   /** The endpoint is off, or gone. */
@@ -165,11 +224,14 @@ export class Lane {
     this.#epoch += 1;
     this.state = "off";
     this.#line = [];
-    this.#releaseWhere(() => true);
+    this.#cursor = this.#committed; // what was taken and not written counts no more
+    this.#lineEnd = this.#committed;
+    this.#settleEntries(() => this.#releaseWhere(() => true));
   }
 
   /** The broker's connection was lost: what was held comes again, here or elsewhere. */
   disconnect(): void {
+    this.#disconnects += 1;
     this.#entries = [];
     this.#line = [];
     this.#lineEnd = this.#cursor;
@@ -180,15 +242,33 @@ export class Lane {
     }
     this.#turn += 1;
     this.state = "idle";
+    this.#readOnNext = false;
+    this.#wanted?.settle(undefined);
+    if (this.#leased) void this.#endLease();
+  }
+
+  /**
+   * (8) Resolves once no push is in flight but under the lease, and the lease is not being asked for: then the partition may go to another sender. No push
+   * must begin from the line meanwhile. Without a broker message of it, the partition is somebody else's already.
+   */
+  async secure(): Promise<void> {
+    while (!this.#leased && this.#entries.length > 0) {
+      if (this.#inFlight !== undefined || this.state === "pushing") {
+        void this.#hold();
+        await Promise.race([this.#pendingHold, this.#run]);
+      } else if (this.state !== "behind") return;
+      await this.#sleep(SECURE_EVERY_MS);
+    }
   }
 
   /** Starts no more pushes, lets the one in flight end, and gives the lease back. */
   async stop(): Promise<void> {
-    const leased = this.state === "behind";
     this.#epoch += 1;
-    await this.#run;
-    if (leased) void this.#report({ retryInMs: 0 }, []);
+    this.#wanted?.settle(undefined);
+    await this.#run; // it gives the lease back at its end
+    if (this.#leased) await this.#endLease();
     await this.#lastReport;
+    this.#entries = [];
   }
 
   // ------------------------------------------------------------------ what is held
@@ -205,7 +285,10 @@ export class Lane {
       return;
     }
     this.#entries.push(entry);
-    switch (action) {
+    if (this.#deps.isStopping()) return; // it goes back to the broker
+    // (8) Whoever has the partition next must find the lease taken.
+    const wanted = action === "push" && this.#deps.isYielding(this.#endpoint.inbox) ? "fall behind" : action;
+    switch (wanted) {
       case "keep":
         return;
       case "push":
@@ -234,8 +317,61 @@ export class Lane {
     this.#coverPlanned = true;
     queueMicrotask(() => {
       this.#coverPlanned = false;
-      if (this.#entries.length > 0 && this.state !== "off") void this.#report({ ensureDue: true }, this.#entries);
+      if (this.#entries.length === 0 || this.state === "off") return;
+      // (8) While it asks for the lease, what it holds keeps the partition here; it is released by the answer.
+      if (this.state === "behind" && !this.#leased && this.#inFlight === undefined) return;
+      // (8) While a push is in flight, or may begin, nobody else may begin one.
+      if (this.#inFlight !== undefined || this.state === "pushing") void this.#hold();
+      else void this.#report({ ensureDue: true }, this.#entries);
     });
+  }
+
+  /** (8) Has what is held covered by the lease, over the push that is in flight or may begin; what comes after that is read from the log. */
+  async #hold(): Promise<void> {
+    const covered = [...this.#entries];
+    const epoch = this.#epoch;
+    if (this.state === "pushing") this.#readOnNext = true;
+    const pending = this.#deps.holdLease(this.#endpoint.id).catch(() => false); // the sender stops
+    this.#pendingHold = pending;
+    const held = await pending;
+    if (this.#pendingHold === pending) this.#pendingHold = NOTHING;
+    if (held) await this.#onHeld();
+    if (epoch !== this.#epoch) return;
+    if (!held && (this.#inFlight !== undefined || this.state === "pushing")) {
+      // Somebody else has the lease, or planned a retry: what is in flight stays covered by the broker until it has ended.
+      this.#pause();
+      this.#wanted?.settle(undefined);
+      if (this.#inFlight !== undefined) return;
+    }
+    // Held or not, the endpoint has a due time.
+    this.#releaseThese(covered);
+  }
+
+  async #onHeld(): Promise<void> {
+    const isUsed = this.#inFlight !== undefined || this.state === "pushing" || this.state === "behind";
+    if (isUsed) this.#leased = true;
+    else await this.#endLease(); // what it was for has ended meanwhile
+  }
+
+  async #endLease(): Promise<void> {
+    this.#leased = false;
+    await this.#deps.endLease(this.#endpoint.id).catch(() => undefined); // the sender stops: it runs out
+  }
+
+  /** Does with what is held what another generation asks for: not before a push that is in flight is covered by the lease (8). */
+  #settleEntries(settle: () => void): void {
+    if (this.#inFlight === undefined || this.#leased || this.#entries.length === 0) {
+      settle();
+      return;
+    }
+    const epoch = this.#epoch;
+    void this.#deps
+      .holdLease(this.#endpoint.id)
+      .catch(() => false) // the sender stops
+      .then(async (held) => {
+        if (held) await this.#onHeld();
+        if (epoch === this.#epoch) settle();
+      });
   }
 
   #releaseWhere(isFree: (entry: Entry) => boolean): void {
@@ -346,8 +482,11 @@ export class Lane {
     } catch (error) {
       this.#deps.onFault(error);
     } finally {
+      // What it took the lease for has ended; the next one, of another generation, takes it anew.
+      if (this.#leased && epoch !== this.#epoch) await this.#endLease();
       this.#runs -= 1;
       if (this.#runs === 0) this.#run = NOTHING;
+      if (this.state === "waiting" && this.#entries.length > 0) this.#cover();
     }
   }
 
@@ -355,14 +494,24 @@ export class Lane {
   async #pushLine(epoch: number): Promise<void> {
     const turn = this.#turn;
     while (this.#isInLine(epoch, turn)) {
+      if (this.#leased || (this.#readOnNext && this.#entries.length > 0)) {
+        this.state = "behind";
+        this.#line = [];
+        this.#start((next) => this.#catchUp(next));
+        return;
+      }
       const event = this.#line.shift();
       if (event === undefined) {
         this.state = "idle";
+        this.#readOnNext = false;
         this.#advance(this.#committed);
         return;
       }
       if (!this.#takes(event)) this.#passOver(event);
-      else if (!(await this.#attempt(epoch, event, "line", () => this.#freshen(epoch, turn)))) return;
+      else {
+        const permit = this.#deps.permits.take(this.#request()) ?? (await this.#permit("line"));
+        if (permit === undefined || !(await this.#attempt(epoch, event, permit, () => this.#freshen(epoch, turn)))) return;
+      }
     }
   }
 
@@ -402,6 +551,7 @@ export class Lane {
   /** It waits for too long. From the line: lets go of what it holds, so that it holds up nobody; from the log: keeps its lease. */
   onLongWait(from: Source): void {
     if (from === "line") {
+      this.#inFlight?.permit.slowDown();
       if (this.state !== "pushing") return;
       this.#stalled = true;
       this.#cover();
@@ -412,21 +562,36 @@ export class Lane {
     this.#deps.longWaits.log.begin(this);
   }
 
-  async #permit(from: Source): Promise<Permit> {
+  #request(): PermitRequest {
+    return { account: this.#endpoint.inbox, origin: this.#origin, pace: this.#standing.failures > 0 ? "failing" : this.#pace };
+  }
+
+  /** Waits for a permit; undefined where it is no longer wanted. */
+  async #permit(from: Source): Promise<Permit | undefined> {
     const { permits, longWaits } = this.#deps;
     longWaits[from].begin(this);
+    const { promise, resolve } = Promise.withResolvers<Permit | undefined>();
+    const wanted: Wanted = {
+      waiting: undefined,
+      settle: (permit) => {
+        if (permit === undefined) wanted.waiting?.withdraw();
+        this.#wanted = undefined;
+        resolve(permit);
+      },
+    };
+    this.#wanted = wanted;
+    wanted.waiting = permits.wait(this.#request(), (permit) => wanted.settle(permit));
     try {
-      return await permits.acquire(this.#origin, this.#standing.failures > 0);
+      return await promise;
     } finally {
       longWaits[from].end(this);
       this.#stalled = false;
     }
   }
 
-  /** Makes one attempt, once `ready` allows it. Returns whether to go on with the next event. */
-  async #attempt(epoch: number, event: InboxEvent, from: Source, ready: () => boolean | Promise<boolean>): Promise<boolean> {
+  /** Makes one attempt, once `ready` allows it, and releases the permit. Returns whether to go on with the next event. */
+  async #attempt(epoch: number, event: InboxEvent, permit: Permit, ready: () => boolean | Promise<boolean>): Promise<boolean> {
     const { clock } = this.#deps;
-    const permit = this.#deps.permits.take(this.#origin, this.#standing.failures > 0) ?? (await this.#permit(from));
     let result: PushResult;
     const endpoint = this.#endpoint;
     let startedAt: number;
@@ -435,10 +600,11 @@ export class Lane {
       if (epoch !== this.#epoch) return false;
       const isReady = ready();
       if (!(typeof isReady === "boolean" ? isReady : await isReady) || epoch !== this.#epoch) return false;
+      if (this.#deps.isStopping()) return false;
       startedAt = clock.now();
       started = clock.monotonic();
-      this.#inFlight = { seq: event.seq, epoch };
-      if (from === "line") this.#deps.longWaits.line.begin(this);
+      this.#inFlight = { seq: event.seq, epoch, permit };
+      this.#deps.longWaits.line.begin(this);
       result = await this.#deps.push(this.#endpoint, event);
     } finally {
       this.#inFlight = undefined;
@@ -446,6 +612,8 @@ export class Lane {
       this.#stalled = false;
       permit.release();
     }
+    const ms = clock.monotonic() - started;
+    this.#pace = ms <= QUICK_MS ? "quick" : "slow";
     const before = this.#standing;
     const judgement = judge(result, before, { now: clock.now(), unit: this.#deps.random.unit() });
     const attempt: Attempt = {
@@ -454,7 +622,7 @@ export class Lane {
       at: startedAt,
       outcome: judgement.outcome,
       status: result.kind === "answered" ? result.status : null,
-      ms: clock.monotonic() - started,
+      ms,
       error: result.kind === "answered" ? null : errorText(result),
     };
     this.#deps.onAttempt(endpoint, event, attempt);
@@ -492,8 +660,11 @@ export class Lane {
     }
   }
 
+  /** What is reported with it ends the lease. */
   #pause(): void {
     this.state = "waiting";
+    this.#leased = false;
+    this.#readOnNext = false;
     this.#line = [];
     this.#lineEnd = this.#cursor;
   }
@@ -503,12 +674,16 @@ export class Lane {
   /** Takes the lease, and pushes from the log until level. */
   async #catchUp(epoch: number): Promise<void> {
     if (this.state !== "behind") return; // the push that was in flight failed
+    this.#readOnNext = false;
     this.#deps.hurry();
     await this.#lastReport;
+    await this.#pendingHold;
     if (epoch !== this.#epoch) return;
     const covered = [...this.#entries];
+    const disconnects = this.#disconnects;
     const askedAt = this.#deps.clock.monotonic();
     const lease = await this.#deps.takeLease(this.#endpoint.id);
+    if (lease?.taken === true) this.#leased = true;
     if (epoch !== this.#epoch) return;
     if (lease === null) {
       this.#lose();
@@ -521,8 +696,11 @@ export class Lane {
     this.#useSettings(endpoint, askedAt);
     // (1, 2) Taken or not, the statement found or made a due time.
     this.#releaseThese(covered);
-    if (!lease.taken) {
+    if (this.#entries.length > 0) this.#cover(); // what came since
+    if (!lease.taken || disconnects !== this.#disconnects) {
+      // Whoever has the partition now may have begun a push before the lease was taken.
       this.state = "waiting";
+      if (lease.taken) await this.#endLease();
       return;
     }
     this.#leaseAskedAt = askedAt;
@@ -531,16 +709,49 @@ export class Lane {
 
   async #readOn(epoch: number): Promise<void> {
     let wasEmpty = false;
+    let limit = 1;
     for (;;) {
-      const events = await this.#deps.readEvents(this.#endpoint.inbox, this.#cursor);
-      if (epoch !== this.#epoch) return;
-      for (const event of events) {
-        if (!this.#takes(event)) this.#passOver(event);
-        else if (!(await this.#attempt(epoch, event, "log", () => this.#keepLease(epoch)))) return;
-      }
-      const isEmpty = events.length === 0;
+      // Only who has a permit reads: so what is in memory is bounded by the number of permits.
+      const permit = this.#deps.permits.take(this.#request()) ?? (await this.#permit("log"));
+      if (permit === undefined) return;
+      const read = await this.#pushRead(epoch, permit, limit);
+      if (read === "over") return;
+      limit = read === "crowded" ? 1 : Math.min(limit * 2, READ_AT_ONCE);
+      const isEmpty = read === "nothing";
       if (isEmpty && !(await this.#hasMore(epoch, wasEmpty))) return;
       wasEmpty = isEmpty;
+    }
+  }
+
+  /** Reads up to `limit` events and pushes them, for as long as there are permits: the rest is read again. */
+  async #pushRead(epoch: number, first: Permit, limit: number): Promise<"pushed" | "crowded" | "nothing" | "over"> {
+    let permit: Permit | undefined = first;
+    let bytes = 0;
+    try {
+      if (epoch !== this.#epoch) return "over";
+      const events = await this.#deps.readEvents(this.#endpoint.inbox, this.#cursor, limit);
+      if (epoch !== this.#epoch) return "over";
+      bytes = events.reduce((sum, { content }) => sum + content.length, 0);
+      this.#deps.onReadAhead(bytes);
+      if (events.some((event) => this.#isOfAnotherIncarnation(event))) {
+        this.#lose(); // what it took is of a log that is no more
+        return "over";
+      }
+      for (const event of events) {
+        if (!this.#takes(event)) {
+          this.#passOver(event);
+          continue;
+        }
+        permit ??= this.#deps.permits.take(this.#request());
+        if (permit === undefined) return "crowded";
+        const mine = permit;
+        permit = undefined;
+        if (!(await this.#attempt(epoch, event, mine, () => this.#keepLease(epoch)))) return "over";
+      }
+      return events.length === 0 ? "nothing" : "pushed";
+    } finally {
+      permit?.release();
+      this.#deps.onReadAhead(-bytes);
     }
   }
 
@@ -572,6 +783,7 @@ export class Lane {
       this.#cover();
       return false;
     }
+    this.#leased = true;
     this.#leaseAskedAt = askedAt;
     return true;
   }
@@ -586,9 +798,15 @@ export class Lane {
     if (epoch !== this.#epoch) return false;
     const covered = [...this.#entries];
     const cleared = await this.#deps.clearLevel(this.#endpoint.id);
+    if (cleared !== "kept") this.#leased = false;
     if (epoch !== this.#epoch) return false;
-    // Something came meanwhile, and is read under the same lease; if nothing is found, the lease may be lost.
-    if (!cleared) return wasEmpty ? this.#renew(epoch) : true;
+    if (cleared === "lost") {
+      // It was given back by a statement whose answer was lost, or ran out: whoever has it now, the database knows.
+      this.#lose();
+      return false;
+    }
+    // Something came meanwhile, and is read under the same lease; if nothing is found, it may have to be renewed.
+    if (cleared === "kept") return wasEmpty ? this.#renew(epoch) : true;
     // (2, 3) What came before the statement is not beyond the head that it found the cursor at.
     this.state = "idle";
     this.#releaseThese(covered);

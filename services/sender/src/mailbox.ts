@@ -8,6 +8,8 @@ export interface MailboxDeps extends LaneDeps {
   clock: Clock;
   /** Reads an inbox and its active endpoints; null where it does not exist. Tries until it succeeds; rejects only when the sender stops. */
   load(inbox: number): Promise<MailboxRow | null>;
+  /** Counts how often another sender may have had the inbox's partition, and may have taken leases. */
+  timesMissed(inbox: number): number;
 }
 
 /**
@@ -18,9 +20,13 @@ export class Mailbox {
   readonly #deps: MailboxDeps;
   readonly #inbox: number;
   #version = -1;
+  /** `timesMissed` when the endpoints were read. */
+  #timesMissed = -1;
   /** One for each endpoint: few, so a list takes less memory than a map, and is as fast. */
   #lanes: Lane[] = [];
   #waiting: Delivery[] = [];
+  /** What came before the endpoints are read, and is handed on after that. */
+  #beingLoadedFor: Delivery[] = [];
   #loading: Promise<void> | undefined;
   #loadWanted = false;
 
@@ -36,6 +42,13 @@ export class Mailbox {
   /** It can be dropped from memory, and loaded again when it is needed. */
   get forgettable(): boolean {
     return this.#loading === undefined && this.#lanes.every((lane) => lane.forgettable);
+  }
+
+  /** Has lanes that only wait for a permit give that up, so that it can soon be dropped from memory. Returns whether there was one. */
+  evict(): boolean {
+    const evictable = this.#lanes.filter((lane) => lane.evictable);
+    for (const lane of evictable) lane.evict();
+    return evictable.length > 0;
   }
 
   receive(delivery: Delivery): void {
@@ -55,33 +68,46 @@ export class Mailbox {
       .catch((error: unknown) => this.#deps.onFault(error))
       .finally(() => {
         this.#loading = undefined;
+        if (this.#loadWanted) void this.reload(); // asked for after the last look
       });
     return this.#loading;
   }
 
+  /** (8) Resolves once no push is in flight but under the endpoint's lease. */
+  async secure(): Promise<void> {
+    await this.#loading;
+    await Promise.all(this.#lanes.map((lane) => lane.secure()));
+  }
+
   disconnect(): void {
     this.#waiting = [];
+    this.#beingLoadedFor = [];
     for (const lane of this.#lanes) lane.disconnect();
   }
 
   async #load(): Promise<void> {
     do {
       this.#loadWanted = false;
-      const deliveries = this.#waiting;
+      this.#beingLoadedFor = this.#waiting;
       this.#waiting = [];
       const readAt = this.#deps.clock.monotonic();
+      const timesMissed = this.#deps.timesMissed(this.#inbox);
       const row = await this.#deps.load(this.#inbox);
+      this.#timesMissed = timesMissed;
       this.#adopt(row, readAt);
+      const deliveries = this.#beingLoadedFor;
+      this.#beingLoadedFor = [];
       for (const delivery of deliveries) this.#dispatch(delivery, row);
       this.#dispatchKnown();
     } while (this.#loadWanted || this.#waiting.length > 0);
   }
 
-  /** Hands on what waits, up to the first that needs the endpoints read anew: a wake, or (4) an event from after they changed. */
+  /** Hands on what waits, up to the first that needs the endpoints read anew: a wake, (4) an event from after they changed, or (8) of after others had them. */
   #dispatchKnown(): void {
     for (;;) {
       const message = this.#waiting[0]?.message;
       if (message === undefined || message.type === "wake" || message.version > this.#version) return;
+      if (this.#deps.timesMissed(this.#inbox) !== this.#timesMissed) return;
       this.#dispatch(this.#waiting.shift() as Delivery);
     }
   }

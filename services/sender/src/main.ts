@@ -60,6 +60,7 @@ await runService("sender", async () => {
     tracing,
     maxInFlight: settings.maxInFlight,
     maxMailboxes: settings.maxMailboxes,
+    partitions: settings.partitions,
     keepAttemptsDays: settings.keepAttemptsDays,
   });
   closing.add(() => sender.stop());

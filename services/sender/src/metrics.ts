@@ -7,11 +7,18 @@ export interface SenderMetrics {
   onAttempt(channel: string, event: InboxEvent, attempt: Attempt): void;
   onDeadLetters(count: number): void;
   onOff(): void;
+  /** A message had to wait because there was no room for its mailbox. */
+  onDeferred(): void;
   /** What waits in the database; undefined where it does not say. */
   onBacklog: (backlog: Backlog | undefined) => void;
   onRelayed(work: { kind: "outbox" | "due"; count: number }): void;
   /** Says where the gauges read their values, when they are asked for. */
-  observe(sources: { mailboxes(): ReadonlyMap<number, { lanes: Iterable<{ state: LaneState }> }>; inFlight(): number }): void;
+  observe(sources: {
+    mailboxes(): ReadonlyMap<number, { lanes: Iterable<{ state: LaneState }> }>;
+    inFlight(): number;
+    waiting(): number;
+    readAheadBytes(): number;
+  }): void;
 }
 
 /** Every sender reads these from the same database: all of them show the same. */
@@ -64,6 +71,11 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
     help: "Events that an endpoint refused for good",
     registers,
   });
+  const deferred = new Counter({
+    name: "messenger_deferred_total",
+    help: "Messages that were put off by a second, as MAX_MAILBOXES inboxes were in memory, all of them at work",
+    registers,
+  });
   const off = new Counter({
     name: "messenger_endpoints_switched_off_total",
     help: "Endpoints that were switched off",
@@ -81,6 +93,7 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
       if (count > 0) deadLetters.inc(count);
     },
     onOff: () => off.inc(),
+    onDeferred: () => deferred.inc(),
     onBacklog(backlog) {
       // Of what is not known nothing is said: an alert can tell that from zero.
       readable.set(Number(backlog !== undefined));
@@ -111,6 +124,22 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
         registers,
         collect() {
           this.set(sources.inFlight());
+        },
+      });
+      new Gauge({
+        name: "messenger_pushes_waiting",
+        help: "Pushes that wait for a permit",
+        registers,
+        collect() {
+          this.set(sources.waiting());
+        },
+      });
+      new Gauge({
+        name: "messenger_read_ahead_bytes",
+        help: "Bytes of contents that were read from the log and are not pushed yet",
+        registers,
+        collect() {
+          this.set(sources.readAheadBytes());
         },
       });
       new Gauge({

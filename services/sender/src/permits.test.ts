@@ -1,71 +1,150 @@
 import { describe, expect, it } from "vitest";
-import { createPermits, type Permit } from "./permits.ts";
+import { createPermits, type Pace, type Permit, type Permits } from "./permits.ts";
 
 /** Asks for permits, and collects those that were granted so far. */
-function asking(permits: ReturnType<typeof createPermits>) {
+function asking(permits: Permits) {
   const granted: { origin: string; permit: Permit }[] = [];
   return {
     granted,
-    async ask(origin: string, count = 1, failing = false) {
-      for (let n = 0; n < count; n += 1) void permits.acquire(origin, failing).then((permit) => granted.push({ origin, permit }));
-      await Promise.resolve();
+    ask(account: number, origin: string, count = 1, pace: Pace = "quick") {
+      return Array.from({ length: count }, () =>
+        permits.wait({ account, origin, pace }, (permit) => granted.push({ origin, permit })),
+      );
     },
-    async release(count = 1) {
+    release(count = 1) {
       for (const { permit } of granted.splice(0, count)) permit.release();
-      await Promise.resolve();
     },
     origins: () => granted.map(({ origin }) => origin),
   };
 }
 
 describe("permits", () => {
-  it("are limited in all, and granted again in the order of asking", async () => {
-    const pushes = asking(createPermits({ total: 2, failing: 1, perOrigin: 2 }));
-    await pushes.ask("a");
-    await pushes.ask("b");
-    await pushes.ask("c");
-    await pushes.ask("d");
+  it("are limited in all, and granted again in the order of asking", () => {
+    const pushes = asking(createPermits(2));
+    pushes.ask(1, "a");
+    pushes.ask(2, "b");
+    pushes.ask(3, "c");
+    pushes.ask(4, "d");
     expect(pushes.origins()).toEqual(["a", "b"]);
-    await pushes.release();
+    pushes.release();
     expect(pushes.origins()).toEqual(["b", "c"]);
-    await pushes.release(2);
+    pushes.release(2);
     expect(pushes.origins()).toEqual(["d"]);
   });
 
-  it("are limited for each origin, and one that is full does not hold up the others", async () => {
-    const pushes = asking(createPermits({ total: 10, failing: 5, perOrigin: 2 }));
-    await pushes.ask("a", 5);
-    await pushes.ask("b");
-    expect(pushes.origins()).toEqual(["a", "a", "b"]);
+  it("are limited for each origin, and one that is full does not hold up the others", () => {
+    const pushes = asking(createPermits(400));
+    for (let account = 1; account <= 40; account += 1) pushes.ask(account, "gateway");
+    pushes.ask(99, "b");
+    expect(pushes.origins()).toHaveLength(33);
+    expect(pushes.origins().at(-1)).toBe("b");
+    pushes.release();
+    expect(pushes.origins()).toHaveLength(33);
   });
 
-  it("are shared between origins in turns", async () => {
-    const pushes = asking(createPermits({ total: 1, failing: 1, perOrigin: 1 }));
-    await pushes.ask("x");
-    await pushes.ask("a", 3);
-    await pushes.ask("b", 3);
+  it("are limited for each account, however many origins it has", () => {
+    const pushes = asking(createPermits(64));
+    for (let n = 0; n < 20; n += 1) pushes.ask(1, `a${n}`);
+    pushes.ask(2, "b");
+    expect(pushes.origins()).toEqual([...Array.from({ length: 8 }, (_, n) => `a${n}`), "b"]);
+    pushes.release();
+    expect(pushes.origins().at(-1)).toBe("a8");
+  });
+
+  it("are shared between accounts in turns, not between origins", () => {
+    const pushes = asking(createPermits(1));
+    pushes.ask(9, "x");
+    for (const origin of ["a1", "a2", "a3"]) pushes.ask(1, origin);
+    pushes.ask(2, "b", 3);
     const order: string[] = [];
     for (let n = 0; n < 6; n += 1) {
-      await pushes.release();
+      pushes.release();
       order.push(...pushes.origins());
     }
-    expect(order).toEqual(["a", "b", "a", "b", "a", "b"]);
+    expect(order).toEqual(["a1", "b", "a2", "b", "a3", "b"]);
   });
 
-  it("leave most of the room to those that are well", async () => {
-    const permits = createPermits({ total: 4, failing: 1, perOrigin: 4 });
+  it.each<Pace>(["new", "slow", "failing"])("leave most of the room to those that answer quickly, beside %s ones", (pace) => {
+    const permits = createPermits(16);
     const pushes = asking(permits);
-    await pushes.ask("failing", 3, true);
-    expect(permits.inFlight).toBe(1);
-    await pushes.ask("well", 3);
-    expect(pushes.origins()).toEqual(["failing", "well", "well", "well"]);
+    for (let account = 1; account <= 16; account += 1) pushes.ask(account, `${pace}${account}`, 1, pace);
+    expect(permits.inFlight).toBe(4);
+    for (let account = 21; account <= 40; account += 1) pushes.ask(account, `quick${account}`);
+    expect(permits.inFlight).toBe(16);
   });
 
-  it("are released once, however often that is said", async () => {
-    const permits = createPermits({ total: 1, failing: 1, perOrigin: 1 });
-    const permit = await permits.acquire("a", false);
-    permit.release();
-    permit.release();
+  it("leave a quarter to those that answer quickly, and one to new ones, however many of them turn slow", () => {
+    const permits = createPermits(16);
+    const pushes = asking(permits);
+    for (let account = 1; account <= 60; account += 1) {
+      for (const pace of ["new", "slow", "failing"] as const) pushes.ask(account, `${pace}${account}`, 1, pace);
+      for (const { permit } of pushes.granted) permit.slowDown();
+    }
+    expect(permits.inFlight).toBe(12);
+    expect(pushes.origins().filter((origin) => origin.startsWith("new")).length).toBeLessThanOrEqual(8);
+    expect(permits.take({ account: 99, origin: "quick", pace: "quick" })).toBeDefined();
+  });
+
+  it("go to the next one when a request is withdrawn", () => {
+    const pushes = asking(createPermits(1));
+    pushes.ask(1, "a");
+    const [withdrawn] = pushes.ask(2, "b");
+    pushes.ask(3, "c");
+    withdrawn?.withdraw();
+    withdrawn?.withdraw();
+    pushes.release();
+    expect(pushes.origins()).toEqual(["c"]);
+  });
+
+  it("are released once, however often that is said", () => {
+    const permits = createPermits(1);
+    const permit = permits.take({ account: 1, origin: "a", pace: "quick" });
+    permit?.release();
+    permit?.release();
+    permit?.slowDown();
     expect(permits.inFlight).toBe(0);
+  });
+
+  it("leave nobody waiting while there is room, in any order of asking, slowing down, withdrawing and releasing", () => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    let state = seed;
+    const pick = (below: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+      return Math.floor((state / 2 ** 31) * below);
+    };
+    const permits = createPermits(24);
+    const held: { permit: Permit; request: { account: number; origin: string; pace: Pace } }[] = [];
+    const waiting = new Map<object, { account: number; origin: string; pace: Pace }>();
+    for (let step = 0; step < 20_000; step += 1) {
+      const what = pick(10);
+      if (what < 5) {
+        const request = {
+          account: pick(12),
+          origin: `o${pick(3)}`,
+          pace: (["quick", "new", "slow", "failing"] as const)[pick(4)] as Pace,
+        };
+        const key = {};
+        let isGranted = false;
+        const handle = permits.wait(request, (permit) => {
+          isGranted = true;
+          waiting.delete(key);
+          held.push({ permit, request });
+        });
+        if (!isGranted) waiting.set(key, request);
+        if (!isGranted && pick(10) === 0) {
+          handle.withdraw();
+          waiting.delete(key);
+        }
+      } else if (what < 9) held.splice(pick(held.length), 1)[0]?.permit.release();
+      else held[pick(held.length)]?.permit.slowDown();
+      expect(permits.inFlight, `seed ${seed}`).toBe(held.length);
+      expect(permits.waiting, `seed ${seed}`).toBe(waiting.size);
+    }
+    // Everything comes to an end: whoever waits gets a permit once others are released.
+    for (let step = 0; held.length > 0; step += 1) {
+      expect(step, `seed ${seed}`).toBeLessThan(50_000);
+      held.splice(pick(held.length), 1)[0]?.permit.release();
+    }
+    expect(waiting.size, `seed ${seed}`).toBe(0);
   });
 });

@@ -33,5 +33,7 @@ export function progressOf(endpoint: EndpointRow, standing: Standing, cursor: nu
 
 /** An attempt's error, as it is kept. */
 export function errorText(result: Exclude<PushResult, { kind: "answered" }>): string {
-  return (result.kind === "failed" ? result.error : result.reason).slice(0, ERROR_LENGTH);
+  // What PostgreSQL cannot store as text is left out.
+  const text = result.kind === "failed" ? result.error : result.reason;
+  return text.replaceAll("\0", "").slice(0, ERROR_LENGTH).toWellFormed();
 }

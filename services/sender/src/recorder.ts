@@ -1,6 +1,9 @@
 import type { Clock } from "@messenger/core";
 import type { Progress, ProgressAnswer } from "@messenger/store";
 
+/** What became of a report; a promise where the others need not wait for that. */
+export type Recorded = ProgressAnswer | null | Promise<ProgressAnswer | null>;
+
 /** Writes what lanes report, many in one statement. */
 export interface Recorder {
   /**
@@ -38,10 +41,7 @@ function merge(earlier: Progress, later: Progress): Progress {
 }
 
 /** `write` must not return before the batch is committed, however often it has to try; it rejects only when the sender stops. */
-export function createRecorder(
-  clock: Clock,
-  write: (batch: readonly Progress[]) => Promise<readonly (ProgressAnswer | null)[]>,
-): Recorder {
+export function createRecorder(clock: Clock, write: (batch: readonly Progress[]) => Promise<readonly Recorded[]>): Recorder {
   let waiting = new Map<string, Pending>();
   let writing: Promise<void> | undefined;
   let hurried = false;

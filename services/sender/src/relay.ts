@@ -1,5 +1,5 @@
 import type { Broker } from "@messenger/broker";
-import type { Clock, Timer } from "@messenger/core";
+import { type Clock, type Periodic, runPeriodically, unlessAborted } from "@messenger/core";
 
 /** What the relay needs of the store. */
 export interface RelayStore {
@@ -10,17 +10,14 @@ export interface RelayStore {
   prune(days: number): Promise<void>;
 }
 
-export interface Relay {
-  /** Ends after the round that is under way. */
-  stop(): Promise<void>;
-}
-
 const EVERY_MS = 1_000;
 const PRUNE_EVERY_MS = 60 * 60_000;
-const ROWS = 500;
+const DUE_ROWS = 500;
+/** Of up to 1,000 inboxes each: they are due again after 5 s, and must be through by then. */
+const OUTBOX_ROWS = 50;
 /** Wakes published at once: far fewer than the broker lets be unconfirmed, whatever number of inboxes the rows name. */
 const WAKES = 1_000;
-/** Rounds of `ROWS` in one go, so that a long backlog does not keep it from looking at the other kind. */
+/** Rounds in one go, so that a long backlog does not keep it from looking at the other kind. */
 const MAX_ROUNDS = 20;
 
 /**
@@ -34,77 +31,58 @@ export function startRelay(deps: {
   keepAttemptsDays: number;
   onWork(work: { kind: "outbox" | "due"; count: number }): void;
   onError(error: unknown): void;
-}): Relay {
+}): Periodic {
   const { store, broker, clock } = deps;
-  const stopping = new AbortController();
-  let timer: Timer | undefined;
   let prunedAt = clock.monotonic();
 
-  /** Resolves with whether all wakes were confirmed. */
-  async function wake(inboxes: readonly number[]): Promise<boolean> {
+  /** Resolves with whether all wakes were confirmed. A broker that is short of memory confirms nothing: that does not hold up a stop. */
+  async function wake(inboxes: readonly number[], signal: AbortSignal): Promise<boolean> {
     const distinct = [...new Set(inboxes)];
     for (let from = 0; from < distinct.length; from += WAKES) {
       const wakes = distinct.slice(from, from + WAKES).map((inbox) => ({ type: "wake" as const, inbox }));
-      if (!(await broker.publish(wakes))) return false;
+      if ((await unlessAborted(broker.publish(wakes), signal)) !== true) return false;
     }
     return true;
   }
 
-  async function relayOutbox(): Promise<number> {
-    const rows = await store.takeOutbox(ROWS);
-    if (rows.length === 0) return 0;
+  async function relayOutbox(signal: AbortSignal): Promise<boolean> {
+    const rows = await store.takeOutbox(OUTBOX_ROWS);
+    if (rows.length === 0) return false;
+    deps.onWork({ kind: "outbox", count: rows.length });
+    const inboxes = rows.flatMap((row) => row.inboxIds);
     // Unconfirmed, they are due again in 5 s.
-    if (await wake(rows.flatMap((row) => row.inboxIds))) await store.deleteOutbox(rows.map((row) => row.id));
-    return rows.length;
+    if (await wake(inboxes, signal)) await store.deleteOutbox(rows.map((row) => row.id));
+    return rows.length === OUTBOX_ROWS;
   }
 
-  async function relayDue(): Promise<number> {
-    const inboxes = await store.takeDue(ROWS);
-    if (inboxes.length > 0) await wake(inboxes); // unconfirmed, they are due again when the relay's lease ends
-    return inboxes.length;
+  async function relayDue(signal: AbortSignal): Promise<boolean> {
+    const inboxes = await store.takeDue(DUE_ROWS);
+    if (inboxes.length === 0) return false;
+    deps.onWork({ kind: "due", count: inboxes.length });
+    await wake(inboxes, signal); // unconfirmed, they are due again when the relay's lease ends
+    return inboxes.length === DUE_ROWS;
   }
 
-  async function drain(kind: "outbox" | "due", relay: () => Promise<number>): Promise<void> {
-    let count = 0;
-    for (let round = 0; round < MAX_ROUNDS && !stopping.signal.aborted && broker.connected; round += 1) {
-      const taken = await relay();
-      count += taken;
-      if (taken < ROWS) break;
-    }
-    if (count > 0) deps.onWork({ kind, count });
-  }
-
-  async function round(): Promise<void> {
-    try {
-      await drain("outbox", relayOutbox);
-      await drain("due", relayDue);
-      if (clock.monotonic() - prunedAt > PRUNE_EVERY_MS) {
-        prunedAt = clock.monotonic();
-        // Beside the rounds, and not waited for by `stop`: it may take long. What is left breaks off when the store closes; the next one goes on.
-        store.prune(deps.keepAttemptsDays).catch((error: unknown) => {
-          if (!stopping.signal.aborted) deps.onError(error);
-        });
-      }
-    } catch (error) {
-      deps.onError(error); // the next round tries again
+  /** `relay` returns whether there may be more. */
+  async function drain(signal: AbortSignal, relay: (signal: AbortSignal) => Promise<boolean>): Promise<void> {
+    for (let round = 0; round < MAX_ROUNDS && !signal.aborted && broker.connected; round += 1) {
+      if (!(await relay(signal))) return;
     }
   }
 
-  let running: Promise<void> = Promise.resolve();
-  function plan(): void {
-    timer = clock.after(EVERY_MS, () => {
-      running = round().then(() => {
-        if (!stopping.signal.aborted) plan();
+  return runPeriodically({
+    clock,
+    everyMs: EVERY_MS,
+    onError: (error) => deps.onError(error),
+    async round(signal) {
+      await drain(signal, relayOutbox);
+      await drain(signal, relayDue);
+      if (signal.aborted || clock.monotonic() - prunedAt <= PRUNE_EVERY_MS) return;
+      prunedAt = clock.monotonic();
+      // Beside the rounds, and not waited for by a stop: it may take long. What is left breaks off when the store closes; the next one goes on.
+      store.prune(deps.keepAttemptsDays).catch((error: unknown) => {
+        if (!signal.aborted) deps.onError(error);
       });
-    });
-  }
-  plan();
-
-  return {
-    async stop() {
-      stopping.abort();
-      timer?.cancel();
-      await running;
     },
-  };
+  });
 }

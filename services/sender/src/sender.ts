@@ -4,34 +4,41 @@ import type { Channel, Push, PushResult } from "@messenger/channels";
 import {
   type Clock,
   composePush,
-  createBatcher,
   createTimeLimit,
   type InboxEvent,
   type Keyring,
+  partitionOf,
   type Random,
+  sleep,
   traceIdOf,
   webhookSecretContext,
 } from "@messenger/core";
 import type { Tracing } from "@messenger/runtime";
 import { LRUCache } from "lru-cache";
-import type { Attempt, EndpointRow, LeaseAnswer, MailboxRow, Progress, ProgressAnswer } from "@messenger/store";
+import type { Attempt, ClearAnswer, EndpointRow, LeaseAnswer, MailboxRow, Progress, ProgressAnswer } from "@messenger/store";
 import { type Lane, LEASE_RENEW_AFTER_MS } from "./lane.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { SenderMetrics } from "./metrics.ts";
 import { createPermits } from "./permits.ts";
-import { createRecorder } from "./recorder.ts";
 import { type RelayStore, startRelay } from "./relay.ts";
+import { createStoreCalls } from "./store-calls.ts";
 
 /** What the sender needs of the store. Every call can be repeated when its outcome is unknown. `by` is the sender's name. */
 export interface SenderStore extends RelayStore {
   loadMailboxes(inboxes: readonly number[]): Promise<readonly MailboxRow[]>;
-  readEvents(wanted: readonly { inbox: number; after: number }[], limit: number): Promise<readonly (readonly InboxEvent[])[]>;
+  readEvents(
+    wanted: readonly { inbox: number; after: number; limit: number }[],
+    maxBytes: number,
+  ): Promise<readonly (readonly InboxEvent[])[]>;
   takeLeases(by: string, endpoints: readonly number[]): Promise<readonly (LeaseAnswer | null)[]>;
-  clearLevel(by: string, endpoints: readonly number[]): Promise<ReadonlySet<number>>;
+  holdLeases(by: string, endpoints: readonly number[]): Promise<readonly boolean[]>;
+  endLeases(by: string, endpoints: readonly number[]): Promise<void>;
+  clearLevel(by: string, endpoints: readonly number[]): Promise<readonly ClearAnswer[]>;
+  deferInboxes(inboxes: readonly number[]): Promise<void>;
   recordProgress(by: string, progress: readonly Progress[]): Promise<readonly (ProgressAnswer | null)[]>;
 }
 
-interface SenderLog {
+export interface SenderLog {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
   error(details: object, message: string): void;
@@ -52,8 +59,11 @@ export interface SenderOptions {
   tracing?: Tracing | undefined;
   /** Pushes in flight at most. */
   maxInFlight: number;
-  /** Mailboxes kept in memory. */
+  /** Mailboxes in memory at most. */
   maxMailboxes: number;
+  /** Bytes of an inbox's log that are read at once, or one event; each push in flight may have so much in memory. */
+  readBytes?: number;
+  partitions: number;
   /** How long attempts are kept. */
   keepAttemptsDays: number;
 }
@@ -68,13 +78,14 @@ export interface Sender {
  * few wait long for leave to push. Who waits longer than a second for that, or for a receiver's answer, lets go of them.
  */
 const PREFETCH = 12;
-const READ_AT_ONCE = 100;
 const BROKER_SILENT_MS = 20_000;
-const PER_ORIGIN = 32;
 /** A lane that waits longer, for leave to push or for an answer, lets go of what it holds. */
 const LINE_WAIT_MS = 1_000;
-const RETRY_FIRST_MS = 100;
-const RETRY_MOST_MS = 5_000;
+const READ_BYTES = 128 * 1024;
+/** Mailboxes that are looked at, to find one that can be forgotten. */
+const LOOKED_AT = 1_000;
+/** What cannot be written within this time of a stop (the database is away) stays covered: by the broker, or by a lease that runs out. */
+const STOP_WITHIN_MS = 12_000;
 
 /** Of the endpoints that are pushed to most lately: a good part of what a mailbox takes, and quickly made again. */
 const MAX_PREPARED = 20_000;
@@ -85,61 +96,27 @@ type Prepared = Pick<Push, "target" | "secrets">;
 /** Consumes all partitions and pushes what comes, until it is stopped. */
 export async function startSender(options: SenderOptions): Promise<Sender> {
   const { name, store, broker, channel, keyring, clock, random, log, metrics, tracing } = options;
-  const stopping = new AbortController();
+  /** Nothing is tried again any more. */
+  const aborting = new AbortController();
+  let stopping = false;
+  /** Partitions that are about to go to another sender. */
+  const yielding = new Set<number>();
+  /** How often another sender may have had each partition. */
+  const missed = Array.from({ length: options.partitions }, () => 0);
+  let readAheadBytes = 0;
   const mailboxes = new Map<number, Mailbox>();
   const prepared = new LRUCache<EndpointRow, Prepared>({ max: MAX_PREPARED });
 
-  function sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      clock.after(ms, resolve);
-    });
-  }
-
-  /** Tries until it succeeds: the store is away, or there is a fault that only time or an operator can mend. */
-  async function persist<Result>(what: string, run: () => Promise<Result>): Promise<Result> {
-    for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
-      try {
-        return await run();
-      } catch (error) {
-        if (stopping.signal.aborted) throw error;
-        log.warn({ err: error, retryInMs: delayMs }, `could not ${what}`);
-        await sleep(delayMs * (0.5 + random.unit()));
-      }
-    }
-  }
-
-  const recorder = createRecorder(clock, (batch) => persist("record progress", () => store.recordProgress(name, batch)));
-  const loads = createBatcher<number, MailboxRow | null>({
+  const calls = createStoreCalls({
+    name,
+    store,
     clock,
-    maxBatch: 500,
-    maxRunning: 2,
-    async run(inboxes) {
-      const rows = await persist("load mailboxes", () => store.loadMailboxes(inboxes));
-      const found = new Map(rows.map((row) => [row.inbox, row]));
-      return inboxes.map((inbox) => found.get(inbox) ?? null);
-    },
+    random,
+    log,
+    readBytes: options.readBytes ?? READ_BYTES,
+    signal: aborting.signal,
   });
-  const leases = createBatcher<number, LeaseAnswer | null>({
-    clock,
-    maxBatch: 500,
-    maxRunning: 2,
-    run: (endpoints) => persist("take leases", () => store.takeLeases(name, endpoints)),
-  });
-  const clears = createBatcher<number, boolean>({
-    clock,
-    maxBatch: 500,
-    maxRunning: 2,
-    async run(endpoints) {
-      const cleared = await persist("give leases back", () => store.clearLevel(name, endpoints));
-      return endpoints.map((endpoint) => cleared.has(endpoint));
-    },
-  });
-  const reads = createBatcher<{ inbox: number; after: number }, readonly InboxEvent[]>({
-    clock,
-    maxBatch: 20,
-    maxRunning: 2,
-    run: (wanted) => persist("read the log", () => store.readEvents(wanted, READ_AT_ONCE)),
-  });
+  const { recorder } = calls;
 
   /** What pushes to an endpoint need, made anew when its settings are read. */
   function prepare(endpoint: EndpointRow): Prepared {
@@ -158,6 +135,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     let body: Uint8Array;
     let to: Prepared;
     try {
+      if (event.messageId === null) throw new TypeError("an event without a message has no content");
       const content = event.sealed ? keyring.contents.unseal(event.messageId, event.content) : event.content;
       body = composePush(content, event);
       to = prepare(endpoint);
@@ -173,7 +151,8 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   async function pushTraced(traced: Tracing, endpoint: EndpointRow, event: InboxEvent): Promise<PushResult> {
     const span = traced.begin(`push ${channel.name}`, "client", event.trace);
     const result = await push(endpoint, event, span.traceparent);
-    const what = { "messenger.event_id": event.id, "messenger.message_id": event.messageId, "messenger.endpoint": endpoint.id };
+    const message = event.messageId === null ? undefined : { "messenger.message_id": event.messageId };
+    const what = { "messenger.event_id": event.id, ...message, "messenger.endpoint": endpoint.id };
     if (result.kind === "answered") span.end({ ...what, "http.response.status_code": result.status }, result.status >= 400);
     else span.end({ ...what, "error.type": result.kind === "failed" ? result.error : "refused" }, true);
     return result;
@@ -203,11 +182,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   const deps = {
     clock,
     random,
-    permits: createPermits({
-      total: options.maxInFlight,
-      failing: Math.max(1, Math.floor(options.maxInFlight / 4)),
-      perOrigin: PER_ORIGIN,
-    }),
+    permits: createPermits(options.maxInFlight),
     longWaits: {
       line: createTimeLimit<Lane>(clock, LINE_WAIT_MS, (lane) => lane.onLongWait("line")),
       log: createTimeLimit<Lane>(clock, LEASE_RENEW_AFTER_MS, (lane) => lane.onLongWait("log")),
@@ -219,10 +194,16 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       return recorder.report(progress);
     },
     hurry: () => recorder.hurry(),
-    takeLease: (endpoint: number) => leases.add(endpoint),
-    clearLevel: (endpoint: number) => clears.add(endpoint),
-    readEvents: (inbox: number, after: number) => reads.add({ inbox, after }),
-    load: (inbox: number) => loads.add(inbox),
+    takeLease: calls.takeLease,
+    holdLease: calls.holdLease,
+    endLease: calls.endLease,
+    clearLevel: calls.clearLevel,
+    readEvents: calls.readEvents,
+    onReadAhead: (bytes: number) => void (readAheadBytes += bytes),
+    load: calls.load,
+    isYielding: (inbox: number) => yielding.size > 0 && yielding.has(partitionOf(inbox, options.partitions)),
+    timesMissed: (inbox: number) => missed[partitionOf(inbox, options.partitions)] as number,
+    isStopping: () => stopping,
     brokerHeard: () => broker.silentMs() < BROKER_SILENT_MS,
     onAttempt,
     onOff({ id, inbox }: EndpointRow, reason: string) {
@@ -230,35 +211,73 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       log.warn({ endpoint: id, inbox, reason }, "an endpoint was switched off: nothing more is pushed to it");
     },
     onFault(error: unknown) {
-      if (!stopping.signal.aborted) log.error({ err: error }, "a lane failed");
+      if (!aborting.signal.aborted) log.error({ err: error }, "a lane failed");
     },
   };
 
-  /** Finds an inbox's mailbox, or makes it; the least recently used one that is quiet makes room. */
-  function mailboxOf(inbox: number): Mailbox {
+  /**
+   * Makes room for a mailbox: drops the least recently used one that is quiet. Where none of those it looks at is, has lanes give up that only wait for a
+   * permit, for the next time. Returns whether there is room now.
+   */
+  function makeRoom(): boolean {
+    let looked = 0;
+    for (const [inbox, mailbox] of mailboxes) {
+      mailboxes.delete(inbox);
+      if (mailbox.forgettable) return true;
+      mailboxes.set(inbox, mailbox); // at work: it is not the least recently used one
+      looked += 1;
+      if (looked >= Math.min(LOOKED_AT, mailboxes.size)) break;
+    }
+    let evicted = 0;
+    for (const mailbox of mailboxes.values()) {
+      if (mailbox.evict()) evicted += 1;
+      if (evicted > mailboxes.size / 16) break;
+    }
+    return false;
+  }
+
+  /** Finds an inbox's mailbox, or makes it; undefined where there is no room for it. */
+  function mailboxOf(inbox: number): Mailbox | undefined {
     const found = mailboxes.get(inbox);
+    if (found === undefined && mailboxes.size >= options.maxMailboxes && !makeRoom()) return undefined;
     const mailbox = found ?? new Mailbox(deps, inbox);
     if (found !== undefined) mailboxes.delete(inbox);
     mailboxes.set(inbox, mailbox);
-    if (mailboxes.size > options.maxMailboxes) {
-      let looked = 0;
-      for (const [candidate, old] of mailboxes) {
-        looked += 1;
-        if (old.forgettable && old !== mailbox) {
-          mailboxes.delete(candidate);
-          break;
-        }
-        if (looked === 100) break; // all at work: more than the limit for a while
-      }
-    }
     return mailbox;
   }
 
   function onDelivery(delivery: Delivery): void {
-    mailboxOf(delivery.message.inbox).receive(delivery);
+    if (stopping) return; // it goes back to the broker
+    const { inbox } = delivery.message;
+    const mailbox = mailboxOf(inbox);
+    if (mailbox !== undefined) {
+      mailbox.receive(delivery);
+      return;
+    }
+    metrics.onDeferred();
+    calls.defer(inbox).then(
+      () => delivery.ack(),
+      () => undefined, // the sender stops: it goes back to the broker
+    );
   }
 
-  metrics.observe({ mailboxes: () => mailboxes, inFlight: () => deps.permits.inFlight });
+  /** Another sender may have had the partition, and may have taken leases. */
+  function miss(partition: number): void {
+    missed[partition] = (missed[partition] as number) + 1;
+  }
+
+  /** (8) Resolves once no push is in flight but under its endpoint's lease, in these inboxes. */
+  async function secure(isConcerned: (inbox: number) => boolean): Promise<void> {
+    const concerned = [...mailboxes].filter(([inbox]) => isConcerned(inbox));
+    await Promise.all(concerned.map(([, mailbox]) => mailbox.secure()));
+  }
+
+  metrics.observe({
+    mailboxes: () => mailboxes,
+    inFlight: () => deps.permits.inFlight,
+    waiting: () => deps.permits.waiting,
+    readAheadBytes: () => readAheadBytes,
+  });
   const relay = startRelay({
     store,
     broker,
@@ -271,19 +290,35 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     name,
     prefetch: PREFETCH,
     onDelivery,
+    async onYield(partition, giveUp) {
+      yielding.add(partition);
+      try {
+        await secure((inbox) => partitionOf(inbox, options.partitions) === partition);
+        await giveUp();
+      } finally {
+        miss(partition);
+        yielding.delete(partition);
+      }
+    },
+    onMissed: miss,
     onLost() {
+      for (let partition = 0; partition < options.partitions; partition += 1) miss(partition);
+      yielding.clear();
       for (const mailbox of mailboxes.values()) mailbox.disconnect();
     },
   });
 
   return {
     async stop() {
-      await relay.stop();
-      await consumer.stop();
+      stopping = true;
+      const timeIsUp = sleep(clock, STOP_WITHIN_MS);
+      await Promise.race([relay.stop(), timeIsUp]);
+      // Others get the partitions as soon as this one consumes no more.
+      await Promise.race([secure(() => true), timeIsUp]);
+      await Promise.race([consumer.stop(), timeIsUp]);
       const lanes = [...mailboxes.values()].flatMap((mailbox) => [...mailbox.lanes]);
-      // What cannot be written (the database is away) stays covered: by the broker, or by a lease that runs out.
-      await Promise.race([Promise.all(lanes.map((lane) => lane.stop())), sleep(15_000)]);
-      stopping.abort();
+      await Promise.race([Promise.all(lanes.map((lane) => lane.stop())), timeIsUp]);
+      aborting.abort();
       await consumer.close();
     },
   };

@@ -1,7 +1,10 @@
 import {
   clearLevel,
   type Db,
+  deferInboxes,
   deleteOutbox,
+  endLeases,
+  holdLeases,
   loadMailboxes,
   prune,
   readEvents,
@@ -16,8 +19,11 @@ import type { SenderStore } from "./sender.ts";
 export function senderStore(db: Db): SenderStore {
   return {
     loadMailboxes: (inboxes) => loadMailboxes(db, inboxes),
-    readEvents: (wanted, limit) => readEvents(db, wanted, limit),
+    readEvents: (wanted, maxBytes) => readEvents(db, wanted, maxBytes),
     takeLeases: (by, endpoints) => takeLeases(db, by, endpoints),
+    holdLeases: (by, endpoints) => holdLeases(db, by, endpoints),
+    endLeases: (by, endpoints) => endLeases(db, by, endpoints),
+    deferInboxes: (inboxes) => deferInboxes(db, inboxes),
     clearLevel: (by, endpoints) => clearLevel(db, by, endpoints),
     recordProgress: (by, progress) => recordProgress(db, by, progress),
     takeOutbox: (limit) => takeOutbox(db, limit),

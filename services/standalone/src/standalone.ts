@@ -137,6 +137,7 @@ async function open(
     tracing,
     maxInFlight: options.maxInFlight,
     maxMailboxes: options.maxMailboxes,
+    partitions: options.partitions,
     keepAttemptsDays: options.keepAttemptsDays,
   });
   closing.add(() => sender.stop());

@@ -92,6 +92,7 @@ async function distributed(): Promise<Deployment> {
       channel,
       keyring,
       metrics,
+      partitions: PARTITIONS,
     });
     closing.add(() => sender.stop());
   }
