@@ -1,5 +1,6 @@
-import { lookup } from "node:dns/promises";
+import { systemClock } from "@messenger/core";
 import ipaddr from "ipaddr.js";
+import { createNameResolver } from "./resolver.ts";
 
 type Ip = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -24,7 +25,7 @@ export interface AddressGuard {
 export interface AddressGuardOptions {
   /** Ranges that are opened on purpose, such as `127.0.0.0/8` or `fd00::/8`. */
   allowCidrs?: readonly string[];
-  /** How names are resolved; the system's way by default. */
+  /** How names are resolved; by the system's name servers by default. */
   resolveName?: (hostname: string) => Promise<readonly ResolvedAddress[]>;
 }
 
@@ -55,15 +56,10 @@ function isPublic(ip: Ip): boolean {
   return ip.kind() === "ipv4" || (ip as ipaddr.IPv6).match(GLOBAL_UNICAST_6);
 }
 
-async function systemResolve(hostname: string): Promise<readonly ResolvedAddress[]> {
-  const found = await lookup(hostname, { all: true, order: "verbatim" });
-  return found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }));
-}
-
 /** @throws where a range of `allowCidrs` is not one. */
 export function createAddressGuard(options: AddressGuardOptions = {}): AddressGuard {
   const allowed = (options.allowCidrs ?? []).map((cidr) => ipaddr.parseCIDR(cidr));
-  const resolveName = options.resolveName ?? systemResolve;
+  const resolveName = options.resolveName ?? createNameResolver({ clock: systemClock }).resolve;
 
   function isAllowed(ip: Ip): boolean {
     return allowed.some(([range, bits]) => range.kind() === ip.kind() && ip.match([range, bits] as never));

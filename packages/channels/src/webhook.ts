@@ -40,7 +40,8 @@ function guardedLookup(guard: AddressGuard): LookupFunction {
 function errorOf(error: unknown): PushResult {
   let innermost: unknown = error;
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
-    if (at instanceof AddressRefused) return { kind: "refused", reason: at.message };
+    // What a name leads to may be another address tomorrow: nothing is sent, and it is tried again.
+    if (at instanceof AddressRefused) return { kind: "failed", error: "EBLOCKED" };
     innermost = at;
   }
   const code: unknown = (innermost as { code?: unknown }).code;

@@ -5,7 +5,7 @@ import { BatcherFull, createBatcher } from "./batcher.ts";
 import { systemClock, systemRandom } from "./clock.ts";
 import type { PlainEvent } from "./event.ts";
 import { createIds } from "./ids.ts";
-import { emailKey, InvalidName, phoneKey, usernameKey } from "./names.ts";
+import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "./names.ts";
 import { composePush } from "./push-body.ts";
 import { createKeyring, SealError } from "./sealing.ts";
 import { parseSendDate } from "./send-date.ts";
@@ -210,5 +210,36 @@ describe("a batcher", () => {
     });
     const [one, two] = await Promise.allSettled([batcher.add(1), batcher.add(2)]);
     expect([one.status, two]).toEqual(["rejected", { status: "fulfilled", value: 2 }]);
+  });
+});
+
+describe("the user name of somebody who registers", () => {
+  it.each(["ada", "Ada Lovelace", "ada_1", "日本語かな", "김철수", "Ωμέγα", "Иван 7", "o'neil-smith", "x.y"])(
+    "may be %s",
+    (name) => {
+      expect(() => checkUsername(name)).not.toThrow();
+    },
+  );
+
+  it.each([
+    ["ad\u200ba", /seen/u],
+    ["ada\u202e", /seen/u],
+    ["a\u0001b", /seen/u],
+    ["a\nb", /seen/u],
+    ["\u3164", /seen/u],
+    ["a\u3164b", /seen/u],
+    ["ada\u{e0041}", /seen/u],
+    ["a\u00adb", /seen/u],
+    ["a\u2003b", /seen/u],
+    ["\u2800", /seen/u],
+    ["аda", /script/u], // the first letter is Cyrillic
+    ["pаypal", /script/u],
+    ["αda", /script/u],
+    ["...", /letter/u],
+    ["Admin", /reserved/u],
+    ["ＲＯＯＴ", /reserved/u],
+    [" support ", /reserved/u],
+  ])("must not be %j", (name, why) => {
+    expect(() => checkUsername(name)).toThrow(why);
   });
 });

@@ -12,7 +12,7 @@ export {
   type QueueMessage,
 } from "./event.ts";
 export { createIds, type Ids } from "./ids.ts";
-export { InvalidName, phoneKey, usernameKey, emailKey } from "./names.ts";
+export { checkUsername, InvalidName, phoneKey, usernameKey, emailKey } from "./names.ts";
 export { type Address, parseAddress } from "./address.ts";
 export { composePush, type MessageContent } from "./push-body.ts";
 export { delayAfterFailure } from "./retry-schedule.ts";

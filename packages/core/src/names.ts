@@ -9,8 +9,8 @@ function fold(name: string): string {
 }
 
 /**
- * The form in which user names are compared. No `@`, no leading `+`, not digits only: so a user name never equals somebody's
- * e-mail or phone number, by all of which one can sign in.
+ * The form in which user names are compared. No `@`, no leading `+`, not digits only. (That a user name is nobody else's e-mail address or phone number, by all
+ * of which one can sign in, the database sees to.)
  */
 export function usernameKey(username: string): string {
   const key = fold(username).trim();
@@ -19,6 +19,52 @@ export function usernameKey(username: string): string {
   if (key.startsWith("+")) throw new InvalidName("a user name must not start with +");
   if (/^\p{Nd}+$/u.test(key)) throw new InvalidName("a user name must not be digits only");
   return key;
+}
+
+/** Names that people take for the operator's, or that mean nobody. */
+const RESERVED: ReadonlySet<string> = new Set(
+  (
+    "abuse admin administrator all anonymous api bot daemon everyone helpdesk here hostmaster info mailer-daemon me messenger moderator nobody " +
+    "no-reply noreply null official operator owner postmaster root security service staff superuser support sysadmin system undefined webmaster"
+  ).split(" "),
+);
+
+/** What nobody sees: control and format characters, those without a meaning, blank letters of Hangul, and white space but the plain one. */
+const INVISIBLE = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u115f\u1160\u3164\uffa0\u2800]|(?! )\p{Zs}/u;
+
+/** The scripts of a name's letters; those that are written together (UTS 39, 5.1) count as one. */
+const SCRIPTS: readonly RegExp[] = [
+  /\p{Script=Latin}/u,
+  /\p{Script=Greek}/u,
+  /\p{Script=Cyrillic}/u,
+  /\p{Script=Armenian}/u,
+  /\p{Script=Georgian}/u,
+  /\p{Script=Hebrew}/u,
+  /\p{Script=Arabic}/u,
+  /\p{Script=Devanagari}/u,
+  /\p{Script=Bengali}/u,
+  /\p{Script=Tamil}/u,
+  /\p{Script=Telugu}/u,
+  /\p{Script=Thai}/u,
+  /\p{Script=Cherokee}/u,
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Bopomofo}]/u,
+];
+
+/**
+ * Checks the user name of somebody who registers, after PRECIS (RFC 8265, UsernameCaseMapped) and UTS 39: nothing that cannot be seen, letters of one script, no name
+ * that is taken for the operator's. Accounts that are there already keep the names they have.
+ * @throws {InvalidName}
+ */
+export function checkUsername(username: string): void {
+  const name = username.normalize("NFKC").trim();
+  if (INVISIBLE.test(username) || INVISIBLE.test(name)) {
+    throw new InvalidName("a user name must not hold characters that cannot be seen");
+  }
+  if (!/[\p{L}\p{N}]/u.test(name)) throw new InvalidName("a user name must hold a letter or a digit");
+  if (SCRIPTS.filter((script) => script.test(name)).length > 1) {
+    throw new InvalidName("the letters of a user name must be of one script, so that it cannot be taken for another");
+  }
+  if (RESERVED.has(usernameKey(username))) throw new InvalidName("this user name is reserved");
 }
 
 /** The form in which e-mail addresses are compared. */

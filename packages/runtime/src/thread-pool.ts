@@ -1,5 +1,5 @@
 /**
- * Node does name look-ups in the thread pool, and passwords are hashed in it, too. With its four threads, a few names whose servers do not
- * answer would hold up every new connection. Set before anything uses the pool, which reads it then.
+ * Passwords are hashed in Node's thread pool, and it looks up the names of PostgreSQL and RabbitMQ there. (Names that are pushed to are resolved without threads.)
+ * Set before anything uses the pool, which reads it then.
  */
 process.env["UV_THREADPOOL_SIZE"] ??= "16";

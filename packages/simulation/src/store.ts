@@ -22,7 +22,7 @@ export interface Endpoint {
   failures: number;
   serverErrors: number;
   rejections: number;
-  rejectedBefore: boolean;
+  rejectedAt: number | null;
   failingSince: number | null;
   retryAt: number | null;
   leaseBy: string | null;
@@ -118,9 +118,8 @@ export function createStore(world: World, onChange: () => void): Store {
   }
 
   function rowOf(endpoint: Endpoint): EndpointRow {
-    const { id, inbox, address, kinds, secret, cursor, failures, serverErrors, rejections, rejectedBefore, failingSince } =
-      endpoint;
-    const standing = { failures, serverErrors, rejections, rejectedBefore, failingSince };
+    const { id, inbox, address, kinds, secret, cursor, failures, serverErrors, rejections, rejectedAt, failingSince } = endpoint;
+    const standing = { failures, serverErrors, rejections, rejectedAt, failingSince };
     const due = endpoint.retryAt !== null;
     const generation = endpoint.generation + incarnation;
     return { id, inbox, address, kinds, secret, previousSecret: null, cursor, ...standing, due, generation };
@@ -167,7 +166,7 @@ export function createStore(world: World, onChange: () => void): Store {
       endpoint.failures = report.failures;
       endpoint.serverErrors = report.serverErrors;
       endpoint.rejections = report.rejections;
-      endpoint.rejectedBefore = report.rejectedBefore;
+      endpoint.rejectedAt = report.rejectedAt;
       endpoint.failingSince = report.failures > 0 ? (endpoint.failingSince ?? now()) : null;
     }
     endpoint.cursor = Math.max(endpoint.cursor, report.cursor);
@@ -212,7 +211,7 @@ export function createStore(world: World, onChange: () => void): Store {
     logIn(inbox, address, kinds, secret) {
       const all = [...endpoints.values()].filter((endpoint) => endpoint.inbox === inbox);
       const cursor = Math.max(0, ...all.map((endpoint) => endpoint.cursor));
-      const standing = { failures: 0, serverErrors: 0, rejections: 0, rejectedBefore: false, failingSince: null };
+      const standing = { failures: 0, serverErrors: 0, rejections: 0, rejectedAt: null, failingSince: null };
       const found = all.find((endpoint) => endpoint.address === address);
       const fresh = {
         cursor,

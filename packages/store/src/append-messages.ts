@@ -2,6 +2,7 @@ import type { EventKind, PlainEvent } from "@messenger/core";
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { incarnation } from "./incarnation.ts";
+import { IS_LIVE } from "./sessions.ts";
 
 /** A message to append. Its content is sealed under its id. */
 export interface NewMessage {
@@ -99,11 +100,11 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
         ${contents.map((content) => content.length)}::integer[]
       ) with ordinality as t (id, sent_id, sender, receiver, session, sent_at, request_key, start, size, n)
     ),
-    -- messages whose sender is signed in elsewhere too, and is told there
+    -- messages whose sender can use another session, too, and is told there
     echoed as materialized (
       select id, sender from item
       where exists (
-        select from sessions s where s.user_id = item.sender and s.id <> item.session and s.revoked_at is null
+        select from sessions s where s.user_id = item.sender and s.id <> item.session and ${IS_LIVE}
       )
     ),
     -- reads head and version as they are once the lock is held, which may be later than the snapshot

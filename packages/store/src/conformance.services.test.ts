@@ -27,8 +27,8 @@ import { openStore, type Store } from "./open-store.ts";
 import { deleteOutbox, takeOutbox } from "./outbox.ts";
 import { prune } from "./maintenance.ts";
 import { agree, migrate } from "./schema.ts";
-import { beginSession, endSession, recentRevocations, rotateRefresh } from "./sessions.ts";
-import { createUser, deleteUser, findCredentials, findUserByName } from "./users.ts";
+import { beginSession, endSession, type NewEndpoint, recentRevocations, rotateRefresh } from "./sessions.ts";
+import { createUser, deleteUser, findCredentials, findTaken, findUserByName, type NewUser } from "./users.ts";
 
 const ids = createIds({ clock: systemClock, random: systemRandom });
 
@@ -91,7 +91,12 @@ describe.each(backends)("the store on $name", ({ open }) => {
     return { id: made.id, inbox: rows[0]?.id as number, name };
   }
 
-  async function signIn(userId: number, address: string | null, publicKey: string | null = null) {
+  async function signIn(
+    userId: number,
+    address: string | null,
+    publicKey: string | null = null,
+    more: Partial<NewEndpoint> = {},
+  ) {
     const session = await beginSession(store.db, {
       userId,
       refreshHash: () => systemRandom.bytes(32),
@@ -101,7 +106,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
       endpoint:
         address === null
           ? null
-          : { address, kinds: ["message.created"], sealSecret: () => systemRandom.bytes(24), refusal: null },
+          : { address, kinds: ["message.created"], sealSecret: () => systemRandom.bytes(24), refusal: null, ...more },
     });
     if (session === null) throw new Error("no such user");
     return session;
@@ -133,7 +138,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
       failures: 0,
       serverErrors: 0,
       rejections: 0,
-      rejectedBefore: false,
+      rejectedAt: null,
       retryInMs: null,
       off: null,
       renew: false,
@@ -324,7 +329,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
     ]);
   });
 
-  it("revives an endpoint at the furthest cursor, with a new generation and the old secret for a day", async () => {
+  it("revives an endpoint at the furthest cursor, with a new generation and another secret", async () => {
     const session = await signIn(bob.id, "http://one/");
     const [before] = await endpointsOf(bob.inbox);
     await appendMessages(store.db, [message(ada.id, bob.id)]);
@@ -335,7 +340,37 @@ describe.each(backends)("the store on $name", ({ open }) => {
     expect(after?.id).toBe(before?.id);
     expect(after?.cursor).toBe(0);
     expect(after?.generation).toBe((before?.generation ?? 0) + 2);
-    expect(Buffer.from(after?.previousSecret ?? [])).toEqual(Buffer.from(before?.secret ?? []));
+    expect(after?.previousSecret).toBeNull();
+    expect(Buffer.from(after?.secret ?? [])).not.toEqual(Buffer.from(before?.secret ?? []));
+  });
+
+  it("gives an active endpoint's secret to every log-in with its address, but where it is to be renewed", async () => {
+    const secrets: Buffer[] = [];
+    for (let n = 0; n < 4; n += 1) secrets.push(Buffer.from((await signIn(bob.id, "http://one/")).secret?.sealed ?? []));
+    expect(new Set(secrets.map((secret) => secret.toString("hex"))).size).toBe(1);
+    const renewed = await signIn(bob.id, "http://one/", null, { renewSecret: true });
+    expect(Buffer.from(renewed.secret?.sealed ?? [])).not.toEqual(secrets[0]);
+  });
+
+  it("takes a session that has expired for ended: its endpoint goes off, and nothing is written for it", async () => {
+    const { sessionId } = await signIn(ada.id, "http://ada/");
+    const other = await signIn(ada.id, null);
+    const send = async (): Promise<string[]> =>
+      (await appendMessages(store.db, [message(ada.id, bob.id, { sessionId: other.sessionId })])).events.map(({ kind }) => kind);
+    expect(await send()).toEqual(expect.arrayContaining(["message.sent"]));
+    await sql`update sessions set refresh_expires_at = now() - interval '1 second' where id = ${sessionId}`.execute(store.db);
+    expect(await send()).toEqual(["message.created"]);
+    expect(await endpointsOf(ada.inbox)).toHaveLength(1);
+    await prune(store.db, 30);
+    expect(await endpointsOf(ada.inbox)).toHaveLength(0);
+    expect(await recentRevocations(store.db, 60)).toContain(sessionId);
+  });
+
+  it("keeps at most 100 sessions of a user, and ends the oldest", async () => {
+    const first = await signIn(bob.id, "http://first/");
+    for (let n = 0; n < 100; n += 1) await signIn(bob.id, null);
+    expect(await recentRevocations(store.db, 60)).toContain(first.sessionId);
+    expect(await endpointsOf(bob.inbox)).toHaveLength(0);
   });
 
   it("keeps an endpoint that another session uses, and switches it off with the last", async () => {
@@ -587,12 +622,33 @@ describe.each(backends)("the store on $name", ({ open }) => {
     expect(await findUserByName(store.db, "nobody")).toBeNull();
   });
 
-  it("finds who signs in by user name before by phone number", async () => {
-    const found = await findCredentials(store.db, { usernameKey: bob.name, emailKey: null, phoneKey: `phone ${names - 1}` });
+  it("gives nobody a name that is another's phone number or e-mail address, whichever came first", async () => {
+    const none = {
+      username: null,
+      usernameKey: null,
+      phoneNumber: null,
+      phoneKey: null,
+      email: null,
+      emailKey: null,
+      fullName: null,
+    };
+    const make = (keys: Partial<NewUser>) => createUser(store.db, { ...none, passwordHash: "h", ...keys });
+    expect(await make({ usernameKey: `phone ${names}`, phoneKey: "p1" })).toEqual({ taken: "username" });
+    expect(await make({ usernameKey: "fresh", phoneKey: bob.name })).toEqual({ taken: "phone_number" });
+    expect(await findTaken(store.db, { ...none, usernameKey: "fresh", phoneKey: bob.name })).toBe("phone_number");
+    expect(await findTaken(store.db, { ...none, usernameKey: "fresh", phoneKey: "p1" })).toBeUndefined();
+    const both = await Promise.all([
+      make({ usernameKey: "race-1", phoneKey: "race-2" }),
+      make({ usernameKey: "race-2", phoneKey: "race-1" }),
+    ]);
+    expect(both.filter((made) => "id" in made)).toHaveLength(1);
+    const found = await findCredentials(store.db, { usernameKey: null, emailKey: null, phoneKey: `phone ${names}` });
     expect(found?.id).toBe(bob.id);
+    await deleteUser(store.db, bob.id);
+    expect("id" in (await make({ usernameKey: bob.name, phoneKey: `phone ${names}` }))).toBe(true);
   });
 
-  it("lets a refresh token be used once, and notices the second time", async () => {
+  it("gives a repeat of a refresh the same answer for 30 s, and notices a later one", async () => {
     const [first, second] = [systemRandom.bytes(32), systemRandom.bytes(32)];
     const none = { deviceName: null, publicKey: null, endpoint: null };
     const begun = await beginSession(store.db, { ...none, userId: bob.id, refreshHash: () => first, refreshDays: 1 });
@@ -600,7 +656,12 @@ describe.each(backends)("the store on $name", ({ open }) => {
     expect(await rotateRefresh(store.db, rotation)).toMatchObject({ status: "refreshed", userId: bob.id });
     const third = { ...rotation, presented: second, next: systemRandom.bytes(32) };
     expect(await rotateRefresh(store.db, third)).toMatchObject({ status: "refreshed" });
+    expect(await rotateRefresh(store.db, third)).toMatchObject({ status: "refreshed" });
     expect(await rotateRefresh(store.db, rotation)).toMatchObject({ status: "reused", userId: bob.id });
+    await sql`update sessions set refreshed_at = refreshed_at - interval '31 seconds' where id = ${rotation.sessionId}`.execute(
+      store.db,
+    );
+    expect(await rotateRefresh(store.db, third)).toMatchObject({ status: "reused", userId: bob.id });
     expect(await rotateRefresh(store.db, { ...rotation, sessionId: 999_999_999 })).toEqual({ status: "unknown" });
   });
 

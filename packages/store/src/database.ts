@@ -32,6 +32,7 @@ export interface Database {
     endpoint_id: number | null;
     created_at: Time;
     last_seen_at: Time;
+    refreshed_at: NullableTime;
     revoked_at: NullableTime;
   };
   inboxes: {
@@ -63,7 +64,7 @@ export interface Database {
     failures: Generated<number>;
     server_errors: Generated<number>;
     rejections: Generated<number>;
-    rejected_before: Generated<boolean>;
+    rejected_at: NullableTime;
     failing_since: NullableTime;
     retry_at: NullableTime;
     lease_by: string | null;
@@ -97,5 +98,6 @@ export interface Database {
     error: string | null;
   };
   dead_letters: { endpoint_id: number; seq: number; reason: string; at: Time };
+  names: { key: string; user_id: number };
   meta: { key: string; value: string };
 }

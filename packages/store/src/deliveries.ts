@@ -21,8 +21,8 @@ export interface EndpointRow {
   serverErrors: number;
   /** Of the next event: attempts that were rejected. */
   rejections: number;
-  /** Whether the event before was rejected, too. */
-  rejectedBefore: boolean;
+  /** When an event was last made a dead letter because it was rejected; milliseconds since the epoch. */
+  rejectedAt: number | null;
   /** Milliseconds since the epoch; null unless `failures` > 0. */
   failingSince: number | null;
   /** Whether it has a due time: a retry that is planned, or somebody's lease. */
@@ -54,7 +54,8 @@ const takeable = (by: string) => sql<boolean>`(
 const ENDPOINT_COLUMNS = sql`
   e.id, e.inbox_id as inbox, e.address, e.kinds, e.secret,
   case when e.previous_secret_until > now() then e.previous_secret end as "previousSecret",
-  e.cursor, e.failures, e.server_errors as "serverErrors", e.rejections, e.rejected_before as "rejectedBefore",
+  e.cursor, e.failures, e.server_errors as "serverErrors", e.rejections,
+  (extract(epoch from e.rejected_at) * 1000)::float8 as "rejectedAt",
   (extract(epoch from e.failing_since) * 1000)::float8 as "failingSince", e.retry_at is not null as due,
   e.generation + ${incarnation} as generation
 `;
@@ -273,7 +274,8 @@ export interface Progress {
   failures: number;
   serverErrors: number;
   rejections: number;
-  rejectedBefore: boolean;
+  /** Milliseconds since the epoch. */
+  rejectedAt: number | null;
   /** Plan a retry this many milliseconds ahead, and end the lease. */
   retryInMs: number | null;
   /** Switch it off, for this reason. */
@@ -320,13 +322,13 @@ export async function recordProgress(
         ${progress.map((p) => p.failures)}::integer[],
         ${progress.map((p) => p.serverErrors)}::integer[],
         ${progress.map((p) => p.rejections)}::integer[],
-        ${progress.map((p) => p.rejectedBefore)}::boolean[],
+        ${progress.map((p) => p.rejectedAt)}::float8[],
         ${progress.map((p) => p.retryInMs)}::bigint[],
         ${progress.map((p) => p.off)}::text[],
         ${progress.map((p) => p.renew)}::boolean[],
         ${progress.map((p) => p.ensureDue)}::boolean[]
       ) with ordinality
-        as t (id, generation, cursor, failures, server_errors, rejections, rejected_before, retry_in_ms, off, renew, ensure_due, n)
+        as t (id, generation, cursor, failures, server_errors, rejections, rejected_at, retry_in_ms, off, renew, ensure_due, n)
     ),
     held as materialized (
       select e.id, report.n from endpoints e join report on report.id = e.id and report.generation = e.generation + ${incarnation}
@@ -338,7 +340,7 @@ export async function recordProgress(
         failures = case when report.cursor >= e.cursor then report.failures else e.failures end,
         server_errors = case when report.cursor >= e.cursor then report.server_errors else e.server_errors end,
         rejections = case when report.cursor >= e.cursor then report.rejections else e.rejections end,
-        rejected_before = case when report.cursor >= e.cursor then report.rejected_before else e.rejected_before end,
+        rejected_at = case when report.cursor >= e.cursor then to_timestamp(report.rejected_at / 1000) else e.rejected_at end,
         failing_since = case
           when report.cursor < e.cursor then e.failing_since
           when report.failures > 0 then coalesce(e.failing_since, now())

@@ -37,6 +37,7 @@ export { deleteOutbox, takeOutbox } from "./outbox.ts";
 export { agree, type Agreement, migrate, StoreMismatch } from "./schema.ts";
 export {
   beginSession,
+  type BegunSession,
   type EndpointsChanged,
   endSession,
   type NewEndpoint,
@@ -50,6 +51,8 @@ export {
   type Credentials,
   deleteUser,
   findCredentials,
+  findRole,
+  findTaken,
   findUserByName,
   type LoginKeys,
   type NewUser,

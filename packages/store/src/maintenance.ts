@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { deleteSome } from "./delete-some.ts";
+import { endExpiredSessions } from "./sessions.ts";
 import { eraseDeletedAccounts } from "./users.ts";
 
 /** Whether the database answers. @throws what it answers instead. */
@@ -10,7 +11,7 @@ export async function ping(db: Db): Promise<void> {
 
 /**
  * Deletes what is older than `days`: attempts, and sessions that ended (but not the one that gives a user's
- * public key). Goes on with erasures that broke off. Can run in several processes at once.
+ * public key). Ends sessions that have expired. Goes on with erasures that broke off. Can run in several processes at once.
  */
 export async function prune(db: Db, days: number): Promise<void> {
   const before = sql`now() - ${days} * interval '1 day'`;
@@ -22,6 +23,7 @@ export async function prune(db: Db, days: number): Promise<void> {
       select from sessions newer where newer.user_id = sessions.user_id and newer.public_key is not null and newer.id > sessions.id
     ))`,
   );
+  await endExpiredSessions(db);
   await eraseDeletedAccounts(db);
 }
 

@@ -4,7 +4,6 @@ import { RELAY } from "./deliveries.ts";
 
 /** At most so many sessions of a user are live; the oldest ends when another begins. */
 const MAX_LIVE_SESSIONS = 100;
-const PREVIOUS_SECRET_HOURS = 24;
 
 export interface NewSession {
   userId: number;
@@ -20,10 +19,12 @@ export interface NewSession {
 export interface NewEndpoint {
   address: string;
   kinds: readonly string[];
-  /** Seals the new secret; gets the inbox, which a sealed secret belongs to. */
+  /** Seals the secret of a new endpoint; gets the inbox, which a sealed secret belongs to. */
   sealSecret(inbox: number): Uint8Array;
   /** Why the address must not be pushed to; null if it may. */
   refusal: string | null;
+  /** Replaces the secret in any case. */
+  renewSecret?: boolean;
 }
 
 /** What changed an inbox's endpoints: its senders are told by a wake, which the outbox row covers until then. */
@@ -57,26 +58,31 @@ async function announceChange(tx: Db, inbox: number): Promise<EndpointsChanged> 
 
 /**
  * Makes the endpoint, or revives one that is off: its cursor is then the highest of the inbox's floor and of all its endpoints' cursors, so that
- * it gets what none of them took. One that is active goes on from where it is. One that has been failing is tried at once, and still counts as failing. The secret before the new one stays valid for a day.
+ * it gets what none of them took. One that is active goes on from where it is. One that has been failing is tried at once, and still counts as failing. One that is active keeps its secret, so that
+ * no log-in breaks a receiver that has it; one that is revived gets another, as the address may have been somebody else's.
  */
-async function attachEndpoint(tx: Db, inbox: { id: number; floor: number }, endpoint: NewEndpoint): Promise<number> {
+async function attachEndpoint(
+  tx: Db,
+  inbox: { id: number; floor: number },
+  endpoint: NewEndpoint,
+): Promise<{ id: number; secret: Uint8Array }> {
   const state = endpoint.refusal === null ? "active" : "off";
-  const { rows } = await sql<{ id: number }>`
+  const keepsSecret = sql`(e.state = 'active' and ${endpoint.renewSecret !== true}::boolean)`;
+  const { rows } = await sql<{ id: number; secret: Uint8Array }>`
     insert into endpoints as e (inbox_id, address, kinds, secret, cursor, state, reason)
     select ${inbox.id}::bigint, ${endpoint.address}::text, ${endpoint.kinds}::text[], ${endpoint.sealSecret(inbox.id)}::bytea,
       greatest(${inbox.floor}::bigint, max(cursor)), ${state}::text, ${endpoint.refusal}::text
     from endpoints where inbox_id = ${inbox.id}
     on conflict (inbox_id, address) do update set
       cursor = case when e.state = 'off' then excluded.cursor else e.cursor end,
-      secret = excluded.secret,
-      previous_secret = e.secret,
-      previous_secret_until = now() + ${PREVIOUS_SECRET_HOURS} * interval '1 hour',
+      secret = case when ${keepsSecret} then e.secret else excluded.secret end,
+      previous_secret = case when ${keepsSecret} then e.previous_secret end,
       failures = least(e.failures, 1), server_errors = 0, rejections = 0, failing_since = null,
       ${KEEP_LEASE},
       state = excluded.state, reason = excluded.reason, generation = e.generation + 1
-    returning id
+    returning id, secret
   `.execute(tx);
-  return (rows[0] as { id: number }).id;
+  return rows[0] as { id: number; secret: Uint8Array };
 }
 
 /** A change of an endpoint `e` clears its due time, but not a lease that a sender has: a push of it may be in flight. */
@@ -84,48 +90,81 @@ const KEEP_LEASE = sql`
   retry_at = case when e.lease_by <> ${RELAY} and e.retry_at > now() then e.retry_at end,
   lease_by = case when e.lease_by <> ${RELAY} and e.retry_at > now() then e.lease_by end`;
 
+/** A session `s` that can be used: neither ended nor expired. The only place that says so. */
+export const IS_LIVE = sql`(s.revoked_at is null and (s.refresh_expires_at is null or s.refresh_expires_at > now()))`;
+
 /** Ends sessions, and switches off the endpoints that no live session uses any more. */
-async function endSessions(tx: Db, sessionIds: readonly number[]): Promise<void> {
+async function endSessions(tx: Db, sessionIds: readonly number[], reason: string): Promise<void> {
   await sql`
     update sessions set revoked_at = now() where id = any(${sessionIds}::bigint[]) and revoked_at is null
   `.execute(tx);
   await sql`
-    update endpoints e set state = 'off', reason = 'signed out', ${KEEP_LEASE}, generation = generation + 1
+    update endpoints e set state = 'off', reason = ${reason}, ${KEEP_LEASE}, generation = generation + 1
     where id in (select endpoint_id from sessions where id = any(${sessionIds}::bigint[])) and state = 'active'
-      and not exists (select from sessions s where s.endpoint_id = e.id and s.revoked_at is null)
+      and not exists (select from sessions s where s.endpoint_id = e.id and ${IS_LIVE})
   `.execute(tx);
+}
+
+const EXPIRED_AT_ONCE = 100;
+
+/** Ends sessions that have expired, with all that follows for their endpoints. Locks each user's inbox, and then its endpoints. */
+export async function endExpiredSessions(db: Db): Promise<void> {
+  for (;;) {
+    const { rows } = await sql<{ id: number; userId: number | null }>`
+      select id, user_id as "userId" from sessions where revoked_at is null and refresh_expires_at < now()
+      order by refresh_expires_at limit ${EXPIRED_AT_ONCE}
+    `.execute(db);
+    for (const [userId, sessions] of Map.groupBy(rows, (row) => row.userId)) {
+      await db.transaction().execute(async (tx) => {
+        const inbox = userId === null ? null : await lockInbox(tx, userId);
+        await endSessions(
+          tx,
+          sessions.map(({ id }) => id),
+          "its session has expired",
+        );
+        if (inbox !== null) await announceChange(tx, inbox.id);
+      });
+    }
+    if (rows.length < EXPIRED_AT_ONCE) return;
+  }
+}
+
+export interface BegunSession {
+  sessionId: number;
+  /** The secret of its endpoint, if it has one: a new one, or that which the endpoint had. */
+  secret: { inbox: number; sealed: Uint8Array } | null;
+  changed: EndpointsChanged | null;
 }
 
 /**
  * Begins a session, with its endpoint if it has one; `changed` where that changed the inbox's endpoints. Returns null where the user was deleted meanwhile.
  * Locks the inbox, then its endpoints.
  */
-export async function beginSession(
-  db: Db,
-  session: NewSession,
-): Promise<{ sessionId: number; changed: EndpointsChanged | null } | null> {
+export async function beginSession(db: Db, session: NewSession): Promise<BegunSession | null> {
   return db.transaction().execute(async (tx) => {
     const inbox = await lockInbox(tx, session.userId);
     if (inbox === null) return null;
-    const endpointId = session.endpoint === null ? null : await attachEndpoint(tx, inbox, session.endpoint);
+    const endpoint = session.endpoint === null ? null : await attachEndpoint(tx, inbox, session.endpoint);
     const { rows } = await sql<{ id: number }>`
       insert into sessions (user_id, refresh_expires_at, device_name, public_key, endpoint_id)
       values (${session.userId}, now() + ${session.refreshDays} * interval '1 day',
-        ${session.deviceName}, ${session.publicKey}, ${endpointId})
+        ${session.deviceName}, ${session.publicKey}, ${endpoint?.id ?? null})
       returning id
     `.execute(tx);
     const sessionId = (rows[0] as { id: number }).id;
     await sql`update sessions set refresh_hash = ${session.refreshHash(sessionId)} where id = ${sessionId}`.execute(tx);
     const surplus = await sql<{ id: number }>`
-      select id from sessions where user_id = ${session.userId} and revoked_at is null order by id desc offset ${MAX_LIVE_SESSIONS}
+      select id from sessions s where user_id = ${session.userId} and ${IS_LIVE} order by id desc offset ${MAX_LIVE_SESSIONS}
     `.execute(tx);
     if (surplus.rows.length > 0)
       await endSessions(
         tx,
         surplus.rows.map((row) => row.id),
+        "signed out",
       );
     const changed = session.endpoint !== null || surplus.rows.length > 0;
-    return { sessionId, changed: changed ? await announceChange(tx, inbox.id) : null };
+    const secret = endpoint === null ? null : { inbox: inbox.id, sealed: endpoint.secret };
+    return { sessionId, secret, changed: changed ? await announceChange(tx, inbox.id) : null };
   });
 }
 
@@ -138,20 +177,24 @@ export async function endSession(db: Db, userId: number, sessionId: number): Pro
       select from sessions where id = ${sessionId} and user_id = ${userId} and revoked_at is null
     `.execute(tx);
     if (live.rows.length === 0) return null;
-    await endSessions(tx, [sessionId]);
+    await endSessions(tx, [sessionId], "signed out");
     return announceChange(tx, inbox.id);
   });
 }
 
 export type RefreshResult =
+  /** `next` is the session's token now: the token was the current one, or was replaced by `next` within the last 30 s. */
   | { status: "refreshed"; sessionId: number; userId: number; name: string; role: "user" | "admin" }
-  /** The token was used before: somebody else has it, too. */
+  /** The token was used before, some time ago: somebody else has it, too. */
   | { status: "reused"; sessionId: number; userId: number }
   | { status: "unknown" };
 
+/** A client that did not get the answer may repeat the request for so long, and gets the same one. */
+const REFRESH_REPEATS_SECONDS = 30;
+
 /**
- * Replaces a session's refresh token by the next one. `presented` is the hash of a token that was once given to this session: where it is not the
- * current one, somebody used it before. Locks the session.
+ * Replaces a session's refresh token by the next one, which follows from the one that is presented: so a repeat finds it in its place. `presented` is the hash of
+ * a token that was once given to this session: where neither it nor the one that follows it is the current one, somebody used it before. Locks the session.
  */
 export async function rotateRefresh(
   db: Db,
@@ -159,17 +202,22 @@ export async function rotateRefresh(
 ): Promise<RefreshResult> {
   const { sessionId } = rotation;
   const rotated = await sql<{ userId: number; name: string; role: "user" | "admin" }>`
-    update sessions s set refresh_hash = ${rotation.next}, refresh_expires_at = now() + ${rotation.refreshDays} * interval '1 day',
+    update sessions s set
+      refresh_hash = ${rotation.next},
+      refresh_expires_at = now() + ${rotation.refreshDays} * interval '1 day',
+      refreshed_at = case when s.refresh_hash = ${rotation.presented} then now() else s.refreshed_at end,
       last_seen_at = now()
     from users u
-    where s.id = ${sessionId} and s.refresh_hash = ${rotation.presented} and s.revoked_at is null and s.refresh_expires_at > now()
-      and u.id = s.user_id
+    where s.id = ${sessionId} and ${IS_LIVE} and u.id = s.user_id and (
+      s.refresh_hash = ${rotation.presented}
+      or (s.refresh_hash = ${rotation.next} and s.refreshed_at > now() - ${REFRESH_REPEATS_SECONDS} * interval '1 second')
+    )
     returning u.id as "userId", coalesce(u.username, u.email) as name, u.role
   `.execute(db);
   if (rotated.rows[0] !== undefined) return { status: "refreshed", sessionId, ...rotated.rows[0] };
   const reused = await sql<{ userId: number }>`
-    select user_id as "userId" from sessions
-    where id = ${sessionId} and refresh_hash <> ${rotation.presented} and revoked_at is null
+    select user_id as "userId" from sessions s
+    where s.id = ${sessionId} and s.refresh_hash <> ${rotation.presented} and ${IS_LIVE}
   `.execute(db);
   if (reused.rows[0] !== undefined) return { status: "reused", sessionId, userId: reused.rows[0].userId };
   return { status: "unknown" };

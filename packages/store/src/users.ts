@@ -60,15 +60,31 @@ export interface LoginKeys {
   phoneKey: string | null;
 }
 
-/** Finds who signs in. A user name comes before an e-mail address, and that before a phone number, whose form is free. */
+/** Finds who signs in: a user name, an e-mail address and a phone number are each one person's. */
 export async function findCredentials(db: Db, keys: LoginKeys): Promise<Credentials | null> {
   const { rows } = await sql<Credentials>`
-    select id, coalesce(username, email) as name, role, password_hash as "passwordHash" from users
-    where username_key = ${keys.usernameKey} or email_key = ${keys.emailKey} or phone_key = ${keys.phoneKey}
-    order by (username_key is not distinct from ${keys.usernameKey}) desc, (email_key is not distinct from ${keys.emailKey}) desc
+    select u.id, coalesce(u.username, u.email) as name, u.role, u.password_hash as "passwordHash"
+    from names n join users u on u.id = n.user_id
+    where n.key in (${keys.usernameKey}, ${keys.emailKey}, ${keys.phoneKey})
+    order by (n.key is not distinct from ${keys.usernameKey}) desc, (n.key is not distinct from ${keys.emailKey}) desc
     limit 1
   `.execute(db);
   return rows[0] ?? null;
+}
+
+/** Which of these names is taken; undefined where none is, for now. */
+export async function findTaken(db: Db, user: Omit<NewUser, "passwordHash">): Promise<UniqueUserField | undefined> {
+  const keys = [user.usernameKey, user.phoneKey, user.emailKey];
+  const { rows } = await sql<{ key: string }>`
+    select key from names where key = any(${keys.filter((key) => key !== null)}::text[])
+  `.execute(db);
+  const fields: readonly UniqueUserField[] = ["username", "phone_number", "email"];
+  return fields.find((_, n) => rows.some(({ key }) => key === keys[n]));
+}
+
+export async function findRole(db: Db, userId: number): Promise<"user" | "admin" | null> {
+  const { rows } = await sql<{ role: "user" | "admin" }>`select role from users where id = ${userId}`.execute(db);
+  return rows[0]?.role ?? null;
 }
 
 export interface PublicUser {
@@ -140,8 +156,6 @@ async function eraseInbox(db: Db, inbox: number): Promise<void> {
 
 /** Goes on with accounts whose erasure broke off. */
 export async function eraseDeletedAccounts(db: Db): Promise<void> {
-  const { rows } = await sql<{ id: number }>`select id from inboxes where address like ${`${ERASED_SCHEME}%`} limit 100`.execute(
-    db,
-  );
+  const { rows } = await sql<{ id: number }>`select id from inboxes where address like 'erased:%' limit 100`.execute(db);
   for (const { id } of rows) await eraseInbox(db, id);
 }

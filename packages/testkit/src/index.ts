@@ -16,3 +16,4 @@ export { createEmptyDatabase, createTestDatabase, type TestDatabase, testNamespa
 export { type Sending, startSteadyLoad, type SteadyLoad } from "./steady-load.ts";
 export { tidyingUp } from "./tidy-up.ts";
 export { waitFor } from "./wait-for.ts";
+export { type NameAnswer, type NameServer, startNameServer } from "./name-server.ts";

@@ -8,8 +8,8 @@ export interface Proxy {
   cut(): void;
   /** Holds back what goes through, in both directions, for so long; 0 for not at all. */
   delay(ms: number): void;
-  /** Lets nothing through, and says nothing, until it is resumed. */
-  stall(): void;
+  /** Lets nothing through, and says nothing, until it is resumed; of connections that are open now only, if so asked. */
+  stall(options?: { onlyOpen: boolean }): void;
   resume(): void;
   close(): Promise<void>;
 }
@@ -19,13 +19,14 @@ export async function startProxy(target: { host: string; port: number }): Promis
   const pairs = new Set<readonly [Socket, Socket]>();
   let delayMs = 0;
   let stalled = false;
+  const silenced = new Set<Socket>();
 
   function forward(from: Socket, to: Socket): void {
     from.on("data", (chunk) => {
       from.pause();
       setTimeout(() => {
         if (!to.destroyed) to.write(chunk);
-        if (!stalled) from.resume();
+        if (!stalled && !silenced.has(from)) from.resume();
       }, delayMs);
     });
   }
@@ -59,12 +60,18 @@ export async function startProxy(target: { host: string; port: number }): Promis
     delay(ms) {
       delayMs = ms;
     },
-    stall() {
-      stalled = true;
-      for (const pair of pairs) for (const socket of pair) socket.pause();
+    stall(options) {
+      stalled = options?.onlyOpen !== true;
+      for (const pair of pairs) {
+        for (const socket of pair) {
+          silenced.add(socket);
+          socket.pause();
+        }
+      }
     },
     resume() {
       stalled = false;
+      silenced.clear();
       for (const pair of pairs) for (const socket of pair) socket.resume();
     },
     async close() {

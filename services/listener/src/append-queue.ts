@@ -1,4 +1,4 @@
-import { BatcherFull, type Clock, createBatcher, type PlainEvent } from "@messenger/core";
+import { BatcherFull, type Clock, createBatcher, createTimeLimit, type PlainEvent, sleep } from "@messenger/core";
 import type { AppendedBatch, AppendResult, NewMessage } from "@messenger/store";
 
 /** The store did not answer in time, or more wait than may; nothing is known to be lost, and trying again is safe. */
@@ -36,6 +36,16 @@ export interface AppendQueueDeps {
   onError(error: unknown): void;
 }
 
+/** A message that waits, and whoever waits for it. */
+interface Item {
+  message: OutgoingMessage;
+  /** Its client was answered, as its time was up. */
+  isGivenUp: boolean;
+  giveUp(): void;
+}
+
+const NOT_IN_TIME = new Overloaded("it was not written in time");
+
 type Settled = { result: AppendResult } | { error: unknown };
 
 const MAX_BATCH = 500;
@@ -43,7 +53,8 @@ const MAX_STATEMENTS = 2;
 const SPACING_MS = 2;
 const MAX_WAITING = 10_000;
 const MAX_WAITING_BYTES = 128 * 1024 * 1024;
-const TRY_FOR_MS = 10_000;
+/** From its arrival a message is answered within this time, whatever waits before it: up to 250 ms earlier it is given up. */
+const ANSWER_WITHIN_MS = 9_500;
 const RETRY_FIRST_MS = 50;
 const RETRY_MOST_MS = 1_000;
 
@@ -53,48 +64,53 @@ const RETRY_MOST_MS = 1_000;
 export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
   const { clock } = deps;
 
-  function sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      clock.after(ms, resolve);
-    });
-  }
+  /** Why nothing is written in time: what the last statement failed with. */
+  let why = NOT_IN_TIME;
 
   /** One batch, again and again while the store is away: the ids are the same, so that it is written once. */
-  async function appendSurely(messages: readonly NewMessage[], deadline: number): Promise<AppendedBatch> {
+  async function appendSurely(items: readonly Item[]): Promise<AppendedBatch | undefined> {
     for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
+      // Whoever was answered meanwhile does not come into it any more.
+      if (items.every((item) => item.isGivenUp)) return undefined;
       try {
-        return await deps.appendMessages(messages);
+        const batch = await deps.appendMessages(items.map((item) => item.message));
+        why = NOT_IN_TIME;
+        return batch;
       } catch (error) {
         const reason = deps.whyUnavailable(error);
         if (reason === undefined) throw error;
         deps.onError(error);
-        if (clock.monotonic() + delayMs > deadline) throw new Overloaded(reason, { cause: error });
-        await sleep(delayMs);
+        why = new Overloaded(reason, { cause: error });
+        await sleep(clock, delayMs);
       }
     }
   }
 
-  async function run(messages: readonly OutgoingMessage[], deadline: number): Promise<readonly Settled[]> {
+  async function run(all: readonly Item[]): Promise<readonly Settled[]> {
+    const items = all.filter((item) => !item.isGivenUp);
+    const settled = new Map<Item, Settled>(all.map((item) => [item, { error: why }]));
+    if (items.length > 0) for (const [item, result] of await append(items)) settled.set(item, result);
+    return all.map((item) => settled.get(item) as Settled);
+  }
+
+  async function append(items: readonly Item[]): Promise<readonly [Item, Settled][]> {
+    const messages = items.map((item) => item.message);
     const started = clock.monotonic();
-    let batch: AppendedBatch;
+    let batch: AppendedBatch | undefined;
     try {
-      batch = await appendSurely(messages, deadline);
+      batch = await appendSurely(items);
     } catch (error) {
-      if (error instanceof Overloaded || messages.length === 1) return messages.map(() => ({ error }));
+      if (items.length === 1) return items.map((item) => [item, { error }]);
       // One of them is at fault: each by itself, so that it fails alone.
       deps.onError(error);
-      const settled: Settled[] = [];
-      for (const message of messages) {
-        const before = settled.at(-1);
-        // The store has gone meanwhile: the others need not wait for it one after the other.
-        if (before !== undefined && "error" in before && before.error instanceof Overloaded) settled.push(before);
-        else settled.push(...(await run([message], deadline)));
-      }
-      return settled;
+      const each: [Item, Settled][] = [];
+      for (const item of items) each.push(...(await append([item])));
+      return each;
     }
+    if (batch === undefined) return items.map((item) => [item, { error: why }]);
     deps.onBatch(messages.length, clock.monotonic() - started);
     announce(messages, batch);
-    return batch.results.map((result) => ({ result }));
+    return batch.results.map((result, n) => [items[n] as Item, { result }]);
   }
 
   function announce(messages: readonly OutgoingMessage[], batch: AppendedBatch): void {
@@ -109,27 +125,40 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
 
   /** Of contents whose clients wait for an answer. */
   let waitingBytes = 0;
-  const batcher = createBatcher<OutgoingMessage, Settled>({
+  const batcher = createBatcher<Item, Settled>({
     clock,
-    run: (messages) => run(messages, clock.monotonic() + TRY_FOR_MS),
+    run,
     maxBatch: MAX_BATCH,
     maxRunning: MAX_STATEMENTS,
     spacingMs: SPACING_MS,
     maxWaiting: MAX_WAITING,
   });
+  const limit = createTimeLimit<Item>(clock, ANSWER_WITHIN_MS, (item) => item.giveUp());
 
   return {
     async append(message) {
       if (waitingBytes > MAX_WAITING_BYTES) throw new Overloaded("too many messages wait to be written");
-      let settled: Settled;
+      const tooLate = Promise.withResolvers<never>();
+      const item: Item = {
+        message,
+        isGivenUp: false,
+        giveUp() {
+          item.isGivenUp = true;
+          tooLate.reject(why);
+        },
+      };
       waitingBytes += message.content.length;
+      limit.begin(item);
+      const written = batcher.add(item).finally(() => (waitingBytes -= message.content.length));
+      written.catch(() => undefined); // it may end after its time is up
+      let settled: Settled;
       try {
-        settled = await batcher.add(message);
+        settled = await Promise.race([written, tooLate.promise]);
       } catch (error) {
         if (error instanceof BatcherFull) throw new Overloaded("too many messages wait to be written", { cause: error });
         throw error;
       } finally {
-        waitingBytes -= message.content.length;
+        limit.end(item);
       }
       if ("error" in settled) throw settled.error;
       return settled.result;

@@ -18,6 +18,8 @@ import { startListener } from "./listener.ts";
 import { apiSettings } from "./settings.ts";
 
 const CLOSE_GRACE_MS = 10_000;
+/** A client is answered within ten seconds. */
+const STATEMENT_TIMEOUT_MS = 8_000;
 
 await runService("listener", async () => {
   const settings = readSettings(
@@ -35,7 +37,7 @@ await runService("listener", async () => {
   const log = createLogger("listener", settings.logLevel);
   const closing = createClosing();
   const registry = createRegistry();
-  const backends = await openBackends({ ...settings, registry }, log, closing);
+  const backends = await openBackends({ ...settings, registry, statementTimeoutMs: STATEMENT_TIMEOUT_MS }, log, closing);
   const tracing = await openTracing("listener", settings);
   closing.add(() => tracing?.close());
   const metrics = await serveMetrics({ registry, host: settings.metricsHost, port: settings.metricsPort });

@@ -1,7 +1,7 @@
 import type { SessionTokens } from "@messenger/contracts";
 import { formatSecret, refusalOf, SECRET_BYTES } from "@messenger/channels";
-import { webhookSecretContext } from "@messenger/core";
-import { beginSession } from "@messenger/store";
+import { SealError, webhookSecretContext } from "@messenger/core";
+import { beginSession, type BegunSession } from "@messenger/store";
 import type { Context } from "./context.ts";
 import { HttpProblem } from "./http/problem.ts";
 import type { Identity } from "./tokens.ts";
@@ -38,34 +38,51 @@ export async function startSession(
 ): Promise<StartedSession> {
   const { keyring, guard, random } = context;
   let refreshToken = "";
-  const secret = random.bytes(SECRET_BYTES);
   const address = device.address?.trim() ?? null;
   const refusal = address === null ? null : (refusalOf(address, guard) ?? null);
-  const begun = await beginSession(context.db, {
-    userId: user.userId,
-    refreshHash(sessionId) {
-      const refresh = context.tokens.newRefreshToken(sessionId);
-      refreshToken = refresh.token;
-      return refresh.hash;
-    },
-    refreshDays: REFRESH_DAYS,
-    deviceName: null,
-    publicKey: device.publicKey,
-    endpoint:
-      address === null
-        ? null
-        : {
-            address,
-            kinds: LOGIN_KINDS,
-            sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), secret),
-            refusal,
-          },
-  });
+  const begin = (renewSecret: boolean): Promise<BegunSession | null> =>
+    beginSession(context.db, {
+      userId: user.userId,
+      refreshHash(sessionId) {
+        const refresh = context.tokens.newRefreshToken(sessionId);
+        refreshToken = refresh.token;
+        return refresh.hash;
+      },
+      refreshDays: REFRESH_DAYS,
+      deviceName: null,
+      publicKey: device.publicKey,
+      endpoint:
+        address === null
+          ? null
+          : {
+              address,
+              kinds: LOGIN_KINDS,
+              sealSecret: (inbox) =>
+                keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), random.bytes(SECRET_BYTES)),
+              refusal,
+              renewSecret,
+            },
+    });
+  /** The secret that the endpoint has now; undefined where it was sealed under a secret of the deployment that is no longer known. */
+  const unseal = (secret: NonNullable<BegunSession["secret"]>): Uint8Array | undefined => {
+    try {
+      return keyring.webhookSecrets.unseal(webhookSecretContext(secret.inbox, address as string), secret.sealed);
+    } catch (error) {
+      if (error instanceof SealError) return undefined;
+      throw error;
+    }
+  };
+  let begun = await begin(false);
+  let secret = begun?.secret == null ? undefined : unseal(begun.secret);
+  if (begun?.secret != null && secret === undefined) {
+    begun = await begin(true);
+    if (begun?.secret != null) secret = unseal(begun.secret);
+  }
   if (begun === null) throw new HttpProblem({ status: 401, code: "unauthorized", detail: "the account was deleted" });
   context.publisher.wake(begun.changed);
   return {
     tokens: await sessionTokens(context, { ...user, sessionId: begun.sessionId }, refreshToken),
-    webhookSecret: address === null ? null : formatSecret(secret),
+    webhookSecret: secret === undefined ? null : formatSecret(secret),
     addressRefusal: refusal,
   };
 }

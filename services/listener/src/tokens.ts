@@ -18,8 +18,10 @@ export interface Tokens {
   sign(identity: Identity): Promise<string>;
   /** Undefined where the token is not ours, was changed, or has expired. Does not know of revocations. */
   verify(token: string): Promise<Identity | undefined>;
-  /** A refresh token of this session, and the hash that is kept of it. */
+  /** The first refresh token of a session, and the hash that is kept of it. */
   newRefreshToken(sessionId: number): RefreshToken;
+  /** The one that replaces a refresh token: always the same one. */
+  nextRefreshToken(presented: RefreshToken): RefreshToken;
   /** Undefined where the token was never given out. */
   readRefreshToken(token: string): RefreshToken | undefined;
 }
@@ -65,7 +67,14 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
         });
         const { sub, sid, name, role, exp } = payload;
         const userId = Number(sub);
-        if (!Number.isSafeInteger(userId) || typeof sid !== "number" || typeof name !== "string" || exp === undefined)
+        if (
+          !/^[1-9]\d*$/u.test(sub as string) ||
+          !Number.isSafeInteger(userId) ||
+          !Number.isSafeInteger(sid) ||
+          typeof sid !== "number" ||
+          typeof name !== "string" ||
+          exp === undefined
+        )
           return undefined;
         const identity: Identity = { userId, sessionId: sid, name, role: role === "admin" ? "admin" : "user" };
         return { identity, expiresAt: exp * 1000 };
@@ -74,6 +83,22 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
       }
     }
     return undefined;
+  }
+
+  function makeRefreshToken(sessionId: number, bytes: Uint8Array): RefreshToken {
+    const unsigned = `${sessionId}.${Buffer.from(bytes).toString("base64url")}`;
+    const token = `${unsigned}.${macOf(current as KeyObject, unsigned).toString("base64url")}`;
+    return { token, sessionId, hash: hashOf(token) };
+  }
+
+  /** The key that a refresh token was made with; undefined where it is none of ours. */
+  function keyOf(token: string): KeyObject | undefined {
+    const [, unsigned = "", , mac = ""] = REFRESH_TOKEN.exec(token) ?? [];
+    // Compared as text: other spellings of the same bytes are other tokens.
+    return keys.find((key) => {
+      const expected = macOf(key, unsigned).toString("base64url");
+      return mac.length === expected.length && timingSafeEqual(Buffer.from(mac), Buffer.from(expected));
+    });
   }
 
   return {
@@ -95,21 +120,17 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
       verified.set(token, found);
       return found.identity;
     },
-    newRefreshToken(sessionId) {
-      const unsigned = `${sessionId}.${Buffer.from(random.bytes(REFRESH_BYTES)).toString("base64url")}`;
-      const token = `${unsigned}.${macOf(current, unsigned).toString("base64url")}`;
-      return { token, sessionId, hash: hashOf(token) };
+    newRefreshToken: (sessionId) => makeRefreshToken(sessionId, random.bytes(REFRESH_BYTES)),
+    nextRefreshToken({ token, sessionId }) {
+      const next = createHmac("sha256", keyOf(token) ?? current)
+        .update(`next ${token}`)
+        .digest();
+      return makeRefreshToken(sessionId, next);
     },
     readRefreshToken(token) {
       const match = REFRESH_TOKEN.exec(token);
-      if (match === null) return undefined;
-      const [, unsigned, sessionId, mac] = match as unknown as [string, string, string, string];
-      const given = Buffer.from(mac, "base64url");
-      const authentic = keys.some((key) => {
-        const expected = macOf(key, unsigned);
-        return given.length === expected.length && timingSafeEqual(given, expected);
-      });
-      return authentic ? { token, sessionId: Number(sessionId), hash: hashOf(token) } : undefined;
+      if (match === null || keyOf(token) === undefined) return undefined;
+      return { token, sessionId: Number(match[2]), hash: hashOf(token) };
     },
   };
 }

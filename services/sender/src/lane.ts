@@ -40,6 +40,8 @@ export interface LaneDeps {
   isStopping(): boolean;
   /** Told of each attempt. */
   onAttempt(endpoint: EndpointRow, event: InboxEvent, attempt: Attempt): void;
+  /** Told that an endpoint is disabled within a day, if it takes nothing until then. */
+  onFailing(endpoint: EndpointRow, disabledAt: number): void;
   /** Told that an endpoint was switched off. */
   onOff(endpoint: EndpointRow, reason: string): void;
   /** Told of what must not happen. */
@@ -626,6 +628,7 @@ export class Lane {
       error: result.kind === "answered" ? null : errorText(result),
     };
     this.#deps.onAttempt(endpoint, event, attempt);
+    if (judgement.disabledAt !== undefined) this.#deps.onFailing(endpoint, judgement.disabledAt);
     if (epoch !== this.#epoch) {
       // (4) It counts for the generation that it was made under, if that is still the endpoint's.
       const cursor = judgement.verdict.next === "advance" ? Math.max(endpoint.cursor, event.seq) : endpoint.cursor;

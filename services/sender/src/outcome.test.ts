@@ -1,24 +1,28 @@
 import { describe, expect, it } from "vitest";
 import { judge, type Standing } from "./outcome.ts";
 
-const WELL: Standing = { failures: 0, serverErrors: 0, rejections: 0, rejectedBefore: false, failingSince: null };
+const WELL: Standing = { failures: 0, serverErrors: 0, rejections: 0, rejectedAt: null, failingSince: null };
 const AT = { now: 1_000_000_000_000, unit: 0.5 };
 const DAY = 24 * 60 * 60 * 1000;
 const answered = (status: number, retryAfterMs?: number) => ({ kind: "answered" as const, status, retryAfterMs });
 
 describe("an attempt", () => {
   it.each([200, 201, 202, 204, 299])("answered %i is delivered, and forgets all failures", (status) => {
-    const before = { failures: 3, serverErrors: 2, rejections: 1, rejectedBefore: true, failingSince: 5 };
-    expect(judge(answered(status), before, AT)).toEqual({ outcome: "delivered", verdict: { next: "advance" }, standing: WELL });
+    const before = { failures: 3, serverErrors: 2, rejections: 1, rejectedAt: 7, failingSince: 5 };
+    const standing = { ...WELL, rejectedAt: 7 };
+    expect(judge(answered(status), before, AT)).toEqual({ outcome: "delivered", verdict: { next: "advance" }, standing });
   });
 
-  it.each([408, 425, 429, 500, 501, 502, 503, 504, 599])("answered %i is tried again", (status) => {
-    expect(judge(answered(status), WELL, AT)).toMatchObject({
-      outcome: "transient",
-      verdict: { next: "retry", inMs: 1_000 },
-      standing: { failures: 1, failingSince: AT.now },
-    });
-  });
+  it.each([301, 302, 307, 401, 402, 403, 404, 405, 407, 408, 409, 421, 423, 425, 429, 451, 500, 501, 502, 503, 504, 599])(
+    "answered %i is tried again",
+    (status) => {
+      expect(judge(answered(status), WELL, AT)).toMatchObject({
+        outcome: "transient",
+        verdict: { next: "retry", inMs: 1_000 },
+        standing: { failures: 1, failingSince: AT.now },
+      });
+    },
+  );
 
   it("backs off by steps, and by the last of them for ever", () => {
     const delays = Array.from({ length: 11 }, (_, failures) => {
@@ -59,29 +63,47 @@ describe("an attempt", () => {
     );
   });
 
-  it.each([301, 302, 307, 400, 401, 404, 422])("answered %i is rejected: three quick tries, then it is put aside", (status) => {
-    let standing = WELL;
+  const ABOUT_THE_EVENT = [400, 406, 411, 413, 414, 415, 422, 431];
+
+  it.each(ABOUT_THE_EVENT)(
+    "answered %i is rejected: three tries over ten minutes or more, then it is a dead letter",
+    (status) => {
+      for (const unit of [0, 0.999]) {
+        let standing: Standing = WELL;
+        let now = AT.now;
+        const nexts = [1, 2, 3].map(() => {
+          const judgement = judge(answered(status), standing, { now, unit });
+          standing = judgement.standing;
+          if (judgement.verdict.next === "retry") now += judgement.verdict.inMs;
+          return judgement.verdict.next;
+        });
+        expect(nexts).toEqual(["retry", "retry", "bury"]);
+        expect(now - AT.now).toBeGreaterThanOrEqual(10 * 60_000);
+        // Nothing was taken: it counts as failing until something is.
+        expect(standing).toMatchObject({ failures: 3, rejections: 0, rejectedAt: now, failingSince: AT.now });
+      }
+    },
+  );
+
+  it("that is rejected within an hour of another one is tried for some seconds: nobody holds up an endpoint with what it rejects", () => {
+    let standing: Standing = { ...WELL, rejectedAt: AT.now - 59 * 60_000 };
     const verdicts = [1, 2, 3].map(() => {
-      const judgement = judge(answered(status), standing, AT);
+      const judgement = judge(answered(422), standing, AT);
       standing = judgement.standing;
       return judgement.verdict;
     });
-    expect(verdicts).toEqual([
-      { next: "retry", inMs: 1_000 },
-      { next: "retry", inMs: 1_000 },
-      { next: "bury", reason: `answered ${status} 3 times` },
-    ]);
-    expect(standing).toEqual({ ...WELL, rejectedBefore: true });
+    expect(verdicts).toMatchObject([{ inMs: 1_000 }, { inMs: 4_000 }, { next: "bury", reason: "answered 422 3 times" }]);
   });
 
-  it("that is rejected after the event before was rejected, too, is the endpoint's fault: it backs off, and is not put aside", () => {
-    let standing: Standing = { ...WELL, rejectedBefore: true };
-    for (let n = 0; n < 10; n += 1) {
-      const judgement = judge(answered(404), standing, AT);
-      expect(judgement.verdict.next).toBe("retry");
-      standing = judgement.standing;
-    }
-    expect(standing.failures).toBe(10);
+  it("is told of a day before the endpoint is switched off, and never while something is taken", () => {
+    const failing = { ...WELL, failures: 30, failingSince: AT.now - 3.9 * DAY };
+    expect(judge(answered(503), failing, AT).disabledAt).toBeUndefined();
+    const since = AT.now - 4.1 * DAY;
+    expect(judge(answered(404), { ...failing, failingSince: since }, AT).disabledAt).toBe(since + 5 * DAY);
+    expect(judge(answered(204), { ...failing, failingSince: since }, AT).disabledAt).toBeUndefined();
+    // Five days of rejected events only: nothing was taken.
+    const rejecting = { ...failing, failingSince: AT.now - 5 * DAY, rejectedAt: AT.now };
+    expect(judge(answered(400), rejecting, AT).verdict).toMatchObject({ next: "off" });
   });
 
   it("answered 410, refused by policy, or failing for 5 days switches the endpoint off", () => {

@@ -5,8 +5,8 @@ import type { Standing } from "./outcome.ts";
 const ERROR_LENGTH = 200;
 
 /** Where the row says that it stands. */
-export function standingOf({ failures, serverErrors, rejections, rejectedBefore, failingSince }: EndpointRow): Standing {
-  return { failures, serverErrors, rejections, rejectedBefore, failingSince };
+export function standingOf({ failures, serverErrors, rejections, rejectedAt, failingSince }: EndpointRow): Standing {
+  return { failures, serverErrors, rejections, rejectedAt, failingSince };
 }
 
 /** What a report says beside where the endpoint stands. */
@@ -21,7 +21,7 @@ export function progressOf(endpoint: EndpointRow, standing: Standing, cursor: nu
     failures: standing.failures,
     serverErrors: standing.serverErrors,
     rejections: standing.rejections,
-    rejectedBefore: standing.rejectedBefore,
+    rejectedAt: standing.rejectedAt,
     retryInMs: news.retryInMs ?? null,
     off: news.off ?? null,
     renew: news.renew ?? false,

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { progressOf } from "./progress.ts";
 import { createRecorder } from "./recorder.ts";
 
-const STANDING = { failures: 0, serverErrors: 0, rejections: 0, rejectedBefore: false, failingSince: null };
+const STANDING = { failures: 0, serverErrors: 0, rejections: 0, rejectedAt: null, failingSince: null };
 
 const progress = (endpoint: number, cursor: number): Progress =>
   progressOf({ id: endpoint, generation: 0 } as EndpointRow, STANDING, cursor, {});

@@ -206,6 +206,10 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     isStopping: () => stopping,
     brokerHeard: () => broker.silentMs() < BROKER_SILENT_MS,
     onAttempt,
+    onFailing({ id, inbox, failingSince }: EndpointRow, disabledAt: number) {
+      const [since, until] = [failingSince ?? clock.now(), disabledAt].map((at) => new Date(at).toISOString());
+      log.warn({ endpoint: id, inbox, since, until }, "an endpoint takes nothing: it is switched off then");
+    },
     onOff({ id, inbox }: EndpointRow, reason: string) {
       metrics.onOff();
       log.warn({ endpoint: id, inbox, reason }, "an endpoint was switched off: nothing more is pushed to it");

@@ -1,12 +1,25 @@
-import type { Migration } from "kysely/migration";
+import type { Db } from "../database.ts";
 import { up as initial } from "./0001-initial.ts";
 import { up as endpointsOff } from "./0002-endpoints-off.ts";
+import { up as liveSessions } from "./0003-live-sessions.ts";
+import { up as indexes } from "./0004-indexes.ts";
+import { up as names } from "./0005-names.ts";
 
-/** All migrations by name; they run in the order of their names, forward only. */
-export const migrations: Record<string, Migration> = {
+/** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
+export interface SchemaStep {
+  up(db: Db): Promise<void>;
+  /** It runs outside of a transaction: it makes an index while others write, or fills a table bit by bit. */
+  withoutTransaction?: boolean;
+}
+
+/** The end of the name of a step after which processes of an older version must not go on. */
+export const BREAKING = "-breaking";
+
+/** All steps by name; they run in the order of their names, forward only. An older version goes on beside those that do not end in {@link BREAKING}. */
+export const steps: Record<string, SchemaStep> = {
   "0001-initial": { up: initial },
   "0002-endpoints-off": { up: endpointsOff },
+  "0003-live-sessions": { up: liveSessions },
+  "0004-indexes": { up: indexes, withoutTransaction: true },
+  "0005-names": { up: names, withoutTransaction: true },
 };
-
-/** The schema that this code is written for. */
-export const SCHEMA_VERSION = Object.keys(migrations).length;

@@ -93,7 +93,8 @@ export function sessionRoutes(app: App, context: Context): void {
       schema: {
         operationId: "refreshToken",
         summary: "Get a new access token",
-        description: "The refresh token is replaced by the one in the answer. One that is used a second time ends the session.",
+        description:
+          "The refresh token is replaced by the one in the answer. The same token again within 30 s gets the same answer, for a client that did not get it; later it ends the session.",
         tags: ["sessions"],
         body: RefreshBody,
         response: { 200: SessionTokens },
@@ -108,7 +109,7 @@ export function sessionRoutes(app: App, context: Context): void {
       const presented = context.tokens.readRefreshToken(request.body.refresh_token);
       if (presented === undefined) throw refused;
       const { sessionId } = presented;
-      const next = context.tokens.newRefreshToken(sessionId);
+      const next = context.tokens.nextRefreshToken(presented);
       const rotation = { sessionId, presented: presented.hash, next: next.hash, refreshDays: REFRESH_DAYS };
       const result = await rotateRefresh(db, rotation);
       if (result.status === "refreshed") return sessionTokens(context, result, next.token);

@@ -1,6 +1,6 @@
 import { DeleteUserAnswer, DeleteUserBody, FindUserQuery, NewUserAnswer, NewUserBody, UserAnswer } from "@messenger/contracts";
-import { emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
-import { createUser, deleteUser, findUserByName, type NewUser } from "@messenger/store";
+import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
+import { createUser, deleteUser, findRole, findUserByName, type NewUser } from "@messenger/store";
 import { Type } from "typebox";
 import { Value } from "typebox/value";
 import type { App } from "../app.ts";
@@ -20,6 +20,7 @@ function namesOf(body: NewUserBody): Omit<NewUser, "passwordHash"> {
   const mailed = username === undefined && phone_number === undefined && email !== undefined && full_name !== undefined;
   if (!named && !mailed) throw invalid("give username, phone_number and password, or email, full_name and password");
   try {
+    if (username !== undefined) checkUsername(username);
     return {
       username: username ?? null,
       usernameKey: username === undefined ? null : usernameKey(username),
@@ -110,8 +111,9 @@ export function userRoutes(app: App, context: Context): void {
     },
     async (request, reply) => {
       const { user_id } = request.body;
-      const { userId, sessionId, role } = identityOf(request);
-      if (user_id !== userId && role !== "admin") {
+      const { userId, sessionId } = identityOf(request);
+      // Not by the token: an admin that was demoted is none at once.
+      if (user_id !== userId && (await findRole(db, userId)) !== "admin") {
         throw new HttpProblem({ status: 403, code: "forbidden", detail: "only an admin deletes another user's account" });
       }
       if (!(await deleteUser(db, user_id)))

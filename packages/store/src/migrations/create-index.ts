@@ -1,0 +1,15 @@
+import { sql } from "kysely";
+import type { Db } from "../database.ts";
+
+/**
+ * Makes an index without holding up writes, for a migration that is not in a transaction. One that broke off before, and left an invalid index, is made anew.
+ * `on` is the table, its columns, and which rows.
+ */
+export async function createIndex(db: Db, name: string, on: string): Promise<void> {
+  const { rows } = await sql<{ valid: boolean }>`
+    select indisvalid as valid from pg_index where indexrelid = to_regclass(${name})
+  `.execute(db);
+  if (rows[0]?.valid === true) return;
+  if (rows[0] !== undefined) await sql`drop index concurrently ${sql.raw(name)}`.execute(db);
+  await sql`create index concurrently ${sql.raw(name)} on ${sql.raw(on)}`.execute(db);
+}
