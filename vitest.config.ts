@@ -10,8 +10,12 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{packages,services}/*/{src,tests}/**/*.test.ts"],
-          exclude: ["**/*.{services,faults,compose}.test.ts"],
+          exclude: ["**/*.{services,faults,compose}.test.ts", "packages/simulation/**"],
         },
+      },
+      {
+        // The delivery code in simulated worlds: it needs nothing, but minutes.
+        test: { name: "simulation", include: ["packages/simulation/src/**/*.test.ts"], sequence: { groupOrder: 3 } },
       },
       {
         // On real PostgreSQL and RabbitMQ, and on the embedded ones.

@@ -11,6 +11,8 @@ import { createTimeline } from "./timeline.ts";
 export interface CampaignOptions {
   seed: number;
   faults: number;
+  /** The faults to pick from, by name; all if not given. */
+  only?: RegExp;
   onLine: (line: string) => void;
 }
 
@@ -19,6 +21,8 @@ export interface CampaignResult {
   answered: number;
   failed: number;
   repeats: number;
+  /** Pushes that overlapped another one to the same address, all of them while a sender was stopped or cut off. */
+  overlaps: number;
   restarts: number;
   /** Resident megabytes of each process, at the end. */
   memory: Readonly<Record<string, number>>;
@@ -42,7 +46,7 @@ const MAX_GROWTH_BYTES = 150e6;
 const ROUNDS_BETWEEN_STOPS = 4;
 
 /** Breaks a cluster under a steady load, round by round, and looks after each whether everything that was answered arrived. */
-export async function runCampaign({ seed, faults, onLine }: CampaignOptions): Promise<CampaignResult> {
+export async function runCampaign({ seed, faults, only, onLine }: CampaignOptions): Promise<CampaignResult> {
   const chance = createChance(seed);
   const timeline = createTimeline(onLine);
   const receiver = await startReceiver();
@@ -51,6 +55,19 @@ export async function runCampaign({ seed, faults, onLine }: CampaignOptions): Pr
   try {
     const people = await makePeople(cluster.urls()[0] as string, receiver.url, PEOPLE);
     const load = startLoad({ chance: createChance(seed + 1), urls: () => cluster.urls(), people, perSecond: PER_SECOND });
+    /** Answered, and lost with what the database lost when it came back older. */
+    const forgotten = new Set<string>();
+    /** No push to an address may overlap another but in these times. */
+    const excused: { from: number; until: number }[] = [];
+
+    async function onRolledBack(): Promise<void> {
+      receiver.forget();
+      const before = [...load.answered];
+      const left = await cluster.messageIds();
+      for (const id of before) if (!left.has(id)) forgotten.add(id);
+      timeline.note(`${forgotten.size} answered messages were lost by the database`);
+    }
+
     try {
       for (let done = 0; done < faults;) {
         const count = Math.min(FAULTS_IN_ROUND, faults - done);
@@ -58,10 +75,17 @@ export async function runCampaign({ seed, faults, onLine }: CampaignOptions): Pr
         const inflicted: Promise<void>[] = [];
         for (let n = 0; n < count; n += 1) {
           await sleep(chance.integer(200, 3_000));
-          const fault = pickFault(chance, cluster, receiver);
+          const fault = pickFault(chance, cluster, receiver, onRolledBack, only);
           timeline.note(fault.name);
+          const time = { from: performance.now(), until: Number.POSITIVE_INFINITY };
+          if (fault.excusesOverlapMs !== undefined) excused.push(time);
           // Two may be at work on the same server: the second then finds it away, and that is a fault, too.
-          inflicted.push(fault.inflict().catch((error: unknown) => timeline.note(`${fault.name}: ${String(error)}`)));
+          inflicted.push(
+            fault
+              .inflict()
+              .catch((error: unknown) => timeline.note(`${fault.name}: ${String(error)}`))
+              .finally(() => (time.until = performance.now() + (fault.excusesOverlapMs ?? 0))),
+          );
         }
         await Promise.all(inflicted);
         done += count;
@@ -84,6 +108,7 @@ export async function runCampaign({ seed, faults, onLine }: CampaignOptions): Pr
       answered: load.answered.size,
       failed: load.failed,
       repeats: receiver.repeats,
+      overlaps: receiver.overlaps.length,
       restarts: cluster.restarts,
       memory: Object.fromEntries(Object.entries(memory.at(-1) ?? {}).map(([name, { bytes }]) => [name, Math.round(bytes / 1e6)])),
       grownBy: Math.round(grownBy / 1e6),
@@ -98,7 +123,7 @@ export async function runCampaign({ seed, faults, onLine }: CampaignOptions): Pr
     async function checkArrived(when: string): Promise<void> {
       // The load goes on meanwhile: what was answered by now must arrive.
       const due = [...load.answered];
-      const missing = (): string[] => due.filter((id) => !receiver.taken.has(id));
+      const missing = (): string[] => due.filter((id) => !receiver.taken.has(id) && !forgotten.has(id));
       await waitFor(() => missing().length === 0, { what: "all to arrive", timeoutMs: ARRIVE_WITHIN_MS }).catch(() => undefined); // said below
       const lost = missing();
       if (lost.length > 0)
@@ -106,6 +131,11 @@ export async function runCampaign({ seed, faults, onLine }: CampaignOptions): Pr
           `${when}: ${lost.length} of ${due.length} answered messages did not arrive: ${lost.slice(0, 5).join(", ")}`,
         );
       if (receiver.disorder.length > 0) throw failure(`${when}: out of order: ${receiver.disorder.slice(0, 5).join("; ")}`);
+      const overlaps = receiver.overlaps.filter(({ at }) => !excused.some(({ from, until }) => at >= from && at <= until));
+      if (overlaps.length > 0)
+        throw failure(
+          `${when}: ${overlaps.length} pushes overlapped, with no sender stopped or cut off: ${JSON.stringify(overlaps.slice(0, 3))}`,
+        );
       timeline.note(`${when}: ${due.length} answered, all arrived, in order; ${receiver.repeats} repeats; ${load.failed} failed`);
     }
   } catch (error) {

@@ -1,16 +1,37 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Chance } from "@messenger/simulation";
 import { type Cluster, type Member, resume } from "./cluster.ts";
+import { LEASE_MS } from "@messenger/store";
 import { MOODS, type Receiver } from "./receiver.ts";
 
 /** Something that goes wrong, and is over when it resolves. */
 export interface Fault {
   name: string;
+  /** For how long, in milliseconds after it is over, two pushes to an address may overlap: a sender was stopped or cut off, or a lease forgotten. */
+  excusesOverlapMs?: number;
   inflict(): Promise<void>;
 }
 
-/** Picks a fault; what it does to whom, and for how long, is decided now. */
-export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver): Fault {
+const turns = new WeakMap<object, Promise<unknown>>();
+
+/** What is done to a server's files, one after the other. */
+function inTurn(server: object, work: () => Promise<void>): Promise<void> {
+  const done = (turns.get(server) ?? Promise.resolve()).then(work);
+  turns.set(
+    server,
+    done.catch(() => undefined),
+  );
+  return done;
+}
+
+/** Picks a fault, of those whose names match `only`; what it does to whom, and for how long, is decided now. */
+export function pickFault(
+  chance: Chance,
+  cluster: Cluster,
+  receiver: Receiver,
+  onRolledBack: () => Promise<void>,
+  only = /./u,
+): Fault {
   const member = chance.pick(cluster.members);
   const ms = chance.integer(500, 6_000);
   const link = chance.happens(0.5) ? ("toDatabase" as const) : ("toBroker" as const);
@@ -26,13 +47,21 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
 
   const stepSeconds = (chance.happens(0.5) ? ms : -ms) / 10;
 
-  const faults: { often: number; fault: Fault }[] = [
+  const all: { often: number; fault: Fault }[] = [
     { often: 4, fault: { name: `kill ${member.name}`, inflict: () => member.process.kill("SIGKILL") } },
-    { often: 3, fault: { name: `stop ${member.name} for ${((ms * 3) / 1000).toFixed(1)} s`, inflict: () => stopped(member) } },
+    {
+      often: 3,
+      fault: {
+        name: `stop ${member.name} for ${((ms * 3) / 1000).toFixed(1)} s`,
+        excusesOverlapMs: LEASE_MS,
+        inflict: () => stopped(member),
+      },
+    },
     {
       often: 1,
       fault: {
         name: `kill RabbitMQ ${awhile}`,
+        excusesOverlapMs: LEASE_MS,
         async inflict() {
           await cluster.rabbit.kill();
           await sleep(ms);
@@ -44,6 +73,7 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
       often: 1,
       fault: {
         name: `empty RabbitMQ ${awhile}`,
+        excusesOverlapMs: LEASE_MS,
         async inflict() {
           await cluster.rabbit.destroy();
           await sleep(ms);
@@ -55,17 +85,19 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
       often: 2,
       fault: {
         name: `kill PostgreSQL ${awhile}`,
-        async inflict() {
-          await cluster.postgres.kill();
-          await sleep(ms);
-          await cluster.postgres.startAgain();
-        },
+        inflict: () =>
+          inTurn(cluster.postgres, async () => {
+            await cluster.postgres.kill();
+            await sleep(ms);
+            await cluster.postgres.startAgain();
+          }),
       },
     },
     {
       often: 3,
       fault: {
         name: `cut ${member.name} off ${linkName}`,
+        excusesOverlapMs: LEASE_MS,
         inflict() {
           member[link].cut();
           return Promise.resolve();
@@ -87,6 +119,7 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
       often: 2,
       fault: {
         name: `stall ${member.name} to ${linkName} ${awhile}`,
+        excusesOverlapMs: LEASE_MS,
         async inflict() {
           member[link].stall();
           await sleep(ms);
@@ -105,6 +138,48 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
         },
       },
     },
+    {
+      often: 1,
+      fault: {
+        name: "PostgreSQL's open connections silent for 60 s",
+        async inflict() {
+          for (const { toDatabase } of cluster.members) toDatabase.stall({ onlyOpen: true });
+          await sleep(60_000);
+          for (const { toDatabase } of cluster.members) toDatabase.resume();
+        },
+      },
+    },
+    {
+      often: 2,
+      fault: {
+        name: `a sender stops, and starts again, while the receiver is very slow`,
+        async inflict() {
+          receiver.mood = "very slow";
+          await sleep(ms);
+          await chance.pick(cluster.members.filter(({ kind }) => kind === "sender")).restart();
+          await sleep(ms);
+          receiver.mood = "well";
+        },
+      },
+    },
+    ...(cluster.postgres.rollBack === undefined
+      ? []
+      : [
+          {
+            often: 1,
+            fault: {
+              name: `PostgreSQL back as it was ${(ms / 1000).toFixed(1)} s before`,
+              excusesOverlapMs: LEASE_MS,
+              inflict: () =>
+                inTurn(cluster.postgres, async () => {
+                  await cluster.postgres.snapshot?.();
+                  await sleep(ms);
+                  await cluster.postgres.rollBack?.();
+                  await onRolledBack();
+                }),
+            },
+          },
+        ]),
     ...MOODS.filter((mood) => mood !== "well").map((mood) => ({
       often: 0.6,
       fault: {
@@ -117,6 +192,7 @@ export function pickFault(chance: Chance, cluster: Cluster, receiver: Receiver):
       },
     })),
   ];
+  const faults = all.filter(({ fault }) => only.test(fault.name));
   let at = chance.unit() * faults.reduce((sum, { often }) => sum + often, 0);
   for (const { often, fault } of faults) {
     at -= often;

@@ -54,7 +54,7 @@ async function fill(file: string): Promise<void> {
 export async function runFullDisk(options: {
   rounds: number;
   onLine: (line: string) => void;
-}): Promise<Omit<CampaignResult, "memory" | "grownBy">> {
+}): Promise<Omit<CampaignResult, "memory" | "grownBy" | "overlaps">> {
   const timeline = createTimeline(options.onLine);
   const folder = await mkdtemp(join(tmpdir(), "messenger-disk-"));
   await run("mount", ["-t", "tmpfs", "-o", `size=${DISK}`, "tmpfs", folder]);

@@ -46,10 +46,11 @@ async function run({ faults, seed }: Arguments): Promise<number> {
   try {
     const onLine = (line: string): void => void process.stdout.write(`${line}\n`);
     const result = await runCampaign({ seed, faults, onLine });
-    const { answered, failed, repeats, restarts, memory, grownBy } = result;
+    const { answered, failed, repeats, overlaps, restarts, memory, grownBy } = result;
     process.stdout.write(
       `\n${faults} faults (seed ${seed}): ${answered} messages answered, 0 lost, 0 out of order, nothing uncovered; ` +
-        `${repeats} repeats (${((repeats * 100) / answered).toFixed(2)} %); ${failed} requests failed; ${restarts} processes started again.\n` +
+        `${repeats} repeats (${((repeats * 100) / answered).toFixed(2)} %); ${overlaps} pushes overlapped, all while a sender was stopped or cut off; ` +
+        `${failed} requests failed; ${restarts} processes started again.\n` +
         `Memory in MB at the end ${JSON.stringify(memory)}; in its life, after its first round, a process grew by ${grownBy} MB at most.\n\n`,
     );
     if (await canMount()) {

@@ -4,7 +4,17 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** How the receiver behaves for a while: well, or as receivers do that are broken, or lie. */
-export const MOODS = ["well", "answers and closes", "slow loris", "endless body", "hangs", "resets", "fails", "slow"] as const;
+export const MOODS = [
+  "well",
+  "answers and closes",
+  "slow loris",
+  "endless body",
+  "hangs",
+  "resets",
+  "fails",
+  "slow",
+  "very slow",
+] as const;
 type Mood = (typeof MOODS)[number];
 
 export interface Receiver {
@@ -16,6 +26,10 @@ export interface Receiver {
   readonly repeats: number;
   /** First arrivals that came before one with a lower `seq` to the same address: none, or something is wrong. */
   readonly disorder: readonly string[];
+  /** Pushes to an address that began while another one to it was under way, and when, by the monotonic clock. */
+  readonly overlaps: readonly { at: number; what: string }[];
+  /** The database came back older: numbers are given out again. */
+  forget(): void;
   close(): Promise<void>;
 }
 
@@ -30,6 +44,8 @@ export async function startReceiver(): Promise<Receiver> {
   const taken = new Set<string>();
   const last = new Map<string, number>();
   const disorder: string[] = [];
+  const overlaps: { at: number; what: string }[] = [];
+  const underWay = new Map<string, number>();
   let repeats = 0;
   let mood: Mood = "well";
 
@@ -59,6 +75,11 @@ export async function startReceiver(): Promise<Receiver> {
         return;
       case "slow":
         await sleep(500);
+        accept();
+        response.writeHead(204).end();
+        return;
+      case "very slow":
+        await sleep(2_000 + Math.random() * 7_000);
         accept();
         response.writeHead(204).end();
         return;
@@ -92,6 +113,11 @@ export async function startReceiver(): Promise<Receiver> {
   }
 
   const server = createServer((request, response) => {
+    const path = request.url ?? "";
+    const others = underWay.get(path) ?? 0;
+    if (others > 0) overlaps.push({ at: performance.now(), what: `${path} beside ${others}` });
+    underWay.set(path, others + 1);
+    response.once("close", () => underWay.set(path, (underWay.get(path) ?? 1) - 1));
     answer(request, response).catch(() => response.destroy());
   });
   server.listen(0, "127.0.0.1");
@@ -109,6 +135,8 @@ export async function startReceiver(): Promise<Receiver> {
       return repeats;
     },
     disorder,
+    overlaps,
+    forget: () => last.clear(),
     async close() {
       server.close();
       server.closeAllConnections();

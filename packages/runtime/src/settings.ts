@@ -174,5 +174,5 @@ export function secretPairs(name: string): Setting<Readonly<Record<string, strin
 }
 
 export function optional<Value>(setting: Setting<Value>): Setting<Value | undefined> {
-  return { ...setting, optional: true };
+  return { ...setting, fallback: undefined, optional: true };
 }

@@ -98,6 +98,7 @@ export interface Database {
     error: string | null;
   };
   dead_letters: { endpoint_id: number; seq: number; reason: string; at: Time };
+  familiar_networks: { user_id: number; network: string; at: Time };
   names: { key: string; user_id: number };
   meta: { key: string; value: string };
 }

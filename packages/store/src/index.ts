@@ -29,6 +29,7 @@ export {
   takeLeases,
 } from "./deliveries.ts";
 export { recoverFromFailOver } from "./fail-over.ts";
+export { isFamiliarNetwork, rememberNetwork } from "./familiar-networks.ts";
 export { isUnavailable, whyUnavailable } from "./errors.ts";
 export { createEmbeddedMaintenance, ping, prune } from "./maintenance.ts";
 export { findMessage, type StoredMessage } from "./messages.ts";

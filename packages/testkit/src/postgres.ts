@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { chown, mkdtemp, rm } from "node:fs/promises";
+import { appendFile, chown, cp, lchown, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import pg from "pg";
@@ -79,6 +79,14 @@ const fromInstalled =
       await ready(url);
     }
 
+    /** Gives files that were made here to the user that PostgreSQL runs as. */
+    async function own(path: string): Promise<void> {
+      const { uid, gid } = user;
+      if (uid === undefined || gid === undefined) return;
+      await chown(path, uid, gid);
+      for (const entry of await readdir(path, { recursive: true })) await lchown(join(path, entry), uid, gid);
+    }
+
     async function end(signal: NodeJS.Signals): Promise<void> {
       if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
       const exited = once(child, "exit");
@@ -88,9 +96,27 @@ const fromInstalled =
       await exited;
     }
 
+    const copy = join(folder, "snapshot");
     await start();
     return {
       url,
+      async snapshot() {
+        await end("SIGKILL");
+        await rm(copy, { recursive: true, force: true });
+        await cp(data, copy, { recursive: true, preserveTimestamps: true });
+        await own(copy);
+        await start();
+      },
+      async rollBack() {
+        await end("SIGKILL");
+        await rm(data, { recursive: true, force: true });
+        await rename(copy, data);
+        // Recovers from what is there, and goes on in a timeline of its own.
+        await writeFile(join(data, "recovery.signal"), "");
+        await appendFile(join(data, "postgresql.auto.conf"), "restore_command = 'false'\n");
+        await own(data);
+        await start();
+      },
       origin: `the PostgreSQL installed in ${programs}`,
       get pid() {
         return child?.pid;

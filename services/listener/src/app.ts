@@ -1,5 +1,4 @@
 import helmet from "@fastify/helmet";
-import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
@@ -15,11 +14,14 @@ import fastify, {
 import type { Context } from "./context.ts";
 import { describeAnswers } from "./http/description.ts";
 import { answerErrors } from "./http/errors.ts";
+import { requireLocalHost } from "./http/hosts.ts";
 import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
 import { sendProblemDetails } from "./http/problem.ts";
 import { createRequestIds } from "./http/request-ids.ts";
+import { createBoundedServer } from "./http/server.ts";
 import { requireSessions } from "./http/session.ts";
 import { traceRequests } from "./http/trace.ts";
+import { networkOf } from "./networks.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
@@ -31,6 +33,12 @@ declare module "fastify" {
   interface FastifyRequest {
     /** The message that it made, for its line and its span. */
     messageId: string | undefined;
+    /** The user who signed in, or up, by it. */
+    signedInAs: number | undefined;
+  }
+  interface FastifyContextConfig {
+    /** Its answer holds tokens or secrets. */
+    secret?: boolean;
   }
 }
 
@@ -39,8 +47,9 @@ const ESCAPED_BYTES = 6;
 const OTHER_FIELDS_BYTES = 32 * 1024;
 const DOCS = "/api/docs";
 const HEALTH = "/api/health";
-const REQUEST_TIMEOUT_MS = 30_000;
-const KEEP_ALIVE_MS = 75_000; // longer than nginx keeps its connections to us
+/** Of a path, in a line of the log. */
+const LOGGED_PATH = 200;
+const MAX_PARAMETER = 200;
 
 /** The HTTP API. Holds no process code: it does not listen, and ends nothing. */
 export async function createApp(context: Context): Promise<App> {
@@ -54,10 +63,9 @@ export async function createApp(context: Context): Promise<App> {
     genReqId: createRequestIds(settings.trustedProxies),
     bodyLimit: settings.maxMessageBytes * ESCAPED_BYTES + OTHER_FIELDS_BYTES,
     trustProxy: settings.trustedProxies.length === 0 ? false : [...settings.trustedProxies],
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
+    serverFactory: (handler) => createBoundedServer(handler),
     return503OnClosing: false,
-    routerOptions: { ignoreTrailingSlash: true },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAMETER },
     // What Fastify refuses before it knows the route: a path that cannot be decoded, for one.
     frameworkErrors(error, request, reply) {
       const problem = { status: error.statusCode ?? 400, code: "bad_request", detail: error.message };
@@ -86,24 +94,40 @@ export async function createApp(context: Context): Promise<App> {
   app.addHook("onSend", (request, reply, _payload, done) => {
     reply.header("x-request-id", request.id);
     reply.header("x-content-type-options", "nosniff");
+    const { session, secret } = request.routeOptions.config;
+    if (session === true || secret === true) reply.header("cache-control", "no-store"); // tokens, and what people write
     done();
   });
   app.addHook("onResponse", (request, reply, done) => {
-    const path = request.url.split("?", 1)[0]; // a query can hold names
+    const path = request.url.split("?", 1)[0]?.slice(0, LOGGED_PATH); // a query can hold names
     const status = reply.statusCode;
     const ms = Math.round(reply.elapsedTime * 10) / 10;
     // What asks for health all the time would hide, on a quiet day, how the others fare.
     const asksForHealth = path?.startsWith(HEALTH) === true;
     if (!asksForHealth) context.metrics.onAnswered(status, reply.elapsedTime);
-    const { id, method, identity, messageId, trace } = request;
+    const { id, method, identity, messageId, signedInAs, trace } = request;
+    // Of who is refused, the log says from where.
+    const network = status >= 400 && status < 500 ? networkOf(request.ip) : undefined;
     request.log[asksForHealth ? "debug" : "info"](
-      { requestId: id, method, path, status, ms, user: identity?.userId, message: messageId, trace: traceIdOf(trace) },
+      {
+        requestId: id,
+        method,
+        path,
+        status,
+        ms,
+        user: identity?.userId ?? signedInAs,
+        network,
+        message: messageId,
+        trace: traceIdOf(trace),
+      },
       "request",
     );
     done();
   });
 
   app.decorateRequest("messageId", undefined);
+  app.decorateRequest("signedInAs", undefined);
+  if (settings.localHostsOnly) requireLocalHost(app);
   traceRequests(app, context.tracing);
   answerErrors(app, context);
   requireSessions(app, context);
@@ -113,7 +137,6 @@ export async function createApp(context: Context): Promise<App> {
     if (route.url.startsWith(DOCS)) route.helmet = {};
   });
   await app.register(helmet, { global: false, contentSecurityPolicy: false, strictTransportSecurity: false });
-  await app.register(rateLimit, { global: false });
   const complete = describeAnswers(app);
   await app.register(swagger, {
     transformObject: (document) => complete("openapiObject" in document ? document.openapiObject : document.swaggerObject),

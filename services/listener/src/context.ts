@@ -13,7 +13,11 @@ import type { Tokens } from "./tokens.ts";
 export interface ApiSettings {
   passwordMinLength: number;
   maxMessageBytes: number;
+  /** Accounts that may be made from one network in an hour; from this machine itself, any number. */
+  signUpsPerHour: number;
   trustedProxies: readonly string[];
+  /** Only this machine reaches it: requests for other names are refused. */
+  localHostsOnly: boolean;
 }
 
 /** All that a route needs. */

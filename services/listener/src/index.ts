@@ -2,4 +2,4 @@ export { createAppendQueue, type OutgoingMessage, Overloaded } from "./append-qu
 export type { ApiSettings } from "./context.ts";
 export { type Listener, type ListenerOptions, startListener } from "./listener.ts";
 export { createPublisher } from "./publisher.ts";
-export { apiSettings } from "./settings.ts";
+export { apiSettings, isLocalOnly } from "./settings.ts";

@@ -95,7 +95,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     log,
     whyUnavailable,
     async unreadiness() {
-      if (!revocations.fresh) return "the database does not answer";
+      if (!(await revocations.freshen())) return "the database does not answer";
       return ping(db).then(
         () => undefined,
         () => "the database does not answer",

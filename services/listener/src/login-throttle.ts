@@ -1,42 +1,38 @@
-import type { FastifyRequest } from "fastify";
-import type { App } from "./app.ts";
+import type { Clock } from "@messenger/core";
+import { createAttemptCounts } from "./attempt-counts.ts";
 import { HttpProblem } from "./http/problem.ts";
+import { neighbourhoodOf, networkOf } from "./networks.ts";
+
+/** A log-in that is tried. */
+export interface LoginAttempt {
+  ip: string;
+  /** What tells the account from others: its id, or the name that was given where there is none of that name. */
+  account: string;
+  /** Somebody signed in to it from this neighbourhood before. */
+  isFamiliar: boolean;
+}
 
 /**
- * Slows down the guessing of passwords. Only failures count, so that nobody is slowed down who knows the password; by account and address together, and
- * by address, never by account alone, which would let anyone lock a victim out.
+ * Slows down the guessing of passwords. Only failures count, so that nobody is slowed down who knows the password: by account and network together, and by
+ * network; and by account over all networks, for networks only that nobody signed in from: so a stranger cannot lock anybody out.
  */
 export interface LoginThrottle {
   /**
    * Runs an attempt, whose result is null where it failed. Attempts that are under way count as failures until they have ended.
    * @throws {HttpProblem} 429
    */
-  attempt<Result>(request: FastifyRequest, account: string, run: () => Promise<Result | null>): Promise<Result | null>;
+  attempt<Result>(attempt: LoginAttempt, run: () => Promise<Result | null>): Promise<Result | null>;
 }
 
-const PER_ACCOUNT_AND_ADDRESS = 10;
-const PER_ADDRESS = 100;
 const WINDOW_MS = 5 * 60_000;
+const PER_ACCOUNT_AND_NETWORK = 10;
+const PER_NETWORK = 100;
+/** Failures at one account after which networks that are not familiar get one guess each, by their neighbourhood. */
+const ACCOUNT_UNDER_ATTACK = 50;
 
-/** Whoever has an IPv6 address has the 2^64 addresses beside it, too. */
-function networkOf(ip: string): string {
-  if (!ip.includes(":") || ip.includes(".")) return ip;
-  const [head = "", tail = ""] = ip.split("::");
-  const before = head === "" ? [] : head.split(":");
-  const after = tail === "" ? [] : tail.split(":");
-  const zeros = ip.includes("::") ? Array.from({ length: 8 - before.length - after.length }, () => "0") : [];
-  return `${[...before, ...zeros, ...after].slice(0, 4).join(":")}::/64`;
-}
-
-export function createLoginThrottle(app: App): LoginThrottle {
-  const accounts = new WeakMap<FastifyRequest, string>();
-  const byAddress = (request: FastifyRequest): string => networkOf(request.ip);
-  const byAccount = (request: FastifyRequest): string => `${accounts.get(request)}\n${byAddress(request)}`;
+export function createLoginThrottle(clock: Clock): LoginThrottle {
+  const failures = createAttemptCounts(clock, WINDOW_MS);
   const underway = new Map<string, number>();
-  const limits = [
-    { keyOf: byAccount, max: PER_ACCOUNT_AND_ADDRESS },
-    { keyOf: byAddress, max: PER_ADDRESS },
-  ].map(({ keyOf, max }) => ({ keyOf, count: app.createRateLimit({ max, timeWindow: WINDOW_MS, keyGenerator: keyOf }) }));
 
   function addUnderway(key: string, by: 1 | -1): void {
     const now = (underway.get(key) ?? 0) + by;
@@ -44,25 +40,31 @@ export function createLoginThrottle(app: App): LoginThrottle {
     else underway.set(key, now);
   }
 
+  const count = (key: string): number => failures.of(key) + (underway.get(key) ?? 0);
+
   return {
-    async attempt(request, account, run) {
-      accounts.set(request, account.normalize("NFKC").trim().toLowerCase());
-      for (const { keyOf, count } of limits) {
-        const state = await count(request, { increment: false });
-        if (!state.isAllowed && state.remaining - (underway.get(keyOf(request)) ?? 0) <= 0) {
-          throw new HttpProblem({
-            status: 429,
-            code: "too_many_attempts",
-            detail: "too many failed log-ins from this address; try again later",
-            retryAfterSeconds: Math.max(1, state.ttlInSeconds),
-          });
-        }
+    async attempt({ ip, account, isFamiliar }, run) {
+      const ofAccount = `account ${account}`;
+      const ofNeighbourhood = `${account} ${neighbourhoodOf(ip)}`;
+      const limits = [
+        { key: `${account} ${networkOf(ip)}`, max: PER_ACCOUNT_AND_NETWORK },
+        { key: `network ${networkOf(ip)}`, max: PER_NETWORK },
+        ...(!isFamiliar && failures.of(ofAccount) >= ACCOUNT_UNDER_ATTACK ? [{ key: ofNeighbourhood, max: 1 }] : []),
+      ];
+      const exceeded = limits.find(({ key, max }) => count(key) >= max);
+      if (exceeded !== undefined) {
+        throw new HttpProblem({
+          status: 429,
+          code: "too_many_attempts",
+          detail: "too many failed log-ins from this network; try again later",
+          retryAfterSeconds: failures.secondsLeft(exceeded.key),
+        });
       }
-      const keys = limits.map(({ keyOf }) => keyOf(request));
+      const keys = [...new Set([...limits.map(({ key }) => key), ofNeighbourhood])];
       for (const key of keys) addUnderway(key, 1);
       try {
         const result = await run();
-        if (result === null) for (const { count } of limits) await count(request);
+        if (result === null) for (const key of [...keys, ofAccount]) failures.add(key);
         return result;
       } finally {
         for (const key of keys) addUnderway(key, -1);

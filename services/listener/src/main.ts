@@ -15,7 +15,7 @@ import {
   string,
 } from "@messenger/runtime";
 import { startListener } from "./listener.ts";
-import { apiSettings } from "./settings.ts";
+import { apiSettings, isLocalOnly } from "./settings.ts";
 
 const CLOSE_GRACE_MS = 10_000;
 /** A client is answered within ten seconds. */
@@ -28,7 +28,6 @@ await runService("listener", async () => {
       ...apiSettings,
       host: string("HOST", { fallback: "127.0.0.1" }),
       port: integer("PORT", { fallback: 5000, min: 0, max: 65_535 }),
-      trustedProxies: list("TRUSTED_PROXIES", { fallback: [], check: checkProxy }),
       drainSeconds: integer("DRAIN_SECONDS", { fallback: 0, min: 0, max: 20 }),
       allowCidrs: list("PUSH_ALLOW_CIDRS", { fallback: [], check: checkCidr }),
     },
@@ -50,7 +49,7 @@ await runService("listener", async () => {
     log,
     registry,
     tracing,
-    settings,
+    settings: { ...settings, localHostsOnly: isLocalOnly(settings) },
     tokenTtlSeconds: settings.tokenTtlSeconds,
     host: settings.host,
     port: settings.port,
@@ -61,8 +60,3 @@ await runService("listener", async () => {
   log.info({ url: listener.url, metricsPort: metrics.port }, "listening");
   return { log, close: () => closing.closeAll() };
 });
-
-/** An address, or a range of them. */
-function checkProxy(item: string): void {
-  checkCidr(item.includes("/") ? item : `${item}/${item.includes(":") ? 128 : 32}`);
-}

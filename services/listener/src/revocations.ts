@@ -1,19 +1,24 @@
-import type { Clock, Timer } from "@messenger/core";
+import { type Clock, type Periodic, runPeriodically, sleep } from "@messenger/core";
 
 /** Which sessions have ended while their tokens are still valid, as every replica knows it within a second. */
-export interface Revocations {
+export interface Revocations extends Periodic {
   has(sessionId: number): boolean;
   /** Ended here: counts at once. */
   add(sessionId: number): void;
   /** False where the store could not be read for 2 s: nobody's token can be trusted then. */
   readonly fresh: boolean;
-  stop(): void;
+  /**
+   * Resolves with whether it is fresh, at once where it is: where it is not, perhaps only because this process or the store had no time, the store is read now, for
+   * up to 5 s.
+   */
+  freshen(): Promise<boolean>;
 }
 
 const EVERY_MS = 500;
 /** A transaction that revokes may commit later than the moment it wrote. */
 const OVERLAP_SECONDS = 60;
 const STALE_AFTER_MS = 2_000;
+const FRESHEN_WITHIN_MS = 5_000;
 
 /** Reads the revocations of a token's lifetime, then what is new, twice a second. */
 export async function startRevocations(deps: {
@@ -26,8 +31,7 @@ export async function startRevocations(deps: {
   const { clock, ttlSeconds } = deps;
   const endedAt = new Map<number, number>();
   let readAt = clock.monotonic();
-  let stopped = false;
-  let timer: Timer | undefined;
+  let reading: Promise<void> | undefined;
 
   async function read(seconds: number): Promise<void> {
     const startedAt = clock.monotonic();
@@ -40,17 +44,16 @@ export async function startRevocations(deps: {
     }
   }
 
-  async function poll(): Promise<void> {
-    try {
-      await read(Math.ceil((clock.monotonic() - readAt) / 1000) + OVERLAP_SECONDS);
-    } catch (error) {
-      deps.onError(error);
-    }
-    if (!stopped) timer = clock.after(EVERY_MS, () => void poll());
+  /** One at a time, for all who want it. */
+  function readNew(): Promise<void> {
+    reading ??= read(Math.ceil((clock.monotonic() - readAt) / 1000) + OVERLAP_SECONDS).finally(() => (reading = undefined));
+    return reading;
   }
 
+  const isFresh = (): boolean => clock.monotonic() - readAt < STALE_AFTER_MS;
+
   await read(ttlSeconds + OVERLAP_SECONDS);
-  timer = clock.after(EVERY_MS, () => void poll());
+  const polling = runPeriodically({ clock, everyMs: EVERY_MS, round: readNew, onError: (error) => deps.onError(error) });
 
   return {
     has: (sessionId) => endedAt.has(sessionId),
@@ -58,11 +61,15 @@ export async function startRevocations(deps: {
       endedAt.set(sessionId, clock.monotonic());
     },
     get fresh() {
-      return clock.monotonic() - readAt < STALE_AFTER_MS;
+      return isFresh();
     },
-    stop() {
-      stopped = true;
-      timer?.cancel();
+    async freshen() {
+      if (isFresh()) return true;
+      const done = new AbortController();
+      await Promise.race([readNew().catch(() => undefined), sleep(clock, FRESHEN_WITHIN_MS, done.signal)]);
+      done.abort();
+      return isFresh();
     },
+    stop: () => polling.stop(),
   };
 }

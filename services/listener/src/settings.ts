@@ -1,8 +1,22 @@
-import { integer } from "@messenger/runtime";
+import { checkCidr } from "@messenger/channels";
+import { integer, list } from "@messenger/runtime";
+import { isLoopback } from "./networks.ts";
 
 /** The settings of the API, the same wherever a listener runs. */
 export const apiSettings = {
   passwordMinLength: integer("PASSWORD_MIN_LENGTH", { fallback: 8, min: 1, max: 128 }),
   tokenTtlSeconds: integer("TOKEN_TTL_SECONDS", { fallback: 3600, min: 60, max: 7 * 24 * 3600 }),
+  signUpsPerHour: integer("SIGN_UPS_PER_HOUR", { fallback: 100, min: 1, max: 1_000_000 }),
+  trustedProxies: list("TRUSTED_PROXIES", { fallback: [], check: checkProxy }),
   maxMessageBytes: integer("MAX_MESSAGE_BYTES", { fallback: 65_536, min: 1, max: 8 * 1024 * 1024 }),
 };
+
+/** An address, or a range of them. */
+function checkProxy(item: string): void {
+  checkCidr(item.includes("/") ? item : `${item}/${item.includes(":") ? 128 : 32}`);
+}
+
+/** Whether only programs on this machine reach what listens on this address. */
+export function isLocalOnly({ host, trustedProxies }: { host: string; trustedProxies: readonly string[] }): boolean {
+  return trustedProxies.length === 0 && (host === "localhost" || isLoopback(host));
+}

@@ -1,5 +1,5 @@
 import { checkCidr } from "@messenger/channels";
-import { apiSettings } from "@messenger/listener";
+import { apiSettings, isLocalOnly } from "@messenger/listener";
 import {
   createLogger,
   integer,
@@ -36,16 +36,19 @@ await runService("messenger", async () => {
       partitions: integer("PARTITIONS", { fallback: 16, min: 1, max: 256 }),
       secret: optional(masterSecret("MESSENGER_SECRET")),
       previousSecrets: optionalMasterSecrets("MESSENGER_SECRET_PREVIOUS"),
-      allowCidrs: list("PUSH_ALLOW_CIDRS", { fallback: LOOPBACK, check: checkCidr }),
+      allowCidrs: optional(list("PUSH_ALLOW_CIDRS", { fallback: [], check: checkCidr })),
     },
     process.env,
   );
   const log = createLogger("messenger", settings.logLevel);
+  const localHostsOnly = isLocalOnly(settings);
+  // Whoever can make an account could have this machine's other programs pushed to: by default only where that is nobody else.
+  const allowCidrs = settings.allowCidrs ?? (localHostsOnly ? LOOPBACK : []);
   const standalone = await startStandalone(
-    { ...settings, settings: { ...settings, trustedProxies: [] }, tracing: settings },
+    { ...settings, allowCidrs, settings: { ...settings, localHostsOnly }, tracing: settings },
     log,
   );
-  process.stdout.write(welcome(standalone, settings.allowCidrs));
+  process.stdout.write(welcome(standalone, allowCidrs));
   return {
     log,
     async close() {

@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { createAddressGuard, createWebhookChannel } from "@messenger/channels";
 import { systemClock, systemRandom } from "@messenger/core";
@@ -87,6 +87,10 @@ async function open(
   closing: ReturnType<typeof createClosing>,
 ): Promise<Listener> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  // The folder itself may have been there, open to others: the database in it is not.
+  const databaseDir = join(dataDir, "postgres");
+  await mkdir(databaseDir, { recursive: true, mode: 0o700 });
+  await chmod(databaseDir, 0o700);
   const lock = await lockFolder(dataDir);
   closing.add(() => lock.release());
 
@@ -95,7 +99,7 @@ async function open(
   const registry = createRegistry();
   const { store, broker, keyring } = await openBackends(
     {
-      databaseUrl: `pglite:${join(dataDir, "postgres")}`,
+      databaseUrl: `pglite:${databaseDir}`,
       amqpUrl: "in-process:",
       partitions: options.partitions,
       secret: options.secret ?? (await ownSecret(dataDir)),

@@ -4,6 +4,7 @@ import { up as endpointsOff } from "./0002-endpoints-off.ts";
 import { up as liveSessions } from "./0003-live-sessions.ts";
 import { up as indexes } from "./0004-indexes.ts";
 import { up as names } from "./0005-names.ts";
+import { up as familiarNetworks } from "./0006-familiar-networks.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -22,4 +23,5 @@ export const steps: Record<string, SchemaStep> = {
   "0003-live-sessions": { up: liveSessions },
   "0004-indexes": { up: indexes, withoutTransaction: true },
   "0005-names": { up: names, withoutTransaction: true },
+  "0006-familiar-networks": { up: familiarNetworks },
 };

@@ -16,6 +16,7 @@ function qualityOf(accept: string, type: string): number {
 /** Programs say the same in each of their requests. */
 const known = new Map<string, boolean>();
 const MAX_KNOWN = 100;
+const MAX_LENGTH = 1_000;
 
 /** Whether a request would rather have JSON than text. A tie, or no preference, goes to text. */
 export function prefersJson(accept: string | undefined): boolean {
@@ -28,6 +29,7 @@ export function prefersJson(accept: string | undefined): boolean {
 }
 
 function readPreference(accept: string): boolean {
+  if (accept.length > MAX_LENGTH) return false; // nobody's preference
   const json = Math.max(qualityOf(accept, "application/json"), qualityOf(accept, "application/problem+json"));
   return json > qualityOf(accept, "text/plain");
 }

@@ -41,12 +41,19 @@ function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions 
 /** Makes an answer of everything that is thrown, and of requests for what is not there. */
 export function answerErrors(app: FastifyInstance, context: Context): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
+    if (request.raw.destroyed && !request.raw.complete) {
+      // The client went away in the middle of its request: nobody's fault, and nobody reads the answer.
+      context.metrics.onRejected("client_closed");
+      return sendProblem(request, reply, { status: 400, code: "client_closed", detail: "the request was cut short" });
+    }
     const unavailable = error instanceof HttpProblem ? undefined : context.whyUnavailable(error);
     const problem =
       unavailable === undefined
         ? describe(error, context.settings.maxMessageBytes)
         : { status: 503, code: "store_unavailable", detail: `${unavailable}; try again` };
-    if (problem.status >= 500) request.log.error({ requestId: request.id, err: error }, "a request failed");
+    // Load is no fault: it is counted, and the request's own line says it.
+    if (problem.status >= 500 && !(error instanceof Overloaded))
+      request.log.error({ requestId: request.id, err: error }, "a request failed");
     context.metrics.onRejected(problem.code);
     return sendProblem(request, reply, problem);
   });

@@ -25,7 +25,7 @@ export function requireSessions(app: FastifyInstance, context: Context): void {
     if (token === undefined) throw refuse("the Authorization header is not of the form: Bearer <token>");
     const identity = await context.tokens.verify(token);
     if (identity === undefined) throw refuse("the access token is not valid, or has expired");
-    if (!context.revocations.fresh) {
+    if (!(await context.revocations.freshen())) {
       throw new HttpProblem({
         status: 503,
         code: "store_unavailable",

@@ -1,26 +1,31 @@
 import { LoginAnswer, LoginBody, LogoutAnswer, LogoutBody, RefreshBody, SessionTokens } from "@messenger/contracts";
-import { endSession, findCredentials, rotateRefresh } from "@messenger/store";
+import { endSession, findCredentials, isFamiliarNetwork, rememberNetwork, rotateRefresh } from "@messenger/store";
 import type { App } from "../app.ts";
 import type { Context } from "../context.ts";
 import { HttpProblem, VALIDATION_TEXT } from "../http/problem.ts";
 import { identityOf } from "../http/session.ts";
 import { loginKeys } from "../login-keys.ts";
 import { createLoginThrottle } from "../login-throttle.ts";
+import { neighbourhoodOf, networkOf } from "../networks.ts";
 import { REFRESH_DAYS, sessionTokens, startSession } from "../start-session.ts";
 
 const WRONG = "Incorrect username or password.";
+const SMALL_BYTES = 4 * 1024;
+/** Its largest part is the public key, each character of which can be written as six bytes. */
+const LOGIN_BYTES = 128 * 1024;
 /** What an index of PostgreSQL can hold, with something to spare. */
 const MAX_ADDRESS_BYTES = 2_000;
 
 /** Signing in and out. */
 export function sessionRoutes(app: App, context: Context): void {
   const { db } = context;
-  const throttle = createLoginThrottle(app);
+  const throttle = createLoginThrottle(context.clock);
 
   app.post(
     "/api/login",
     {
-      config: { contract: true, refusals: [401] },
+      config: { contract: true, secret: true, refusals: [401] },
+      bodyLimit: LOGIN_BYTES,
       schema: {
         operationId: "logIn",
         summary: "Sign in, and have messages pushed to an address",
@@ -36,11 +41,19 @@ export function sessionRoutes(app: App, context: Context): void {
         const detail = `user_address has at most ${MAX_ADDRESS_BYTES} bytes of UTF-8`;
         throw new HttpProblem({ status: 400, code: "validation_error", detail, text: VALIDATION_TEXT });
       }
-      const user = await throttle.attempt(request, username, async () => {
-        const found = await findCredentials(db, loginKeys(username));
-        return (await context.passwords.matches(found?.passwordHash ?? null, password)) ? found : null;
-      });
+      const { ip } = request;
+      const keys = loginKeys(username);
+      const found = await findCredentials(db, keys);
+      const isFamiliar = found !== null && (await isFamiliarNetwork(db, found.id, neighbourhoodOf(ip)));
+      // By id, so that an account has no more guesses for each of its names.
+      const account = found === null ? (keys.usernameKey ?? keys.emailKey ?? username) : String(found.id);
+      const from = { network: networkOf(ip), urgency: isFamiliar ? ("familiar" as const) : ("log-in" as const) };
+      const user = await throttle.attempt({ ip, account, isFamiliar }, async () =>
+        (await context.passwords.matches(found?.passwordHash ?? null, password, from)) ? found : null,
+      );
       if (user === null) throw new HttpProblem({ status: 401, code: "wrong_credentials", detail: WRONG });
+      request.signedInAs = user.id;
+      if (!isFamiliar) await rememberNetwork(db, user.id, neighbourhoodOf(ip));
       const { id: userId, name, role } = user;
       const session = await startSession(context, { userId, name, role }, { publicKey: public_key, address: user_address });
       return {
@@ -58,6 +71,7 @@ export function sessionRoutes(app: App, context: Context): void {
     "/api/logout",
     {
       config: { contract: true, session: true },
+      bodyLimit: SMALL_BYTES,
       schema: {
         operationId: "logOut",
         summary: "End this session",
@@ -89,7 +103,8 @@ export function sessionRoutes(app: App, context: Context): void {
   app.post(
     "/api/token/refresh",
     {
-      config: { refusals: [401] },
+      config: { secret: true, refusals: [401] },
+      bodyLimit: SMALL_BYTES,
       schema: {
         operationId: "refreshToken",
         summary: "Get a new access token",

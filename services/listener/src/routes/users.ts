@@ -1,14 +1,31 @@
 import { DeleteUserAnswer, DeleteUserBody, FindUserQuery, NewUserAnswer, NewUserBody, UserAnswer } from "@messenger/contracts";
 import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
-import { createUser, deleteUser, findRole, findUserByName, type NewUser } from "@messenger/store";
+import {
+  createUser,
+  deleteUser,
+  findRole,
+  findTaken,
+  findUserByName,
+  type NewUser,
+  rememberNetwork,
+  type UniqueUserField,
+} from "@messenger/store";
 import { Type } from "typebox";
 import { Value } from "typebox/value";
 import type { App } from "../app.ts";
+import { createAttemptCounts } from "../attempt-counts.ts";
 import type { Context } from "../context.ts";
 import { HttpProblem, speaksText, VALIDATION_TEXT } from "../http/problem.ts";
 import { identityOf } from "../http/session.ts";
 import { keyOr } from "../login-keys.ts";
+import { isLoopback, neighbourhoodOf, networkOf } from "../networks.ts";
 import { startSession } from "../start-session.ts";
+
+const HOUR_MS = 60 * 60_000;
+const USER_BYTES = 64 * 1024;
+
+const isTaken = (field: UniqueUserField): HttpProblem =>
+  new HttpProblem({ status: 409, code: "taken", detail: `this ${field.replace("_", " ")} is taken` });
 
 const invalid = (detail: string): HttpProblem =>
   new HttpProblem({ status: 400, code: "validation_error", detail, text: VALIDATION_TEXT });
@@ -39,11 +56,13 @@ function namesOf(body: NewUserBody): Omit<NewUser, "passwordHash"> {
 /** Accounts. */
 export function userRoutes(app: App, context: Context): void {
   const { db, settings } = context;
+  const signUps = createAttemptCounts(context.clock, HOUR_MS);
 
   app.post(
     "/api/users",
     {
-      config: { contract: true, refusals: [401, 409] },
+      config: { contract: true, secret: true, refusals: [401, 409] },
+      bodyLimit: USER_BYTES,
       schema: {
         operationId: "createUser",
         summary: "Make an account, and sign in",
@@ -58,10 +77,23 @@ export function userRoutes(app: App, context: Context): void {
       if (Array.from(password).length < settings.passwordMinLength) {
         throw invalid(`a password has at least ${settings.passwordMinLength} characters`);
       }
-      const made = await createUser(db, { ...names, passwordHash: await context.passwords.hash(password) });
-      if ("taken" in made) {
-        throw new HttpProblem({ status: 409, code: "taken", detail: `this ${made.taken.replace("_", " ")} is taken` });
+      const network = networkOf(request.ip);
+      if (signUps.of(network) >= settings.signUpsPerHour && !isLoopback(request.ip)) {
+        throw new HttpProblem({
+          status: 429,
+          code: "too_many_sign_ups",
+          detail: "too many accounts were made from this network; try again later",
+          retryAfterSeconds: signUps.secondsLeft(network),
+        });
       }
+      // Before the hash, which is what costs; the database has the last word.
+      const taken = await findTaken(db, names);
+      if (taken !== undefined) throw isTaken(taken);
+      signUps.add(network);
+      const made = await createUser(db, { ...names, passwordHash: await context.passwords.hash(password, network) });
+      if ("taken" in made) throw isTaken(made.taken);
+      request.signedInAs = made.id;
+      await rememberNetwork(db, made.id, neighbourhoodOf(request.ip));
       const user = { userId: made.id, name: names.username ?? names.email ?? "", role: "user" as const };
       const session = await startSession(context, user, { publicKey: null, address: null });
       return reply.code(201).send({ user_id: made.id, username: names.username, ...session.tokens });
@@ -72,6 +104,7 @@ export function userRoutes(app: App, context: Context): void {
     "/api/users",
     {
       config: { contract: true, session: true, refusals: [404] },
+      bodyLimit: USER_BYTES,
       schema: {
         operationId: "findUser",
         summary: "Find a user by name",
@@ -99,6 +132,7 @@ export function userRoutes(app: App, context: Context): void {
     "/api/users",
     {
       config: { contract: true, session: true, refusals: [403, 404] },
+      bodyLimit: USER_BYTES,
       schema: {
         operationId: "deleteUser",
         summary: "Delete an account",

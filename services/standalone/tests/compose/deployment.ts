@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import {
   type Arrival,
+  freePort,
   http,
   makePeople as makePeopleAt,
   type Person,
@@ -23,10 +24,12 @@ const PROJECT = "messenger-test";
 const MAX_CONNECTIONS = 64;
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
-export const EDGE = "https://localhost:5000";
+// Ports that nobody has: a deployment on this machine, or another run of these tests, may have the usual ones.
+const [PORT, RECEIVER_PORT] = [await freePort(), await freePort()];
+export const EDGE = `https://localhost:${PORT}`;
 /** Who is pushed to, as senders see it; and as this machine does. */
 const RECEIVER = "http://receiver:9000";
-const RECEIVER_HERE = "http://127.0.0.1:9900";
+const RECEIVER_HERE = `http://127.0.0.1:${RECEIVER_PORT}`;
 
 /** Networks of containers are private ones: an operator says that they may be pushed to, and that the proxy is in one. */
 const NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,198.18.0.0/15";
@@ -35,6 +38,9 @@ const ENVIRONMENT = {
   COMPOSE_PROJECT_NAME: PROJECT,
   PUSH_ALLOW_CIDRS: NETWORKS,
   TRUSTED_PROXIES: NETWORKS,
+  PORT: String(PORT),
+  RECEIVER_PORT: String(RECEIVER_PORT),
+  SIGN_UPS_PER_HOUR: "100000",
   RATE_LIMIT_EXEMPT: "198.18.250.1/32", // this machine
 };
 

@@ -1,0 +1,71 @@
+import { Overloaded } from "./append-queue.ts";
+
+/** Who waits for a password to be hashed, the first before the others: who signs in from where they have been before, who signs in, who signs up. */
+export const URGENCIES = ["familiar", "log-in", "sign-up"] as const;
+export type Urgency = (typeof URGENCIES)[number];
+
+export interface HashQueue {
+  /** @throws {Overloaded} where too many wait, of this network or in all. */
+  run<Result>(urgency: Urgency, network: string, work: () => Promise<Result>): Promise<Result>;
+  readonly waiting: number;
+}
+
+/** Of each urgency so many may wait, and of one network so many of them. */
+const MAX_WAITING = 256;
+const MAX_WAITING_OF_NETWORK = 8;
+/** Every so many, one of the last urgency goes first: it waits long, but not for ever. */
+const LAST_FIRST_EVERY = 8;
+
+/** Networks take turns, so that one of them holds up no other. Each hash takes a thread and 19 MiB for some 20 ms. */
+export function createHashQueue(maxRunning: number): HashQueue {
+  const queues = URGENCIES.map(() => ({ byNetwork: new Map<string, (() => Promise<void>)[]>(), waiting: 0 }));
+  let running = 0;
+  let started = 0;
+
+  function next(): (() => Promise<void>) | undefined {
+    started += 1;
+    const order = started % LAST_FIRST_EVERY === 0 ? queues.toReversed() : queues;
+    for (const queue of order) {
+      for (const [network, works] of queue.byNetwork) {
+        const work = works.shift();
+        queue.byNetwork.delete(network); // to the end of the line
+        if (works.length > 0) queue.byNetwork.set(network, works);
+        queue.waiting -= 1;
+        return work;
+      }
+    }
+    return undefined;
+  }
+
+  function pump(): void {
+    while (running < maxRunning) {
+      const work = next();
+      if (work === undefined) return;
+      running += 1;
+      void work().finally(() => {
+        running -= 1;
+        pump();
+      });
+    }
+  }
+
+  return {
+    get waiting() {
+      return queues.reduce((sum, queue) => sum + queue.waiting, 0);
+    },
+    run<Result>(urgency: Urgency, network: string, work: () => Promise<Result>): Promise<Result> {
+      const queue = queues[URGENCIES.indexOf(urgency)] as (typeof queues)[number];
+      const works = queue.byNetwork.get(network) ?? [];
+      if (works.length >= MAX_WAITING_OF_NETWORK) {
+        return Promise.reject(new Overloaded("too many sign in or sign up from this network at this moment"));
+      }
+      if (queue.waiting >= MAX_WAITING) return Promise.reject(new Overloaded("too many sign in or sign up at this moment"));
+      queue.byNetwork.set(network, works);
+      queue.waiting += 1;
+      return new Promise((resolve, reject) => {
+        works.push(() => work().then(resolve, reject));
+        pump();
+      });
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from "node:http";
+import type { Socket } from "node:net";
+
+/** Requests of one connection that may wait for their answers. Node reads those that are pipelined, and keeps each with its answer until the client reads. */
+const MAX_UNANSWERED = 50;
+/** Each takes some 10 KB, and a file descriptor. */
+const MAX_CONNECTIONS = 5_000;
+/** A connection on which nothing is read or written for so long, while a request is under way. */
+const SILENT_MS = 30_000;
+/** From the first byte of a request to the last of its body. */
+const REQUEST_TIMEOUT_MS = 30_000;
+/** How often it is looked whose time is up. */
+const LOOK_EVERY_MS = 5_000;
+const KEEP_ALIVE_MS = 75_000; // longer than nginx keeps its connections to us
+
+/** Node's HTTP server, with a bound on everything that a client can make it hold. */
+export function createBoundedServer(handler: RequestListener, options: ServerOptions = {}): Server {
+  const unanswered = new WeakMap<Socket, number>();
+
+  function onRequest(request: IncomingMessage, response: ServerResponse & { req: IncomingMessage }): void {
+    const { socket } = request;
+    // What was read together with the request that ended the connection is not looked at.
+    if (socket.destroyed) return;
+    const count = (unanswered.get(socket) ?? 0) + 1;
+    if (count > MAX_UNANSWERED) {
+      socket.destroy();
+      return;
+    }
+    unanswered.set(socket, count);
+    response.once("close", () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+    handler(request, response);
+  }
+
+  const server = createServer(
+    {
+      ...options,
+      connectionsCheckingInterval: LOOK_EVERY_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
+    onRequest,
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  server.timeout = SILENT_MS;
+  return server;
+}
