@@ -1,7 +1,7 @@
 import { Overloaded } from "./append-queue.ts";
 
 /** Who waits for a password to be hashed, the first before the others: who signs in from where they have been before, who signs in, who signs up. */
-export const URGENCIES = ["familiar", "log-in", "sign-up"] as const;
+const URGENCIES = ["familiar", "log-in", "sign-up"] as const;
 export type Urgency = (typeof URGENCIES)[number];
 
 export interface HashQueue {

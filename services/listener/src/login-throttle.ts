@@ -4,7 +4,7 @@ import { HttpProblem } from "./http/problem.ts";
 import { neighbourhoodOf, networkOf } from "./networks.ts";
 
 /** A log-in that is tried. */
-export interface LoginAttempt {
+interface LoginAttempt {
   ip: string;
   /** What tells the account from others: its id, or the name that was given where there is none of that name. */
   account: string;
