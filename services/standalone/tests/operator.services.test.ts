@@ -45,12 +45,12 @@ describe("what an operator runs", () => {
     expect(repairing.output).toContain("0 endpoints");
   });
 
-  it("the services refuse a database that is ahead of them", async () => {
+  it("the services refuse a database that is ahead of them by a step that they must not run beside", async () => {
     expect(await startCommand(["migrate"], settings).exited).toBe(0);
-    await sql`insert into kysely_migration (name, timestamp) values ('9999-later', 'now')`.execute(database.store.db);
+    await sql`insert into schema_steps (name) values ('9999-later-breaking')`.execute(database.store.db);
     const listener = startService("listener", settings);
     expect(await listener.exited).toBe(78);
-    expect(listener.output).toContain("9999-later");
+    expect(listener.output).toContain("9999-later-breaking");
   });
 
   it("a service that finds its metrics port taken, or no database, says so without a stack trace", async () => {
