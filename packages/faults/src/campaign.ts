@@ -13,6 +13,8 @@ export interface CampaignOptions {
   faults: number;
   /** The faults to pick from, by name; all if not given. */
   only?: RegExp;
+  /** PostgreSQL must be one that can be rolled back. */
+  canRollBack?: boolean;
   onLine: (line: string) => void;
 }
 
@@ -46,11 +48,11 @@ const MAX_GROWTH_BYTES = 150e6;
 const ROUNDS_BETWEEN_STOPS = 4;
 
 /** Breaks a cluster under a steady load, round by round, and looks after each whether everything that was answered arrived. */
-export async function runCampaign({ seed, faults, only, onLine }: CampaignOptions): Promise<CampaignResult> {
+export async function runCampaign({ seed, faults, only, canRollBack, onLine }: CampaignOptions): Promise<CampaignResult> {
   const chance = createChance(seed);
   const timeline = createTimeline(onLine);
   const receiver = await startReceiver();
-  const cluster = await openCluster(timeline, { listeners: 2, senders: 2 });
+  const cluster = await openCluster(timeline, { listeners: 2, senders: 2, canRollBack });
   const memory: Record<string, { pid: number; bytes: number }>[] = [];
   try {
     const people = await makePeople(cluster.urls()[0] as string, receiver.url, PEOPLE);

@@ -81,10 +81,13 @@ export function resume(pid: number): void {
   }
 }
 
-export async function openCluster(timeline: Timeline, counts: { listeners: number; senders: number }): Promise<Cluster> {
+export async function openCluster(
+  timeline: Timeline,
+  counts: { listeners: number; senders: number; canRollBack?: boolean },
+): Promise<Cluster> {
   await needProgram("faketime", "faketime");
   const faketime = findFaketime();
-  const [postgres, rabbit] = [await startPostgres(), await startRabbit()];
+  const [postgres, rabbit] = [await startPostgres({ canRollBack: counts.canRollBack }), await startRabbit()];
   const database = await createTestDatabase(postgres.url);
   const namespace = testNamespace();
   const folder = await mkdtemp(join(tmpdir(), "messenger-faults-"));

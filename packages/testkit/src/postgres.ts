@@ -39,6 +39,8 @@ const fromContainer: Way = () =>
 export interface PostgresOptions {
   /** Whether a commit survives a power cut, as an operator would have it; tests need not wait for the disk. */
   durable?: boolean;
+  /** Whether it must be one that can be rolled back: a server of this machine's own programs. */
+  canRollBack?: boolean;
 }
 
 /** For a server that is not to survive a power cut. */
@@ -137,7 +139,7 @@ const fromInstalled =
 /** A server of the caller's own, which it may break. */
 export function startPostgres(options: PostgresOptions = {}): Promise<BreakableServer> {
   return firstOf("PostgreSQL", [
-    { origin: "a Docker engine", way: fromContainer },
+    { origin: "a Docker engine", way: options.canRollBack === true ? () => Promise.resolve(undefined) : fromContainer },
     { origin: "an installed server", way: fromInstalled(options) },
     { origin: "a package", way: async () => ((await installPackage("postgresql")) ? fromInstalled(options)() : undefined) },
   ]);
