@@ -420,23 +420,28 @@ const REPAIRED_AT_ONCE = 10_000;
  */
 export async function repair(db: Db, only?: { partitions: readonly number[]; of: number }): Promise<number> {
   const isConcerned = only === undefined ? sql`` : sql`and b.id % ${only.of} = any(${only.partitions}::bigint[])`;
-  const { rows } = await sql<{ top: number | null }>`select max(id) as top from inboxes`.execute(db);
-  const top = rows[0]?.top ?? 0;
   let repaired = 0;
-  for (let from = 0; from <= top; from += REPAIRED_AT_ONCE) {
-    const result = await sql`
-      with behind as materialized (
-        select e.id from endpoints e join inboxes b on b.id = e.inbox_id
-        where b.id >= ${from} and b.id < ${from + REPAIRED_AT_ONCE} ${isConcerned}
-          and e.state = 'active' and e.retry_at is null and e.cursor < b.head
+  for (let after = 0; ;) {
+    // From one inbox that there is to another: their ids may have gaps of any size.
+    const { rows } = await sql<{ last: number | null; repaired: number }>`
+      with slice as materialized (select id, head from inboxes where id > ${after} order by id limit ${REPAIRED_AT_ONCE}),
+      behind as materialized (
+        select e.id from endpoints e join slice b on b.id = e.inbox_id
+        where e.state = 'active' and e.retry_at is null and e.cursor < b.head ${isConcerned}
         order by e.id for no key update of e
+      ),
+      made as (
+        update endpoints set retry_at = now(), lease_by = null
+        from behind where endpoints.id = behind.id and endpoints.retry_at is null
+        returning endpoints.id
       )
-      update endpoints set retry_at = now(), lease_by = null
-      from behind where endpoints.id = behind.id and endpoints.retry_at is null
+      select (select max(id) from slice) as last, (select count(*) from made) as repaired
     `.execute(db);
-    repaired += Number(result.numAffectedRows ?? 0);
+    const { last, repaired: some } = rows[0] as { last: number | null; repaired: number };
+    if (last === null) return repaired;
+    repaired += some;
+    after = last;
   }
-  return repaired;
 }
 
 /** Makes every endpoint that somebody holds a lease on due at once. Only for a process that is known to be alone on its database. */

@@ -68,7 +68,20 @@ export async function recoverIfFailedOver(db: Db): Promise<number | undefined> {
   });
 }
 
-/** Remembers which PostgreSQL this is, where that is not known yet. */
+/** Whether an error says that this user of the database may not ask which PostgreSQL it is, or that it cannot tell. */
+export function cannotTell(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === INSUFFICIENT_PRIVILEGE || code === UNDEFINED_FUNCTION;
+}
+
+const INSUFFICIENT_PRIVILEGE = "42501";
+const UNDEFINED_FUNCTION = "42883";
+
+/** Remembers which PostgreSQL this is, where that is not known yet, and can be known. */
 export async function rememberIdentity(db: Db): Promise<void> {
-  await sql`insert into meta (key, value) values ('identity', ${sql.raw(IDENTITY)}) on conflict (key) do nothing`.execute(db);
+  await sql`insert into meta (key, value) values ('identity', ${sql.raw(IDENTITY)}) on conflict (key) do nothing`
+    .execute(db)
+    .catch((error: unknown) => {
+      if (!cannotTell(error)) throw error;
+    });
 }

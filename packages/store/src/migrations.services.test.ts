@@ -40,13 +40,13 @@ it.each([[["0001-initial"]], [["0001-initial", "0002-endpoints-off"]]])(
     expect(await migrate(db)).toEqual(Object.keys(steps).filter((name) => !names.includes(name)));
     expect(await migrate(db)).toEqual([]);
     await agree(db, AGREEMENT);
-    // Of two that have the same, the older one is found by it; the other one signs in by what else they have.
+    // Of two that have the same, the one whose user name it is is found by it; the other one signs in by what else they have.
     const none = { usernameKey: null, emailKey: null, phoneKey: null };
     const [byShared, byOwn] = [
       await findCredentials(db, { ...none, usernameKey: "07700 900123", phoneKey: "07700 900123" }),
-      await findCredentials(db, { ...none, phoneKey: "1-2-3-4-5" }),
+      await findCredentials(db, { ...none, usernameKey: "bob" }),
     ];
-    expect([byShared?.name, byOwn?.name]).toEqual(["bob", "07700 900123"]);
+    expect([byShared?.name, byOwn?.name]).toEqual(["07700 900123", "bob"]);
   },
 );
 

@@ -2,7 +2,7 @@ import { Kysely, PGliteDialect, PostgresDialect, type PostgresPool, type Postgre
 import pg from "pg";
 import type { Database, Db } from "./database.ts";
 import { exclusive } from "./exclusive-driver.ts";
-import { IDENTITY, recoverIfFailedOver } from "./fail-over.ts";
+import { cannotTell, IDENTITY, recoverIfFailedOver } from "./fail-over.ts";
 import { PreparingClient } from "./preparing-client.ts";
 
 /** Connections to the database, and who waits for one. */
@@ -50,8 +50,6 @@ const KEEP_ALIVE_AFTER_MS = 10_000;
  */
 const PLANNER = "set random_page_cost = 1.1";
 const UNDEFINED_TABLE = "42P01";
-const UNDEFINED_FUNCTION = "42883";
-const INSUFFICIENT_PRIVILEGE = "42501";
 const INT8 = 20;
 const INT8_ARRAY = 1016;
 
@@ -126,8 +124,7 @@ async function isAnother(client: pg.ClientBase): Promise<boolean> {
     );
     return rows[0]?.another === true;
   } catch (error) {
-    const { code } = error as { code?: unknown };
-    if (code === UNDEFINED_TABLE || code === INSUFFICIENT_PRIVILEGE || code === UNDEFINED_FUNCTION) return false;
+    if (cannotTell(error) || (error as { code?: unknown }).code === UNDEFINED_TABLE) return false;
     throw error;
   }
 }

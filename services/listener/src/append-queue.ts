@@ -67,15 +67,15 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
   /** Why nothing is written in time: what the last statement failed with. */
   let why = NOT_IN_TIME;
 
-  /** One batch, again and again while the store is away: the ids are the same, so that it is written once. */
-  async function appendSurely(items: readonly Item[]): Promise<AppendedBatch | undefined> {
+  /** One batch, again and again while the store is away: the ids are the same, so that it is written once. What was given up meanwhile is not sent again. */
+  async function appendSurely(items: readonly Item[]): Promise<{ sent: readonly Item[]; batch: AppendedBatch } | undefined> {
     for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
-      // Whoever was answered meanwhile does not come into it any more.
-      if (items.every((item) => item.isGivenUp)) return undefined;
+      const sent = items.filter((item) => !item.isGivenUp);
+      if (sent.length === 0) return undefined;
       try {
-        const batch = await deps.appendMessages(items.map((item) => item.message));
+        const batch = await deps.appendMessages(sent.map((item) => item.message));
         why = NOT_IN_TIME;
-        return batch;
+        return { sent, batch };
       } catch (error) {
         const reason = deps.whyUnavailable(error);
         if (reason === undefined) throw error;
@@ -87,18 +87,17 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
   }
 
   async function run(all: readonly Item[]): Promise<readonly Settled[]> {
-    const items = all.filter((item) => !item.isGivenUp);
     const settled = new Map<Item, Settled>(all.map((item) => [item, { error: why }]));
-    if (items.length > 0) for (const [item, result] of await append(items)) settled.set(item, result);
+    for (const [item, result] of await append(all)) settled.set(item, result);
     return all.map((item) => settled.get(item) as Settled);
   }
 
+  /** What became of those that were sent. */
   async function append(items: readonly Item[]): Promise<readonly [Item, Settled][]> {
-    const messages = items.map((item) => item.message);
     const started = clock.monotonic();
-    let batch: AppendedBatch | undefined;
+    let appended: Awaited<ReturnType<typeof appendSurely>>;
     try {
-      batch = await appendSurely(items);
+      appended = await appendSurely(items);
     } catch (error) {
       if (items.length === 1) return items.map((item) => [item, { error }]);
       // One of them is at fault: each by itself, so that it fails alone.
@@ -107,10 +106,14 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
       for (const item of items) each.push(...(await append([item])));
       return each;
     }
-    if (batch === undefined) return items.map((item) => [item, { error: why }]);
-    deps.onBatch(messages.length, clock.monotonic() - started);
-    announce(messages, batch);
-    return batch.results.map((result, n) => [items[n] as Item, { result }]);
+    if (appended === undefined) return [];
+    const { sent, batch } = appended;
+    deps.onBatch(sent.length, clock.monotonic() - started);
+    announce(
+      sent.map((item) => item.message),
+      batch,
+    );
+    return batch.results.map((result, n) => [sent[n] as Item, { result }]);
   }
 
   function announce(messages: readonly OutgoingMessage[], batch: AppendedBatch): void {
@@ -123,7 +126,7 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     clock.soon(() => deps.onAppended({ events, outboxId: batch.outboxId }));
   }
 
-  /** Of contents whose clients wait for an answer. */
+  /** Of contents that are not written yet, or given up by a batch. */
   let waitingBytes = 0;
   const batcher = createBatcher<Item, Settled>({
     clock,

@@ -1,7 +1,7 @@
 import type { SessionTokens } from "@messenger/contracts";
 import { formatSecret, refusalOf, SECRET_BYTES } from "@messenger/channels";
 import { SealError, webhookSecretContext } from "@messenger/core";
-import { beginSession, type BegunSession } from "@messenger/store";
+import { beginSession, type BegunSession, endSession } from "@messenger/store";
 import type { Context } from "./context.ts";
 import { HttpProblem } from "./http/problem.ts";
 import type { Identity } from "./tokens.ts";
@@ -75,6 +75,7 @@ export async function startSession(
   let begun = await begin(false);
   let secret = begun?.secret == null ? undefined : unseal(begun.secret);
   if (begun?.secret != null && secret === undefined) {
+    context.publisher.wake(await endSession(context.db, user.userId, begun.sessionId));
     begun = await begin(true);
     if (begun?.secret != null) secret = unseal(begun.secret);
   }

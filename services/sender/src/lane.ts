@@ -303,9 +303,7 @@ export class Lane {
         }
         return;
       case "fall behind":
-        this.state = "behind";
-        this.#line = [];
-        this.#start((epoch) => this.#catchUp(epoch));
+        this.#fallBehind();
         this.#cover();
         return;
       case "cover":
@@ -329,16 +327,23 @@ export class Lane {
   }
 
   /** (8) Has what is held covered by the lease, over the push that is in flight or may begin; what comes after that is read from the log. */
-  async #hold(): Promise<void> {
+  #hold(): Promise<void> {
+    const holding = this.#holdNow().finally(() => {
+      if (this.#pendingHold === holding) this.#pendingHold = NOTHING;
+    });
+    this.#pendingHold = holding;
+    return holding;
+  }
+
+  async #holdNow(): Promise<void> {
     const covered = [...this.#entries];
     const epoch = this.#epoch;
     if (this.state === "pushing") this.#readOnNext = true;
-    const pending = this.#deps.holdLease(this.#endpoint.id).catch(() => false); // the sender stops
-    this.#pendingHold = pending;
-    const held = await pending;
-    if (this.#pendingHold === pending) this.#pendingHold = NOTHING;
+    const held = await this.#deps.holdLease(this.#endpoint.id).catch(() => false); // the sender stops
     if (held) await this.#onHeld();
     if (epoch !== this.#epoch) return;
+    // A lane that waits for a permit does so from the log, where it renews its lease meanwhile.
+    if (held && this.#inFlight === undefined) this.#wanted?.settle(undefined);
     if (!held && (this.#inFlight !== undefined || this.state === "pushing")) {
       // Somebody else has the lease, or planned a retry: what is in flight stays covered by the broker until it has ended.
       this.#pause();
@@ -497,9 +502,7 @@ export class Lane {
     const turn = this.#turn;
     while (this.#isInLine(epoch, turn)) {
       if (this.#leased || (this.#readOnNext && this.#entries.length > 0)) {
-        this.state = "behind";
-        this.#line = [];
-        this.#start((next) => this.#catchUp(next));
+        this.#fallBehind();
         return;
       }
       const event = this.#line.shift();
@@ -512,7 +515,8 @@ export class Lane {
       if (!this.#takes(event)) this.#passOver(event);
       else {
         const permit = this.#deps.permits.take(this.#request()) ?? (await this.#permit("line"));
-        if (permit === undefined || !(await this.#attempt(epoch, event, permit, () => this.#freshen(epoch, turn)))) return;
+        const goesOn = permit !== undefined && (await this.#attempt(epoch, event, permit, () => this.#freshen(epoch, turn)));
+        if (!goesOn && !(this.#leased && this.#isInLine(epoch, turn))) return;
       }
     }
   }
@@ -528,6 +532,7 @@ export class Lane {
 
   /** (6, 7) Before each push from the line: the settings are fresh, the broker was heard of, and the event is still this lane's to push. */
   #freshen(epoch: number, turn: number): boolean | Promise<boolean> {
+    if (this.#leased) return false; // the lease may be old: the event is read from the log
     const fresh = this.#deps.clock.monotonic() - this.#settingsAt <= SETTINGS_MAX_AGE_MS;
     if (!fresh || !this.#deps.brokerHeard()) return this.#becomeFresh(epoch, turn);
     return this.#isInLine(epoch, turn);
@@ -541,7 +546,7 @@ export class Lane {
   async #becomeFresh(epoch: number, turn: number): Promise<boolean> {
     while (this.#isInLine(epoch, turn) && !this.#deps.brokerHeard()) await this.#sleep(250);
     if (this.#deps.clock.monotonic() - this.#settingsAt > SETTINGS_MAX_AGE_MS) await this.#host.reload();
-    return this.#isInLine(epoch, turn);
+    return this.#isInLine(epoch, turn) && !this.#leased;
   }
 
   #sleep(ms: number): Promise<void> {
@@ -674,16 +679,28 @@ export class Lane {
 
   // ------------------------------------------------------------------ reading on
 
-  /** Takes the lease, and pushes from the log until level. */
-  async #catchUp(epoch: number): Promise<void> {
+  #fallBehind(): void {
+    this.state = "behind";
+    this.#line = [];
+    const disconnects = this.#disconnects;
+    this.#start((epoch) => this.#catchUp(epoch, disconnects));
+  }
+
+  /** Takes the lease, and pushes from the log until level. `disconnects` is how often the connection was lost when that was decided. */
+  async #catchUp(epoch: number, disconnects: number): Promise<void> {
     if (this.state !== "behind") return; // the push that was in flight failed
     this.#readOnNext = false;
     this.#deps.hurry();
     await this.#lastReport;
     await this.#pendingHold;
     if (epoch !== this.#epoch) return;
+    // (8) Whoever has the partition now may push from the line: a lease that is taken after the connection was lost would be too late to stop that.
+    if (!this.#leased && disconnects !== this.#disconnects) {
+      this.state = "waiting";
+      return;
+    }
     const covered = [...this.#entries];
-    const disconnects = this.#disconnects;
+    const wasLeased = this.#leased;
     const askedAt = this.#deps.clock.monotonic();
     const lease = await this.#deps.takeLease(this.#endpoint.id);
     if (lease?.taken === true) this.#leased = true;
@@ -700,8 +717,7 @@ export class Lane {
     // (1, 2) Taken or not, the statement found or made a due time.
     this.#releaseThese(covered);
     if (this.#entries.length > 0) this.#cover(); // what came since
-    if (!lease.taken || disconnects !== this.#disconnects) {
-      // Whoever has the partition now may have begun a push before the lease was taken.
+    if (!lease.taken || (!wasLeased && disconnects !== this.#disconnects)) {
       this.state = "waiting";
       if (lease.taken) await this.#endLease();
       return;

@@ -82,6 +82,8 @@ const BROKER_SILENT_MS = 20_000;
 /** A lane that waits longer, for leave to push or for an answer, lets go of what it holds. */
 const LINE_WAIT_MS = 1_000;
 const READ_BYTES = 128 * 1024;
+/** What was evicted is written by then, and makes room. */
+const EVICT_EVERY_MS = 100;
 /** Mailboxes that are looked at, to find one that can be forgotten. */
 const LOOKED_AT = 1_000;
 /** What cannot be written within this time of a stop (the database is away) stays covered: by the broker, or by a lease that runs out. */
@@ -104,6 +106,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   /** How often another sender may have had each partition. */
   const missed = Array.from({ length: options.partitions }, () => 0);
   let readAheadBytes = 0;
+  let evictedAt = Number.NEGATIVE_INFINITY;
   const mailboxes = new Map<number, Mailbox>();
   const prepared = new LRUCache<EndpointRow, Prepared>({ max: MAX_PREPARED });
 
@@ -232,6 +235,8 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       looked += 1;
       if (looked >= Math.min(LOOKED_AT, mailboxes.size)) break;
     }
+    if (clock.monotonic() - evictedAt < EVICT_EVERY_MS) return false;
+    evictedAt = clock.monotonic();
     let evicted = 0;
     for (const mailbox of mailboxes.values()) {
       if (mailbox.evict()) evicted += 1;
@@ -299,6 +304,8 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       try {
         await secure((inbox) => partitionOf(inbox, options.partitions) === partition);
         await giveUp();
+        // What came until then, and was not there before.
+        await secure((inbox) => partitionOf(inbox, options.partitions) === partition);
       } finally {
         miss(partition);
         yielding.delete(partition);

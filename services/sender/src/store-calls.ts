@@ -69,19 +69,18 @@ export function createStoreCalls(deps: {
         return each;
       }
       log.error({ err: error, endpoint: only.endpoint }, "the database refuses a report: writing it without its attempts");
-      return [await recordBare(only)];
+      return recordBare(only);
     }
   }
 
-  async function recordBare(report: Progress): Promise<Recorded> {
+  async function recordBare(report: Progress): Promise<readonly Recorded[]> {
     const deadLetters = report.deadLetters.map(({ seq }) => ({ seq, reason: "its reason could not be written" }));
     try {
-      const [answer] = await store.recordProgress(name, [{ ...report, attempts: [], deadLetters }]);
-      return answer ?? null;
+      return await store.recordProgress(name, [{ ...report, attempts: [], deadLetters }]);
     } catch (error) {
       if (isUnavailable(error)) throw error;
       log.error({ err: error, endpoint: report.endpoint }, "the database refuses a report: its endpoint is read anew");
-      return sleep(clock, REFUSED_PAUSE_MS, signal).then(() => null);
+      return [sleep(clock, REFUSED_PAUSE_MS, signal).then(() => null)]; // nobody else's waits for that
     }
   }
 

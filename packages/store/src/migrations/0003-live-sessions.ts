@@ -2,8 +2,7 @@ import { sql } from "kysely";
 import type { Db } from "../database.ts";
 
 /**
- * What is new of endpoints and sessions. Columns without a default that would be written: each statement takes its lock for a moment only. `rejected_before`
- * stays, for senders of the version before.
+ * What is new of endpoints and sessions: columns without a default, so that no row is written. `rejected_before` stays, for senders of the version before.
  */
 export async function up(db: Db): Promise<void> {
   await sql`alter table endpoints add column if not exists rejected_at timestamptz`.execute(db);

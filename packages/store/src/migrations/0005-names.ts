@@ -5,7 +5,8 @@ const AT_ONCE = 5_000;
 
 /**
  * One table of everything that somebody can be found by, so that no name is another's e-mail address or phone number. A trigger keeps it, whatever version of a
- * listener writes `users`. Accounts that are there already: where two have the same, the older one is found by it; the other keeps what else it has.
+ * listener writes `users`. Accounts that are there already: where two have the same, one whose user name it
+ * is, or else its e-mail address, is found by it; the other keeps what else it has.
  */
 export async function up(db: Db): Promise<void> {
   await sql`create table if not exists names (key text primary key, user_id bigint not null)`.execute(db);
@@ -16,7 +17,7 @@ export async function up(db: Db): Promise<void> {
       owner bigint;
     begin
       if tg_op <> 'INSERT' then
-        delete from names where user_id = old.id;
+        delete from names where key in (old.username_key, old.email_key, old.phone_key) and user_id = old.id;
       end if;
       if tg_op = 'DELETE' then
         return null;
@@ -42,14 +43,19 @@ export async function up(db: Db): Promise<void> {
     create or replace trigger users_names after insert or update of username_key, email_key, phone_key or delete on users
     for each row execute function keep_names()
   `.execute(db);
+  // As they were looked up: a user name before an e-mail address, and that before a phone number.
+  for (const column of ["username_key", "email_key", "phone_key"]) await fill(db, column);
+}
+
+/** Locks the users it looks at against being deleted meanwhile. */
+async function fill(db: Db, column: string): Promise<void> {
   for (let after = 0; ;) {
     const { rows } = await sql<{ last: number | null }>`
-      with slice as (select * from users where id > ${after} order by id limit ${AT_ONCE}),
+      with slice as materialized (
+        select id, ${sql.ref(column)} as key from users where id > ${after} order by id limit ${AT_ONCE} for key share
+      ),
       written as (
-        insert into names (key, user_id)
-        select distinct on (key) key, id from slice cross join lateral unnest(array[username_key, email_key, phone_key]) key
-        where key is not null order by key, id
-        on conflict (key) do nothing
+        insert into names (key, user_id) select key, id from slice where key is not null order by key on conflict (key) do nothing
       )
       select max(id) as last from slice
     `.execute(db);

@@ -53,7 +53,7 @@ export function sessionRoutes(app: App, context: Context): void {
       );
       if (user === null) throw new HttpProblem({ status: 401, code: "wrong_credentials", detail: WRONG });
       request.signedInAs = user.id;
-      if (!isFamiliar) await rememberNetwork(db, user.id, neighbourhoodOf(ip));
+      await rememberNetwork(db, user.id, neighbourhoodOf(ip));
       const { id: userId, name, role } = user;
       const session = await startSession(context, { userId, name, role }, { publicKey: public_key, address: user_address });
       return {

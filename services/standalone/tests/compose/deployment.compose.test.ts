@@ -46,11 +46,11 @@ describe.skipIf(!(await hasEngine()))("the compose deployment", () => {
 
   it("speaks HTTP/2 and TLS 1.3, and nothing older than TLS 1.2", async () => {
     const { ca } = globalAgent.options;
-    const socket = connect({ host: "localhost", port: 5000, ca, ALPNProtocols: ["h2", "http/1.1"] });
+    const socket = connect({ host: "localhost", port: Number(new URL(EDGE).port), ca, ALPNProtocols: ["h2", "http/1.1"] });
     await once(socket, "secureConnect");
     expect([socket.alpnProtocol, socket.getProtocol()]).toEqual(["h2", "TLSv1.3"]);
     socket.destroy();
-    const old = connect({ host: "localhost", port: 5000, ca, maxVersion: "TLSv1.1", minVersion: "TLSv1" });
+    const old = connect({ host: "localhost", port: Number(new URL(EDGE).port), ca, maxVersion: "TLSv1.1", minVersion: "TLSv1" });
     await expect(once(old, "secureConnect")).rejects.toThrow();
   });
 
@@ -124,8 +124,9 @@ describe.skipIf(!(await hasEngine()))("the compose deployment", () => {
     });
     const ours = open.filter((one) => !one.startsWith("receiver ")); // which is the test's own
     expect(ours.length).toBeGreaterThan(0);
-    for (const one of ours) expect(one).toMatch(/^nginx (?:0\.0\.0\.0|\[::\]):5000->5000\/tcp$/u);
-    const plain = await http("http://localhost:5000/api/health/");
+    for (const one of ours)
+      expect(one).toMatch(new RegExp(`^nginx (?:0\\.0\\.0\\.0|\\[::\\]):${new URL(EDGE).port}->5000/tcp$`, "u"));
+    const plain = await http(`${EDGE.replace("https:", "http:")}/api/health/`);
     expect(plain.status).toBe(400);
     expect(plain.json["code"]).toBe("not_https");
   });
