@@ -342,8 +342,8 @@ export class Lane {
     const held = await this.#deps.holdLease(this.#endpoint.id).catch(() => false); // the sender stops
     if (held) await this.#onHeld();
     if (epoch !== this.#epoch) return;
-    // A lane that waits for a permit does so from the log, where it renews its lease meanwhile.
-    if (held && this.#inFlight === undefined) this.#wanted?.settle(undefined);
+    // A lane of the line goes on waiting for its permit from the log, where it renews its lease meanwhile.
+    if (held && this.state === "pushing" && this.#inFlight === undefined) this.#wanted?.settle(undefined);
     if (!held && (this.#inFlight !== undefined || this.state === "pushing")) {
       // Somebody else has the lease, or planned a retry: what is in flight stays covered by the broker until it has ended.
       this.#pause();
