@@ -72,7 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "ignore-generation",
     rule: "(4) an outcome of another generation writes nothing",
     file: STORE,
-    changes: [{ from: ` || endpoint.generation !== report.generation`, to: `` }],
+    changes: [{ from: ` || endpoint.generation + incarnation !== report.generation`, to: `` }],
   },
   {
     name: "push-without-lease",
@@ -114,7 +114,13 @@ export const MUTANTS: readonly Mutant[] = [
     name: "yield-at-once",
     rule: "(8) a partition is given up once no push of it is in flight but under a lease",
     file: SENDER,
-    changes: [{ from: `        await secure((inbox) => partitionOf(inbox, options.partitions) === partition);\n`, to: `` }],
+    changes: [
+      {
+        from: `        await secure((inbox) => partitionOf(inbox, options.partitions) === partition);
+        await giveUp();`,
+        to: `        await giveUp();`,
+      },
+    ],
   },
   {
     name: "trust-memory-after-others",
