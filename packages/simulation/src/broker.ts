@@ -217,9 +217,13 @@ export function createBroker(world: World, partitions: number, onChange: () => v
       active.forEach((holder, partition) => {
         if (holder !== session) return;
         const giveUp = async (): Promise<void> => {
-          await session.process.call("cancel", () => {
+          const lastAt = await session.process.call("cancel", () => {
+            const at = session.arrival[partition] as number;
             if (active[partition] === session) activate(partition);
+            return at;
           });
+          // What was delivered before it comes before the answer: both go by one channel.
+          await new Promise<void>((resolve) => void scheduler.after(lastAt - scheduler.now, resolve));
         };
         session.consumer?.onYield(partition, giveUp).catch((error: unknown) => {
           if (!(error instanceof Away)) throw error; // the connection broke
