@@ -62,8 +62,10 @@ export async function runCampaign({ seed, faults, only, canRollBack, onLine }: C
     /** No push to an address may overlap another but in these times. */
     const excused: { from: number; until: number }[] = [];
 
+    let rolledBack = false;
+
     async function onRolledBack(): Promise<void> {
-      receiver.forget();
+      rolledBack = true;
       const before = [...load.answered];
       const left = await cluster.messageIds();
       for (const id of before) if (!left.has(id)) forgotten.add(id);
@@ -132,7 +134,9 @@ export async function runCampaign({ seed, faults, only, canRollBack, onLine }: C
         throw failure(
           `${when}: ${lost.length} of ${due.length} answered messages did not arrive: ${lost.slice(0, 5).join(", ")}`,
         );
-      if (receiver.disorder.length > 0) throw failure(`${when}: out of order: ${receiver.disorder.slice(0, 5).join("; ")}`);
+      const kept = rolledBack ? await cluster.messageIds() : undefined;
+      const disorder = receiver.findDisorder((id) => kept?.has(id) ?? true);
+      if (disorder.length > 0) throw failure(`${when}: out of order: ${disorder.slice(0, 5).join("; ")}`);
       const overlaps = receiver.overlaps.filter(({ at }) => !excused.some(({ from, until }) => at >= from && at <= until));
       if (overlaps.length > 0)
         throw failure(

@@ -130,9 +130,13 @@ export async function openCluster(
     let process: ServiceProcess;
     let url: string | undefined;
     let wanted = false;
+    /** Raised by each start: of two, the later one has the place. */
+    let life = 0;
+    let restarted: Promise<void> = Promise.resolve();
 
     async function start(): Promise<void> {
       wanted = true;
+      const mine = (life += 1);
       // Until it runs: the database may be away just then.
       for (;;) {
         process = startService(kind, settings);
@@ -140,7 +144,7 @@ export async function openCluster(
         const found = await printed(started, kind === "listener" ? /"url":"(http:[^"]+)"/u : /"msg":"pushing"/u).catch(
           () => undefined,
         );
-        if (!wanted) {
+        if (!wanted || life !== mine) {
           await started.kill("SIGKILL");
           return;
         }
@@ -176,9 +180,9 @@ export async function openCluster(
       toBroker: toBroker.proxy,
       stepClock: (seconds) => writeFile(clock, `${seconds < 0 ? "-" : "+"}${Math.abs(seconds)}s\n`),
       start,
-      async restart() {
-        await stop();
-        await start();
+      restart() {
+        restarted = restarted.then(stop).then(start);
+        return restarted;
       },
       stop,
     };

@@ -24,12 +24,13 @@ export interface Receiver {
   readonly taken: ReadonlySet<string>;
   /** What it took once more. */
   readonly repeats: number;
-  /** First arrivals that came before one with a lower `seq` to the same address: none, or something is wrong. */
-  readonly disorder: readonly string[];
+  /**
+   * First arrivals that came after one with a higher `seq` at the same address, of those that `counts`: none, or something is wrong. What a database that
+   * came back older lost does not count: its numbers are given out again.
+   */
+  findDisorder(counts: (id: string) => boolean): string[];
   /** Pushes to an address that began while another one to it was under way, and when, by the monotonic clock. */
   readonly overlaps: readonly { at: number; what: string }[];
-  /** The database came back older: numbers are given out again. */
-  forget(): void;
   close(): Promise<void>;
 }
 
@@ -42,8 +43,7 @@ async function read(request: IncomingMessage): Promise<string> {
 /** Takes pushes to any path, each path an address of its own, and notes what comes. */
 export async function startReceiver(): Promise<Receiver> {
   const taken = new Set<string>();
-  const last = new Map<string, number>();
-  const disorder: string[] = [];
+  const arrivals = new Map<string, { id: string; seq: number }[]>();
   const overlaps: { at: number; what: string }[] = [];
   const underWay = new Map<string, number>();
   let repeats = 0;
@@ -58,9 +58,9 @@ export async function startReceiver(): Promise<Receiver> {
     }
     taken.add(key);
     taken.add(id);
-    const before = last.get(path) ?? 0;
-    if (seq <= before) disorder.push(`${path} got ${seq} after ${before}`);
-    last.set(path, Math.max(before, seq));
+    const before = arrivals.get(path) ?? [];
+    before.push({ id, seq });
+    arrivals.set(path, before);
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -134,9 +134,18 @@ export async function startReceiver(): Promise<Receiver> {
     get repeats() {
       return repeats;
     },
-    disorder,
+    findDisorder(counts) {
+      const found: string[] = [];
+      for (const [path, all] of arrivals) {
+        let before = 0;
+        for (const { seq } of all.filter(({ id }) => counts(id))) {
+          if (seq <= before) found.push(`${path} got ${seq} after ${before}`);
+          before = Math.max(before, seq);
+        }
+      }
+      return found;
+    },
     overlaps,
-    forget: () => last.clear(),
     async close() {
       server.close();
       server.closeAllConnections();

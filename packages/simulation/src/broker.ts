@@ -78,6 +78,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
   function activate(partition: number): void {
     const candidates = [...sessions].filter(({ up, consumer }) => up && consumer !== undefined && consumer.prefetch > 0);
     active[partition] = candidates.length === 0 ? undefined : chance.pick(candidates);
+    world.note(`partition ${partition} goes to ${active[partition]?.process.name ?? "nobody"}`);
     pump(partition);
   }
 

@@ -11,6 +11,8 @@ export interface Mutant {
   file: string;
   /** Each text must be there exactly once. */
   changes: readonly { from: string; to: string }[];
+  /** The first world to look in, of one that few worlds notice: the one that showed the fault. 1 if not given. */
+  firstWorld?: number;
 }
 
 const LANE = "services/sender/src/lane.ts";
@@ -116,11 +118,32 @@ export const MUTANTS: readonly Mutant[] = [
     file: SENDER,
     changes: [
       {
-        from: `        await secure((inbox) => partitionOf(inbox, options.partitions) === partition);
-        await giveUp();`,
-        to: `        await giveUp();`,
+        from: `        await secure(isConcerned);
+        givenUp.add(partition);
+        // What came meanwhile: from here on, nothing asks for a lease.
+        await secure(isConcerned);`,
+        to: `        givenUp.add(partition);`,
       },
     ],
+  },
+  {
+    name: "ask-after-giving-up",
+    rule: "(8) nothing asks for a lease once its partition may have gone to another sender",
+    file: SENDER,
+    changes: [{ from: `        givenUp.add(partition);\n`, to: `` }],
+    firstWorld: 730_000_451,
+  },
+  {
+    name: "release-while-holding",
+    rule: "(8) a lane that asks for the lease over a push keeps what it holds until the answer",
+    file: LANE,
+    changes: [
+      {
+        from: `    if (this.#pendingHold === NOTHING) {\n      release();`,
+        to: `    if (release !== undefined) {\n      release();`,
+      },
+    ],
+    firstWorld: 740_001_443,
   },
   {
     name: "trust-memory-after-others",

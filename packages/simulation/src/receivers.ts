@@ -50,8 +50,11 @@ export interface Receivers {
   /** Changes how an address behaves. */
   changeMood(): void;
   took(address: string, seq: number): Took | undefined;
-  /** The log goes on from here: what came later may be something else. */
-  failOver(headOf: (address: string) => number): void;
+  /**
+   * The log goes on from here: what came later may be something else. Some log-ins are forgotten, and where they began; a sender may go on from there
+   * until it reads the endpoints anew.
+   */
+  failOver(headOf: (address: string) => number, forgotLogIn: (address: string) => boolean): void;
   /** The pushes of one process. `begin` is told of each before it begins. */
   channelOf(process: Process, begin: (address: string, seq: number) => Beginning): Channel;
   readonly pushes: number;
@@ -81,6 +84,8 @@ export function createReceivers(
   const keyOf = (address: string, seq: number): string => `${address}#${idOf(address, seq)}`;
 
   let failedOverAt = Number.NEGATIVE_INFINITY;
+  /** Of addresses whose last log-in was forgotten. */
+  const excusedUntil = new Map<string, number>();
 
   /**
    * One push at a time. Two that cannot be called back are excused: of a sender whose connection the broker lost before it had the lease, and one whose
@@ -110,7 +115,7 @@ export function createReceivers(
       return;
     }
     // It began when it was another's turn, perhaps: of a log that is no more.
-    if (startedAt <= failedOverAt) {
+    if (startedAt <= Math.max(failedOverAt, excusedUntil.get(address) ?? 0)) {
       taken.set(key, { lastAt: scheduler.now });
       return;
     }
@@ -152,8 +157,9 @@ export function createReceivers(
   return {
     changeMood: () => void moods.set(chance.pick(addresses), chance.pick(world.calm ? CALM_MOODS : MOODS)),
     took: (address, seq) => taken.get(keyOf(address, seq)),
-    failOver(headOf) {
+    failOver(headOf, forgotLogIn) {
       failedOverAt = scheduler.now;
+      for (const address of addresses) if (forgotLogIn(address)) excusedUntil.set(address, scheduler.now + LEASE_MS);
       for (const [address, seq] of reached) reached.set(address, Math.min(seq, headOf(address)));
     },
     channelOf: (process, begin) => ({

@@ -89,6 +89,7 @@ export async function simulate(seed: number): Promise<RunResult> {
   /** Events that an address need not get: others of its inbox had taken them when it came. */
   const waived = new Map<string, Set<number>>();
   const replays = new Map<string, { after: number; at: number }[]>();
+  const loggedInAt = new Map<string, number>();
   const receivers = createReceivers(
     world,
     addresses,
@@ -110,6 +111,7 @@ export async function simulate(seed: number): Promise<RunResult> {
     for (let seq = before + 1; seq <= cursor; seq += 1) if (receivers.took(address, seq) === undefined) skipped.add(seq);
     waived.set(address, skipped);
     replays.delete(address); // it goes on from where the others are
+    loggedInAt.set(address, scheduler.now);
     world.note(`${address} logs in, at ${cursor}`);
   }
 
@@ -196,6 +198,7 @@ export async function simulate(seed: number): Promise<RunResult> {
     const lane = [...node.lanes()].find(({ endpointId }) => endpointId === endpoint?.id);
     check(() => {
       checkSettings(process, lane?.state, address);
+      checkLoggedIn(process, lane?.state, address, seq);
       // (9)
       if (node.stopped) throw new Violation(`${process.name} pushes ${seq} to ${address} after it was stopped`);
       if (lane?.state === "pushing" && !leased && !broker.hasBrought(process, inboxOf(address), seq)) {
@@ -214,6 +217,22 @@ export async function simulate(seed: number): Promise<RunResult> {
       if (readAheadBytes() > maxInFlight * (READ_BYTES + EVENT_BYTES)) {
         throw new Violation(`${process.name} has read ${readAheadBytes()} bytes ahead`);
       }
+    }
+  }
+
+  /**
+   * (4) Who has logged out is sent nothing from the line that was sent after that; from the log, (6) says for how long. A database that comes back older
+   * does not know who had.
+   */
+  function checkLoggedIn(process: Process, state: LaneState | undefined, address: string, seq: number): void {
+    const endpoint = endpointOf(address);
+    const event = store.inboxes.get(inboxOf(address))?.events[seq - 1];
+    if (state !== "pushing" || failedOver || endpoint === undefined || event === undefined) return;
+    const after = Date.parse(event.createdAt) - endpoint.loggedOutAt;
+    if (after > 0) {
+      throw new Violation(
+        `${process.name} pushes ${seq} to ${address}, which logged out ${Math.round(after)} ms before that was sent`,
+      );
     }
   }
 
@@ -288,11 +307,16 @@ export async function simulate(seed: number): Promise<RunResult> {
 
   /** What a database that came back older lost; some of it was answered. */
   const forgotten = new Set<string>();
+  let failedOver = false;
 
   function failOver(): void {
+    failedOver = true;
     const { asOf, lost } = store.failOver();
     for (const id of lost) forgotten.add(id);
-    receivers.failOver((address) => store.inboxes.get(inboxOf(address))?.head ?? 0);
+    receivers.failOver(
+      (address) => store.inboxes.get(inboxOf(address))?.head ?? 0,
+      (address) => (loggedInAt.get(address) ?? 0) > asOf,
+    );
     for (const address of addresses) {
       const endpoint = endpointOf(address);
       // One that is no more may still be pushed to, until the sender learns of that.

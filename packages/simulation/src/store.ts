@@ -32,6 +32,8 @@ export interface Endpoint {
   active: boolean;
   /** When it went off. */
   offAt: number;
+  /** When its session ended, if it has. */
+  loggedOutAt: number;
 }
 
 interface Inbox {
@@ -221,6 +223,7 @@ export function createStore(world: World, onChange: () => void): Store {
         leasedAt: 0,
         active: true,
         offAt: Number.POSITIVE_INFINITY,
+        loggedOutAt: Number.POSITIVE_INFINITY,
       };
       if (found === undefined) endpointIds += 1;
       const endpoint = found ?? { id: endpointIds, inbox, address, kinds, secret, generation: 0, ...fresh };
@@ -234,7 +237,7 @@ export function createStore(world: World, onChange: () => void): Store {
     },
     logOut(id) {
       const endpoint = endpoints.get(id) as Endpoint;
-      Object.assign(endpoint, { active: false, offAt: now(), ...leaseOf(endpoint) });
+      Object.assign(endpoint, { active: false, offAt: now(), loggedOutAt: now(), ...leaseOf(endpoint) });
       change(endpoint);
     },
     replay(id, cursor) {

@@ -36,6 +36,8 @@ export interface LaneDeps {
   brokerHeard(): boolean;
   /** The inbox's partition is about to go to another sender. */
   isYielding(inbox: number): boolean;
+  /** It may have gone to another sender. */
+  isGivenUp(inbox: number): boolean;
   /** No push begins any more. */
   isStopping(): boolean;
   /** Told of each attempt. */
@@ -210,7 +212,7 @@ export class Lane {
         this.#advance(this.#committed);
         if (row.due) this.state = "waiting";
       }
-      this.#releaseWhere((entry) => entry.held.seq <= this.#committed);
+      this.#afterHold(() => this.#releaseWhere((entry) => entry.held.seq <= this.#committed));
       return;
     }
     this.#epoch += 1;
@@ -288,6 +290,13 @@ export class Lane {
     }
     this.#entries.push(entry);
     if (this.#deps.isStopping()) return; // it goes back to the broker
+    const isAtRest = this.state === "idle" || this.state === "waiting";
+    if (isAtRest && this.#deps.isGivenUp(this.#endpoint.inbox)) {
+      // (8) A lease would come too late: whoever has the partition now may be pushing.
+      this.state = "waiting";
+      if (action !== "keep") this.#cover();
+      return;
+    }
     // (8) Whoever has the partition next must find the lease taken.
     const wanted = action === "push" && this.#deps.isYielding(this.#endpoint.inbox) ? "fall behind" : action;
     switch (wanted) {
@@ -328,19 +337,32 @@ export class Lane {
 
   /** (8) Has what is held covered by the lease, over the push that is in flight or may begin; what comes after that is read from the log. */
   #hold(): Promise<void> {
-    const holding = this.#holdNow().finally(() => {
-      if (this.#pendingHold === holding) this.#pendingHold = NOTHING;
+    return this.#ask(() => this.#holdNow());
+  }
+
+  #ask(run: () => Promise<unknown>): Promise<void> {
+    const asking = run().then(() => {
+      if (this.#pendingHold === asking) this.#pendingHold = NOTHING;
     });
-    this.#pendingHold = holding;
-    return holding;
+    this.#pendingHold = asking;
+    return asking;
+  }
+
+  /** Returns whether the lease is, or was, the sender's. */
+  async #askForLease(): Promise<boolean> {
+    const held = await this.#deps.holdLease(this.#endpoint.id).catch(() => false); // the sender stops
+    if (!held) return false;
+    const isUsed = this.#inFlight !== undefined || this.state === "pushing" || this.state === "behind";
+    if (isUsed) this.#leased = true;
+    else await this.#endLease(); // what it was for has ended meanwhile
+    return true;
   }
 
   async #holdNow(): Promise<void> {
     const covered = [...this.#entries];
     const epoch = this.#epoch;
     if (this.state === "pushing") this.#readOnNext = true;
-    const held = await this.#deps.holdLease(this.#endpoint.id).catch(() => false); // the sender stops
-    if (held) await this.#onHeld();
+    const held = await this.#askForLease();
     if (epoch !== this.#epoch) return;
     // A lane of the line goes on waiting for its permit from the log, where it renews its lease meanwhile.
     if (held && this.state === "pushing" && this.#inFlight === undefined) this.#wanted?.settle(undefined);
@@ -354,12 +376,6 @@ export class Lane {
     this.#releaseThese(covered);
   }
 
-  async #onHeld(): Promise<void> {
-    const isUsed = this.#inFlight !== undefined || this.state === "pushing" || this.state === "behind";
-    if (isUsed) this.#leased = true;
-    else await this.#endLease(); // what it was for has ended meanwhile
-  }
-
   async #endLease(): Promise<void> {
     this.#leased = false;
     await this.#deps.endLease(this.#endpoint.id).catch(() => undefined); // the sender stops: it runs out
@@ -367,18 +383,21 @@ export class Lane {
 
   /** Does with what is held what another generation asks for: not before a push that is in flight is covered by the lease (8). */
   #settleEntries(settle: () => void): void {
-    if (this.#inFlight === undefined || this.#leased || this.#entries.length === 0) {
-      settle();
+    const isFree = this.#inFlight === undefined || this.#leased || this.#entries.length === 0;
+    if (!isFree && this.#pendingHold === NOTHING) void this.#ask(() => this.#askForLease());
+    this.#afterHold(settle);
+  }
+
+  /** (8) Lets go of nothing while the lease is asked for: what is held keeps the partition here, so that the lease does not come too late. */
+  #afterHold(release: () => void): void {
+    if (this.#pendingHold === NOTHING) {
+      release();
       return;
     }
     const epoch = this.#epoch;
-    void this.#deps
-      .holdLease(this.#endpoint.id)
-      .catch(() => false) // the sender stops
-      .then(async (held) => {
-        if (held) await this.#onHeld();
-        if (epoch === this.#epoch) settle();
-      });
+    void this.#pendingHold.then(() => {
+      if (epoch === this.#epoch) release();
+    });
   }
 
   #releaseWhere(isFree: (entry: Entry) => boolean): void {
@@ -461,8 +480,10 @@ export class Lane {
     // (1) Only what is committed, or has a due time that this very batch confirmed.
     this.#committed = Math.max(this.#committed, written.cursor);
     if (this.state === "idle") this.#advance(this.#committed);
-    this.#releaseWhere((entry) => entry.held.seq <= this.#committed);
-    if (written.due) this.#releaseThese(covered);
+    this.#afterHold(() => {
+      this.#releaseWhere((entry) => entry.held.seq <= this.#committed);
+      if (written.due) this.#releaseThese(covered);
+    });
   }
 
   /** (4) Its generation is another one: nothing of it counts until the endpoint is read again. */

@@ -103,6 +103,8 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   let stopping = false;
   /** Partitions that are about to go to another sender. */
   const yielding = new Set<number>();
+  /** Those of them that may have gone. */
+  const givenUp = new Set<number>();
   /** How often another sender may have had each partition. */
   const missed = Array.from({ length: options.partitions }, () => 0);
   let readAheadBytes = 0;
@@ -205,6 +207,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     onReadAhead: (bytes: number) => void (readAheadBytes += bytes),
     load: calls.load,
     isYielding: (inbox: number) => yielding.size > 0 && yielding.has(partitionOf(inbox, options.partitions)),
+    isGivenUp: (inbox: number) => givenUp.size > 0 && givenUp.has(partitionOf(inbox, options.partitions)),
     timesMissed: (inbox: number) => missed[partitionOf(inbox, options.partitions)] as number,
     isStopping: () => stopping,
     brokerHeard: () => broker.silentMs() < BROKER_SILENT_MS,
@@ -300,21 +303,27 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     prefetch: PREFETCH,
     onDelivery,
     async onYield(partition, giveUp) {
+      const isConcerned = (inbox: number): boolean => partitionOf(inbox, options.partitions) === partition;
       yielding.add(partition);
       try {
-        await secure((inbox) => partitionOf(inbox, options.partitions) === partition);
+        await secure(isConcerned);
+        givenUp.add(partition);
+        // What came meanwhile: from here on, nothing asks for a lease.
+        await secure(isConcerned);
         await giveUp();
-        // What came until then, and was not there before.
-        await secure((inbox) => partitionOf(inbox, options.partitions) === partition);
+        // What came until then may still wait for its endpoints.
+        await secure(isConcerned);
       } finally {
         miss(partition);
         yielding.delete(partition);
+        givenUp.delete(partition);
       }
     },
     onMissed: miss,
     onLost() {
       for (let partition = 0; partition < options.partitions; partition += 1) miss(partition);
       yielding.clear();
+      givenUp.clear();
       for (const mailbox of mailboxes.values()) mailbox.disconnect();
     },
   });
