@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { tidyingUp } from "@messenger/testkit";
+import { compareCheckouts } from "./beside.ts";
 import { chartsOf } from "./charts.ts";
 import { inTurns } from "./in-turns.ts";
 import { describeMachine } from "./machine.ts";
@@ -21,10 +22,13 @@ const SCENARIOS = [accept, deliver, endToEnd, fairness, growth, embedded, scale]
 const ROUNDS = 3;
 
 const USAGE = `Usage: pnpm bench [--quick] [--scenario NAME]… [--out FOLDER] [--profile]
+       pnpm bench --beside FOLDER [--rounds N] [--scenario NAME]… [--out FOLDER]
 
   --quick          few and short runs, within 3 minutes
   --scenario NAME  one of ${SCENARIOS.map(({ name }) => name).join(", ")}; may be given several times
   --out FOLDER     where results.json, report.md and the charts go (bench-results)
+  --beside FOLDER  runs the quick benches of another checkout and of this one in turns, and writes beside.md
+  --rounds N       how often (7)
   --profile        writes CPU profiles of Messenger's processes there, too, which slows them
 `;
 
@@ -33,6 +37,8 @@ interface Arguments {
   scenarios: readonly string[];
   out: string;
   profile: boolean;
+  beside: string | undefined;
+  rounds: number;
 }
 
 function readArguments(): Arguments {
@@ -43,6 +49,8 @@ function readArguments(): Arguments {
         scenario: { type: "string", multiple: true, default: [] },
         out: { type: "string", default: "bench-results" },
         profile: { type: "boolean", default: false },
+        beside: { type: "string" },
+        rounds: { type: "string", default: "7" },
         help: { type: "boolean", short: "h", default: false },
       },
     });
@@ -52,7 +60,16 @@ function readArguments(): Arguments {
     }
     const unknown = values.scenario.find((name) => !SCENARIOS.some((scenario) => scenario.name === name));
     if (unknown !== undefined) throw new Error(`there is no scenario ${unknown}`);
-    return { quick: values.quick, scenarios: values.scenario, out: values.out, profile: values.profile };
+    const rounds = Number(values.rounds);
+    if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new Error("--rounds is a whole number from 1 to 100");
+    return {
+      quick: values.quick,
+      scenarios: values.scenario,
+      out: values.out,
+      profile: values.profile,
+      beside: values.beside,
+      rounds,
+    };
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
     process.exit(2);
@@ -94,5 +111,15 @@ async function runAll({ quick, scenarios, out, profile }: Arguments): Promise<vo
   process.stdout.write(`The report is in ${join(out, "report.md")}\n`);
 }
 
+async function runBeside(folder: string, { scenarios, out, rounds }: Arguments): Promise<void> {
+  const chosen = SCENARIOS.map(({ name }) => name).filter((name) => scenarios.length === 0 || scenarios.includes(name));
+  const file = join(out, "beside.md");
+  await mkdir(out, { recursive: true });
+  const onRun = (text: string): void => void process.stderr.write(`${text}\n`);
+  await compareCheckouts({ folder, scenarios: chosen, rounds, onRun }, (table) => writeFile(file, table));
+  process.stdout.write(`The figures are in ${file}\n`);
+}
+
 const chosenArguments = readArguments();
-await tidyingUp(() => runAll(chosenArguments));
+const { beside } = chosenArguments;
+await tidyingUp(() => (beside === undefined ? runAll(chosenArguments) : runBeside(beside, chosenArguments)));

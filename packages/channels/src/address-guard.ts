@@ -25,7 +25,9 @@ export interface AddressGuard {
 export interface AddressGuardOptions {
   /** Ranges that are opened on purpose, such as `127.0.0.0/8` or `fd00::/8`. */
   allowCidrs?: readonly string[];
-  /** How names are resolved; by the system's name servers by default. */
+  /** Name servers to ask, as `address` or `address:port`; those of the system if there are none. */
+  nameServers?: readonly string[];
+  /** How names are resolved, instead. */
   resolveName?: (hostname: string) => Promise<readonly ResolvedAddress[]>;
 }
 
@@ -59,7 +61,7 @@ function isPublic(ip: Ip): boolean {
 /** @throws where a range of `allowCidrs` is not one. */
 export function createAddressGuard(options: AddressGuardOptions = {}): AddressGuard {
   const allowed = (options.allowCidrs ?? []).map((cidr) => ipaddr.parseCIDR(cidr));
-  const resolveName = options.resolveName ?? createNameResolver({ clock: systemClock }).resolve;
+  const resolveName = options.resolveName ?? createNameResolver({ clock: systemClock, servers: options.nameServers }).resolve;
 
   function isAllowed(ip: Ip): boolean {
     return allowed.some(([range, bits]) => range.kind() === ip.kind() && ip.match([range, bits] as never));

@@ -1,6 +1,6 @@
 import { Resolver } from "node:dns/promises";
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
+import { isIP, SocketAddress } from "node:net";
 import { type Clock, sleep } from "@messenger/core";
 import { LRUCache } from "lru-cache";
 import { getDomain } from "tldts";
@@ -14,8 +14,8 @@ export interface NameResolver {
 
 export interface NameResolverOptions {
   clock: Clock;
-  /** `address:port` of name servers; those of the system by default. */
-  servers?: readonly string[];
+  /** `address` or `address:port` of name servers; those of the system if there are none. */
+  servers?: readonly string[] | undefined;
   /** The text of the system's files, for tests. */
   hosts?: string;
   resolvConf?: string;
@@ -87,7 +87,7 @@ export function createNameResolver(options: NameResolverOptions): NameResolver {
   const hosts = parseHosts(options.hosts ?? readIfThere("/etc/hosts"));
   const suffixes = parseSearch(options.resolvConf ?? readIfThere("/etc/resolv.conf"));
   const servers = new Resolver({ timeout: TRY_MS, tries: TRIES });
-  if (options.servers !== undefined) servers.setServers(options.servers);
+  if (options.servers !== undefined && options.servers.length > 0) servers.setServers(options.servers);
   const kept = new LRUCache<string, Kept>({ max: CACHED_NAMES });
   const underWay = new Map<string, Promise<readonly ResolvedAddress[]>>();
   const domains = new Map<string, { running: number; waiting: (() => void)[] }>();
@@ -174,6 +174,14 @@ export function createNameResolver(options: NameResolverOptions): NameResolver {
       return looking;
     },
   };
+}
+
+/** @throws {Error} where this is not the address of a name server, such as `192.0.2.53`, `192.0.2.53:5353` or `[2001:db8::53]:53`. */
+export function checkNameServer(text: string): void {
+  const host = /^\[?([^\]]+)\]?:\d+$/u.exec(text)?.[1] ?? "";
+  // By itself, `parse` takes 192.0.2 for an address.
+  if (isIP(text) !== 0 || (isIP(host) !== 0 && SocketAddress.parse(text) !== undefined)) return;
+  throw new Error(`${text} is not the address of a name server such as 192.0.2.53 or 192.0.2.53:5353`);
 }
 
 const LOOPBACK: readonly ResolvedAddress[] = [

@@ -55,7 +55,13 @@ export async function runCampaign({ seed, faults, only, canRollBack, onLine }: C
   const cluster = await openCluster(timeline, { listeners: 2, senders: 2, canRollBack });
   const memory: Record<string, { pid: number; bytes: number }>[] = [];
   try {
-    const people = await makePeople(cluster.urls()[0] as string, receiver.url, PEOPLE);
+    // Half of them have a name in their address.
+    const byName = receiver.url.replace("127.0.0.1", "receiver.example");
+    const listenerUrl = cluster.urls()[0] as string;
+    const people = [
+      ...(await makePeople(listenerUrl, byName, PEOPLE / 2)),
+      ...(await makePeople(listenerUrl, receiver.url, PEOPLE / 2)),
+    ];
     const load = startLoad({ chance: createChance(seed + 1), urls: () => cluster.urls(), people, perSecond: PER_SECOND });
     /** Answered, and lost with what the database lost when it came back older. */
     const forgotten = new Set<string>();

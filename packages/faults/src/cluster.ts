@@ -12,6 +12,8 @@ import {
   type Proxy,
   readUsage,
   type ServiceProcess,
+  type NameAnswer,
+  startNameServer,
   startPostgres,
   startProxy,
   startRabbit,
@@ -53,6 +55,8 @@ export interface Cluster {
   readonly postgres: BreakableServer;
   readonly rabbit: BreakableServer;
   readonly members: readonly Member[];
+  /** What the name server says of every name; at first that it is this machine, for a second. */
+  nameAnswer: NameAnswer;
   readonly restarts: number;
   /** Processes that ended by themselves, or did not when they were told to. */
   readonly faults: readonly string[];
@@ -94,6 +98,8 @@ export async function openCluster(
   const proxies: Proxy[] = [];
   const places: Place[] = [];
   const faults: string[] = [];
+  let nameAnswer: NameAnswer = { address: "127.0.0.1", ttl: 1 };
+  const nameServer = await startNameServer(() => nameAnswer);
   let restarts = 0;
 
   async function proxyTo(serverUrl: string): Promise<{ proxy: Proxy; url: string }> {
@@ -121,6 +127,7 @@ export async function openCluster(
       METRICS_PORT: "0",
       PORT: "0",
       PUSH_ALLOW_CIDRS: "127.0.0.0/8",
+      DNS_SERVERS: nameServer.address,
       NODE_OPTIONS,
       LD_PRELOAD: faketime,
       FAKETIME_TIMESTAMP_FILE: clock,
@@ -208,6 +215,12 @@ export async function openCluster(
     rabbit,
     members: places,
     faults,
+    get nameAnswer() {
+      return nameAnswer;
+    },
+    set nameAnswer(value) {
+      nameAnswer = value;
+    },
     get restarts() {
       return restarts;
     },
@@ -242,6 +255,7 @@ export async function openCluster(
     async close() {
       await Promise.all(places.map((place) => place.stop()));
       for (const proxy of proxies) await proxy.close();
+      await nameServer.close();
       await database.store.close();
       await postgres.stop();
       await rabbit.stop();

@@ -152,6 +152,18 @@ export function pickFault(
     {
       often: 2,
       fault: {
+        name: `the name server silent ${awhile}`,
+        async inflict() {
+          const before = cluster.nameAnswer;
+          cluster.nameAnswer = "silent";
+          await sleep(ms);
+          if (before !== "silent") cluster.nameAnswer = before;
+        },
+      },
+    },
+    {
+      often: 2,
+      fault: {
         name: `a sender stops, and starts again, while the receiver is very slow`,
         async inflict() {
           receiver.mood = "very slow";

@@ -16,4 +16,5 @@ export { createEmptyDatabase, createTestDatabase, type TestDatabase, testNamespa
 export { type Sending, startSteadyLoad, type SteadyLoad } from "./steady-load.ts";
 export { tidyingUp } from "./tidy-up.ts";
 export { waitFor } from "./wait-for.ts";
+export { fillWithOldMessages, patiently } from "./old-messages.ts";
 export { type NameAnswer, type NameServer, startNameServer } from "./name-server.ts";

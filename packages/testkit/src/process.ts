@@ -16,19 +16,25 @@ export interface ServiceProcess {
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const KEPT_OUTPUT = 200_000;
 
-/** Starts `services/<name>/src/main.ts`, on this Node, with nothing in its environment but these settings. */
-export function startService(name: "listener" | "sender" | "standalone", settings: Record<string, string>): ServiceProcess {
-  return start([`services/${name}/src/main.ts`], settings);
+/**
+ * Starts `services/<name>/src/main.ts`, on this Node, with nothing in its environment but these settings; of this checkout, or of another one in `root`.
+ */
+export function startService(
+  name: "listener" | "sender" | "standalone",
+  settings: Record<string, string>,
+  root: string = ROOT,
+): ServiceProcess {
+  return start([`services/${name}/src/main.ts`], settings, root);
 }
 
 /** Starts the `messenger` command, likewise. */
-export function startCommand(args: readonly string[], settings: Record<string, string>): ServiceProcess {
-  return start(["packages/cli/src/main.ts", ...args], settings);
+export function startCommand(args: readonly string[], settings: Record<string, string>, root: string = ROOT): ServiceProcess {
+  return start(["packages/cli/src/main.ts", ...args], settings, root);
 }
 
-function start(args: readonly string[], settings: Record<string, string>): ServiceProcess {
+function start(args: readonly string[], settings: Record<string, string>, root: string): ServiceProcess {
   const child: ChildProcess = spawn(process.execPath, args, {
-    cwd: ROOT,
+    cwd: root,
     env: { PATH: process.env["PATH"], ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });

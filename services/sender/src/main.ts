@@ -43,7 +43,7 @@ await runService("sender", async () => {
   const metrics = createSenderMetrics(registry);
   const backlog = watchBacklog({ clock: systemClock, readBacklog: () => readBacklog(store.db), onBacklog: metrics.onBacklog });
   closing.add(() => backlog.stop());
-  const guard = createAddressGuard({ allowCidrs: settings.allowCidrs });
+  const guard = createAddressGuard(settings);
   const channel = createWebhookChannel({ guard, clock: systemClock });
   closing.add(() => channel.close());
   const name = `${hostname()}/${randomUUID()}`;

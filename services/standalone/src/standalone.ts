@@ -1,7 +1,7 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { createAddressGuard, createWebhookChannel } from "@messenger/channels";
-import { systemClock, systemRandom } from "@messenger/core";
+import { type Periodic, runPeriodically, systemClock, systemRandom } from "@messenger/core";
 import { type Listener, type ListenerOptions, startListener } from "@messenger/listener";
 import {
   createClosing,
@@ -28,6 +28,8 @@ export interface StandaloneOptions {
   secret: string | undefined;
   previousSecrets: readonly string[];
   allowCidrs: readonly string[];
+  /** Name servers to ask; those of the system if there are none. */
+  nameServers?: readonly string[];
   tokenTtlSeconds: number;
   maxInFlight: number;
   maxMailboxes: number;
@@ -46,25 +48,14 @@ const CLOSE_GRACE_MS = 2_000;
 const MAINTAIN_EVERY_MS = 1_000;
 
 /** Looks after the embedded database, until it is stopped. */
-function startMaintenance(store: Store, log: Logger): { stop(): Promise<void> } {
+function startMaintenance(store: Store, log: Logger): Periodic {
   const maintain = createEmbeddedMaintenance(store.db, () => systemClock.monotonic());
-  let stopped = false;
-  let running = Promise.resolve();
-  const plan = (): void => {
-    systemClock.after(MAINTAIN_EVERY_MS, () => {
-      if (stopped) return;
-      running = maintain()
-        .catch((error: unknown) => log.warn({ err: error }, "the database could not be looked after"))
-        .then(plan);
-    });
-  };
-  plan();
-  return {
-    async stop() {
-      stopped = true;
-      await running;
-    },
-  };
+  return runPeriodically({
+    clock: systemClock,
+    everyMs: MAINTAIN_EVERY_MS,
+    round: maintain,
+    onError: (error) => log.warn({ err: error }, "the database could not be looked after"),
+  });
 }
 
 /** A listener and a sender in this process, on an embedded database and an in-process broker. */
@@ -125,7 +116,7 @@ async function open(
     closing.add(() => backlog.stop());
   }
 
-  const guard = createAddressGuard({ allowCidrs: options.allowCidrs });
+  const guard = createAddressGuard(options);
   const channel = createWebhookChannel({ guard, clock });
   closing.add(() => channel.close());
   const sender = await startSender({

@@ -3,26 +3,41 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { startNameServer } from "@messenger/testkit";
 import { sql } from "kysely";
 import { deploy } from "../deployment.ts";
 import { openLoop } from "../load/end-to-end.ts";
 import { writeRequests } from "../load/requests.ts";
 import { ratiosOf, type Sample, summarise } from "../measurements.ts";
 import { signIn } from "../people.ts";
-import type { Bench, Outcome, Scenario, Side } from "../scenario.ts";
-import { addEndpoints, addRecipients } from "../world.ts";
+import type { Bench, Outcome, Scenario } from "../scenario.ts";
+import { addEndpoints, addRecipients, type Recipient } from "../world.ts";
 
-const ENDPOINTS = 1_000;
+const HEALTHY = 910;
 const HANGING = 20;
 const SLOW = 20;
 const SLOW_MS = 2_000;
 const REFUSING = 50;
+/** Endpoints of one account, with names that no name server answers for. */
+const UNRESOLVED = 100;
+/** Endpoints, each of an account of its own, that take every push, but just within the time that they have. */
+const VERY_SLOW = 400;
+const VERY_SLOW_MS = 9_500;
+/** Messages to all 1,000 endpoints; as many to each healthy one whatever is beside it. */
 const PER_SECOND = 1_000;
 const SENDERS = 16;
 /** Nobody listens on it. */
 const CLOSED_PORT = 9;
 
-/** Receivers that take a connection, and answer late, or never: each an origin of its own. */
+/** What is beside the healthy endpoints. */
+interface Beside {
+  /** The inboxes' endpoints: an account for each list. */
+  accounts: readonly (readonly string[])[];
+  nameServers?: string;
+  close(): Promise<void>;
+}
+
+/** Receivers that take a connection, and answer late, or never: each an origin of its own, in `range`, the first two numbers of a loopback address. */
 async function startBad(
   count: number,
   range: string,
@@ -36,12 +51,14 @@ async function startBad(
       sockets.add(socket);
       socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
       socket.on("data", () => {
-        if (answerAfterMs !== undefined) setTimeout(() => socket.write("HTTP/1.1 204 No Content\r\n\r\n"), answerAfterMs);
+        if (answerAfterMs !== undefined)
+          setTimeout(() => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), answerAfterMs);
       });
     });
-    server.listen(0, `${range}.${n + 1}`);
+    const host = `${range}.${n >> 8}.${(n & 255) + 1}`;
+    server.listen(0, host);
     await once(server, "listening");
-    origins.push(`http://${range}.${n + 1}:${(server.address() as AddressInfo).port}`);
+    origins.push(`http://${host}:${(server.address() as AddressInfo).port}`);
     servers.push(server);
   }
   return {
@@ -53,40 +70,75 @@ async function startBad(
   };
 }
 
-async function measure(bench: Bench, bad: boolean): Promise<readonly Sample[]> {
+async function startBroken(): Promise<Beside> {
+  const hanging = await startBad(HANGING, "127.1");
+  const slow = await startBad(SLOW, "127.3", SLOW_MS);
+  const refusing = Array.from({ length: REFUSING }, (_, n) => `http://127.2.0.${n + 1}:${CLOSED_PORT}`);
+  return {
+    accounts: [...hanging.origins, ...slow.origins, ...refusing].map((origin) => [`${origin}/`]),
+    async close() {
+      await hanging.close();
+      await slow.close();
+    },
+  };
+}
+
+async function startUnresolved(): Promise<Beside> {
+  const nameServer = await startNameServer(() => "silent");
+  return {
+    accounts: [Array.from({ length: UNRESOLVED }, (_, n) => `http://receiver.n${n}.example/`)],
+    nameServers: nameServer.address,
+    close: () => nameServer.close(),
+  };
+}
+
+async function startVerySlow(): Promise<Beside> {
+  const slow = await startBad(VERY_SLOW, "127.4", VERY_SLOW_MS);
+  return { accounts: slow.origins.map((origin) => [`${origin}/`]), close: slow.close };
+}
+
+const BESIDE = [
+  { name: "some are slow, hang or refuse", start: startBroken },
+  { name: "names that never resolve", start: startUnresolved },
+  { name: "400 that take 9.5 s", start: startVerySlow },
+];
+
+const nothing = (): Promise<Beside> => Promise.resolve({ accounts: [], close: () => Promise.resolve() });
+
+async function measure(bench: Bench, start: () => Promise<Beside>): Promise<readonly Sample[]> {
   const receiver = await bench.servers.receiver();
   const deployment = await deploy(bench);
-  const hanging = await startBad(bad ? HANGING : 0, "127.1.0");
-  const slow = await startBad(bad ? SLOW : 0, "127.3.0", SLOW_MS);
-  const bads = [...hanging.origins, ...slow.origins];
+  const beside = await start();
   try {
-    const healthy = ENDPOINTS - HANGING - SLOW - REFUSING;
-    const recipients = await addRecipients(deployment.db, bad ? ENDPOINTS : healthy);
-    await addEndpoints(deployment.db, recipients, (_, n) => {
-      if (n < healthy) return receiver.addressOf(n, "timed");
-      const origin = bads[n - healthy];
-      return origin === undefined ? `http://127.2.0.${n - healthy}:${CLOSED_PORT}/` : `${origin}/`;
-    });
+    const recipients = await addRecipients(deployment.db, HEALTHY + beside.accounts.length);
+    const healthy = recipients.slice(0, HEALTHY);
+    await addEndpoints(deployment.db, healthy, (_, n) => receiver.addressOf(n, "timed"));
+    const others = beside.accounts.flatMap((addresses, n) =>
+      addresses.map((address) => ({ recipient: recipients[HEALTHY + n] as Recipient, address })),
+    );
+    await addEndpoints(
+      deployment.db,
+      others.map(({ recipient }) => recipient),
+      (_, n) => (others[n] as (typeof others)[number]).address,
+    );
     const listener = await deployment.startListener();
-    await deployment.startSender();
+    await deployment.startSender(beside.nameServers === undefined ? {} : { DNS_SERVERS: beside.nameServers });
     const senders = await signIn(listener.url, SENDERS);
     const requests = await writeRequests(senders, recipients);
     const loop = await openLoop(receiver, requests);
     try {
-      // As many to each endpoint, whether the bad ones are there or not.
-      const perSecond = PER_SECOND * (recipients.length / ENDPOINTS);
+      const perSecond = PER_SECOND * (recipients.length / 1_000);
       // From the first message on: once they have failed for a while, endpoints wait in back-off, and cost nobody anything.
       const seconds = bench.quick ? 4 : 30;
       const toHealthy = new Set<string>();
-      const counts = (id: string): boolean => toHealthy.has(id);
       const { p50, p99, failed } = await loop.run({
         url: listener.url,
         perSecond,
         seconds,
-        counts,
+        counts: (id) => toHealthy.has(id),
         async beforeArrivals() {
           const { rows } = await sql<{ id: string }>`
-            select id from events where inbox_id = any(${recipients.slice(0, healthy).map(({ inbox }) => inbox)}::bigint[])
+            select id from events where inbox_id = any(${healthy.map(({ inbox }) => inbox)}::bigint[])
           `.execute(deployment.db);
           for (const { id } of rows) toHealthy.add(id);
         },
@@ -102,27 +154,27 @@ async function measure(bench: Bench, bad: boolean): Promise<readonly Sample[]> {
     }
   } finally {
     await deployment.close();
-    await hanging.close();
-    await slow.close();
+    await beside.close();
   }
 }
 
 async function run(bench: Bench): Promise<Outcome> {
-  const sides: Side[] = [
-    { name: "some are slow, hang or refuse", run: () => measure(bench, true) },
-    { name: "all healthy", run: () => measure(bench, false) },
-  ];
-  const rounds = await bench.inTurns(sides);
-  return {
-    summaries: summarise("fairness", rounds),
-    ratios: ratiosOf("fairness", rounds, "some are slow, hang or refuse"),
-    notes: [],
-  };
+  const summaries = [];
+  const ratios = [];
+  for (const { name, start } of BESIDE) {
+    const rounds = await bench.inTurns([
+      { name, run: () => measure(bench, start) },
+      { name: "all healthy", run: () => measure(bench, nothing) },
+    ]);
+    summaries.push(...summarise(`fairness, ${name}`, rounds));
+    ratios.push(...ratiosOf(`fairness, ${name}`, rounds, name));
+  }
+  return { summaries, ratios, notes: [] };
 }
 
 export const fairness: Scenario = {
   name: "fairness",
   about:
-    "1,000 messages/s to 1,000 endpoints, 20 of which take connections and never answer, 20 of which answer after 2 s, and 50 of which refuse connections: how long messages to the 910 healthy ones take, from the first on. Beside: the same without the others.",
+    "1,000 messages/s to 1,000 endpoints, 20 of which take connections and never answer, 20 of which answer after 2 s, and 50 of which refuse connections: how long messages to the 910 healthy ones take, from the first on. Then the same beside 100 endpoints of one account with names that never resolve, and beside 400 endpoints that take every push after 9.5 s. Each beside the same without the others.",
   run,
 };
