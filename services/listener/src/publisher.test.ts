@@ -37,13 +37,14 @@ const event: PlainEvent = {
 describe("the publisher", () => {
   it("drops the outbox rows of what the broker confirmed, and no others", async () => {
     let confirms = true;
-    const { publisher, deleted } = open(() => Promise.resolve(confirms));
-    publisher.wake({ inbox: 1, outboxId: 10 });
-    await publisher.idle();
-    confirms = false;
-    publisher.wake({ inbox: 1, outboxId: 11 });
-    await publisher.idle();
-    expect(deleted).toEqual([10]);
+    const { publisher, published, deleted } = open(() => Promise.resolve(confirms));
+    for (const [outboxId, isConfirmed] of [true, false, true].entries()) {
+      confirms = isConfirmed;
+      publisher.wake({ inbox: 1, outboxId });
+      await vi.waitFor(() => expect(published).toHaveLength(outboxId + 1));
+    }
+    await vi.waitFor(() => expect(deleted).toContain(2));
+    expect(deleted).toEqual([0, 2]);
   });
 
   it("keeps little for a broker that confirms nothing: the rest is left to the outbox, and a stop does not wait for ever", async () => {
