@@ -65,7 +65,7 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
           maxTokenAge: ttlSeconds, // revocations are remembered no longer, should it have been longer before
           currentDate: new Date(clock.now()),
         });
-        const { sub, sid, name, role, exp } = payload;
+        const { sub, sid, name, role, iat, exp } = payload;
         const userId = Number(sub);
         if (
           !/^[1-9]\d*$/u.test(sub as string) ||
@@ -73,11 +73,13 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
           !Number.isSafeInteger(sid) ||
           typeof sid !== "number" ||
           typeof name !== "string" ||
+          iat === undefined ||
           exp === undefined
         )
           return undefined;
         const identity: Identity = { userId, sessionId: sid, name, role: role === "admin" ? "admin" : "user" };
-        return { identity, expiresAt: exp * 1000 };
+        // It is remembered until then, so it must not outlive the revocations either.
+        return { identity, expiresAt: Math.min(exp, iat + ttlSeconds) * 1000 };
       } catch {
         // Not under this key: perhaps under the one before.
       }
