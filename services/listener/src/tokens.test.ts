@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { systemClock, systemRandom } from "@messenger/core";
 import { beforeEach, describe, expect, it } from "vitest";
-import { createTokens, type Tokens } from "./tokens.ts";
+import { createTokens, type RefreshToken, type Tokens } from "./tokens.ts";
 
 const [OLD, NEW, FOREIGN] = ["old", "new", "foreign"].map((name) => createHash("sha256").update(name).digest()) as [
   Buffer,
@@ -80,5 +80,17 @@ describe("a refresh token", () => {
     for (const other of [respelt, `${token}=`, ` ${token}`, `${token}\n`]) {
       expect(tokens.readRefreshToken(other)).toBeUndefined();
     }
+  });
+
+  it("has the same successors at every listener, whichever secret is the current one there, the one that is given out first", () => {
+    const { token } = tokensOf([OLD]).newRefreshToken(70);
+    const successorsAt = (keys: readonly Uint8Array[]) => {
+      const tokens = tokensOf(keys);
+      return tokens.nextRefreshTokens(tokens.readRefreshToken(token) as RefreshToken);
+    };
+    const [before, after] = [successorsAt([OLD, NEW]), successorsAt([NEW, OLD])];
+    expect(after).toEqual(before.toReversed());
+    expect(successorsAt([OLD])).toEqual([before[0]]);
+    expect(tokensOf([NEW]).readRefreshToken(after[0].token)).toEqual(after[0]);
   });
 });
