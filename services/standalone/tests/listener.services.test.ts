@@ -113,6 +113,47 @@ describe("a listener", () => {
   });
 });
 
+describe("guesses of a password, behind a proxy", () => {
+  let bob: Person;
+
+  /** A listener that trusts these proxies; the tests reach it from 127.0.0.1. */
+  async function trusting(...trustedProxies: string[]): Promise<(from: string, password?: string) => Promise<number>> {
+    const { url } = await openListener({ ...part, settings: { trustedProxies, localHostsOnly: false } });
+    bob = await register(url);
+    return async (from, password = "a wrong password") => {
+      const body = { username: bob.name, password, user_address: "http://192.0.2.1/", public_key: "key" };
+      return (await http(`${url}/api/login/`, { headers: { "x-forwarded-for": from }, body })).status;
+    };
+  }
+
+  it("count by the network that a trusted proxy names, which is a /64 of IPv6, whatever the client says before it", async () => {
+    const guess = await trusting("10.0.0.0/8", "127.0.0.1");
+    for (let n = 0; n < 10; n += 1) expect(await guess(`2001:db8:1:1::${n}`)).toBe(401);
+    expect(await guess("2001:db8:1:1:ffff:ffff:ffff:ffff")).toBe(429);
+    expect(await guess("2001:db8:1:2::1, 2001:db8:1:1::1")).toBe(429);
+    expect(await guess("2001:db8:1:2::1, 2001:db8:1:1::1, 10.1.2.3")).toBe(429);
+    expect(await guess("2001:db8:1:2::1")).toBe(401);
+  });
+
+  it("leave one more to each /48 of IPv6 once an account was guessed at 50 times, and any number to where its owner was before", async () => {
+    const guess = await trusting("127.0.0.1");
+    for (let n = 0; n < 50; n += 1) expect(await guess(`2001:db8:${n % 5}::1`)).toBe(401);
+    expect(await guess("2001:db8:77:1::1")).toBe(401);
+    expect(await guess("2001:db8:77:2::1")).toBe(429);
+    expect(await guess("2001:db8:78::1")).toBe(401);
+    expect(await guess("127.0.0.1", bob.password)).toBe(200);
+  });
+
+  it.each([{ trusted: [] }, { trusted: ["10.0.0.0/8"] }])(
+    "count by who connects, whatever they say, where that is no trusted proxy: $trusted",
+    async ({ trusted }) => {
+      const guess = await trusting(...trusted);
+      for (let n = 0; n < 10; n += 1) expect(await guess(`198.51.100.${n}`)).toBe(401);
+      expect(await guess("203.0.113.1")).toBe(429);
+    },
+  );
+});
+
 describe("while the secret is changed", () => {
   it("a refresh that is repeated at a listener with the other secret gets the same refresh token, and signs nobody out", async () => {
     const before = await openListener({ ...part, previousSecrets: [NEXT_SECRET] });
