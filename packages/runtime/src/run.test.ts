@@ -35,7 +35,7 @@ function startClosing(close: string, whenUp = "") {
   };
 }
 
-describe("a service", () => {
+describe("a service", { timeout: 30_000 }, () => {
   let service: ReturnType<typeof startClosing>;
   afterEach(() => void service.kill("SIGKILL"));
 

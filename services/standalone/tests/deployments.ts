@@ -34,12 +34,15 @@ interface Part {
   closing: Closing;
   secret?: string;
   previousSecrets?: readonly string[];
+  /** How long a statement may take, and a silent database is waited for. */
+  statementTimeoutMs?: number;
   settings?: Partial<ApiSettings>;
 }
 
-function openPart({ namespace, closing, secret = SECRET, previousSecrets = [], ...urls }: Part): Promise<Backends> {
-  const options = { amqpNamespace: namespace, partitions: PARTITIONS, secret, previousSecrets, registry: createRegistry() };
-  return openBackends({ ...options, databaseUrl: urls.databaseUrl, amqpUrl: urls.amqpUrl }, log, closing);
+function openPart(part: Part): Promise<Backends> {
+  const { databaseUrl, amqpUrl, namespace, closing, secret = SECRET, previousSecrets = [], statementTimeoutMs } = part;
+  const servers = { databaseUrl, statementTimeoutMs, amqpUrl, amqpNamespace: namespace, partitions: PARTITIONS };
+  return openBackends({ ...servers, secret, previousSecrets, registry: createRegistry() }, log, closing);
 }
 
 /** A listener with connections of its own, as if it were a process. */

@@ -6,6 +6,7 @@ import {
   http,
   logIn,
   type Person,
+  type Proxy,
   register,
   send,
   startPostgres,
@@ -80,6 +81,16 @@ describe("an admin", () => {
 });
 
 describe("a listener", () => {
+  /** A proxy to a server, and the server's address by way of it. */
+  async function proxied(server: string): Promise<{ proxy: Proxy; url: string }> {
+    const url = new URL(server);
+    const proxy = await startProxy({ host: url.hostname, port: Number(url.port) });
+    closing.add(() => proxy.close());
+    url.hostname = "127.0.0.1";
+    url.port = String(proxy.port);
+    return { proxy, url: url.href };
+  }
+
   it("lives but is not ready while the database is away, says why, and is ready again once it is back", async () => {
     const postgres = await startPostgres();
     closing.add(() => postgres.stop());
@@ -99,12 +110,20 @@ describe("a listener", () => {
     await waitFor(async () => (await ready()).status === 200, { what: "the listener to be ready again" });
   });
 
+  it("is not ready either while the database says nothing, and waits for it no longer than for a statement", async () => {
+    const { proxy, url: databaseUrl } = await proxied(part.databaseUrl);
+    const { url } = await openListener({ ...part, databaseUrl, statementTimeoutMs: 1_000 });
+    const ready = () => http(`${url}/api/health/ready`);
+    proxy.stall();
+    const answer = await ready();
+    expect([answer.status, answer.json["detail"]]).toEqual([503, "the database does not answer"]);
+    proxy.resume();
+    await waitFor(async () => (await ready()).status === 200, { what: "the listener to be ready again" });
+  });
+
   it("stays ready while the broker is away: it goes on accepting messages, which their outbox rows cover", async () => {
-    const { hostname, port } = new URL(inject("amqpUrl"));
-    const proxy = await startProxy({ host: hostname, port: Number(port) });
-    const proxied = new URL(inject("amqpUrl"));
-    proxied.port = String(proxy.port);
-    const { url } = await openListener({ ...part, amqpUrl: proxied.href });
+    const { proxy, url: amqpUrl } = await proxied(part.amqpUrl);
+    const { url } = await openListener({ ...part, amqpUrl });
     const ada = await register(url);
     await proxy.close();
     expect((await send(url, ada, ada)).status).toBe(200);
