@@ -1,7 +1,6 @@
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { parseAddress } from "./address.ts";
-import { BatcherFull, createBatcher } from "./batcher.ts";
 import { systemClock, systemRandom } from "./clock.ts";
 import type { PlainEvent } from "./event.ts";
 import { createIds } from "./ids.ts";
@@ -169,47 +168,6 @@ describe("ids", () => {
     const made = Array.from({ length: 50 }, () => ids.next());
     expect(made.every((id) => /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/u.test(id))).toBe(true);
     expect([...made].sort()).toEqual(made);
-  });
-});
-
-describe("a batcher", () => {
-  it("takes all that waits while batches run, up to its limits, and answers each in its place", async () => {
-    const batches: number[][] = [];
-    const gates: (() => void)[] = [];
-    const batcher = createBatcher<number, number>({
-      clock: systemClock,
-      maxBatch: 3,
-      maxRunning: 1,
-      maxWaiting: 5,
-      async run(items) {
-        batches.push([...items]);
-        await new Promise<void>((resolve) => gates.push(resolve));
-        return items.map((item) => item * 10);
-      },
-    });
-    const first = batcher.add(1);
-    await vi.waitFor(() => expect(batches).toHaveLength(1));
-    const rest = [2, 3, 4, 5, 6].map((n) => batcher.add(n));
-    await expect(batcher.add(7)).rejects.toThrow(BatcherFull);
-    const all = Promise.all([first, ...rest]);
-    while (gates.length > 0 || batcher.waiting > 0) {
-      gates.shift()?.();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    expect(await all).toEqual([10, 20, 30, 40, 50, 60]);
-    expect(batches).toEqual([[1], [2, 3, 4], [5, 6]]);
-    await batcher.idle();
-  });
-
-  it("fails those of a batch that fails, and goes on", async () => {
-    const batcher = createBatcher<number, number>({
-      clock: systemClock,
-      maxBatch: 1,
-      maxRunning: 1,
-      run: ([item]) => (item === 1 ? Promise.reject(new Error("one")) : Promise.resolve([item as number])),
-    });
-    const [one, two] = await Promise.allSettled([batcher.add(1), batcher.add(2)]);
-    expect([one.status, two]).toEqual(["rejected", { status: "fulfilled", value: 2 }]);
   });
 });
 

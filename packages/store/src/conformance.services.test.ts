@@ -367,10 +367,22 @@ describe.each(backends)("the store on $name", ({ open }) => {
   });
 
   it("keeps at most 100 sessions of a user, and ends the oldest", async () => {
+    const others = await signIn(ada.id, "http://ada/");
     const first = await signIn(bob.id, "http://first/");
-    for (let n = 0; n < 100; n += 1) await signIn(bob.id, null);
-    expect(await recentRevocations(store.db, 60)).toContain(first.sessionId);
-    expect(await endpointsOf(bob.inbox)).toHaveLength(0);
+    const second = await signIn(bob.id, "http://second/");
+    for (let n = 0; n < 98; n += 1) await signIn(bob.id, null);
+    const ended = async () =>
+      (await recentRevocations(store.db, 60)).filter((id) => id >= others.sessionId).toSorted((a, b) => a - b);
+    const addresses = async () => (await endpointsOf(bob.inbox)).map(({ address }) => address);
+    expect([await ended(), await addresses()]).toEqual([[], ["http://first/", "http://second/"]]);
+    const { changed } = await signIn(bob.id, null);
+    expect([await ended(), await addresses()]).toEqual([[first.sessionId], ["http://second/"]]);
+    // The senders are told, though the session that begins has no endpoint.
+    expect(changed?.inbox).toBe(bob.inbox);
+    // One that has ended by itself makes room.
+    await endSession(store.db, bob.id, second.sessionId);
+    await signIn(bob.id, null);
+    expect(await ended()).toEqual([first.sessionId, second.sessionId]);
   });
 
   it("keeps an endpoint that another session uses, and switches it off with the last", async () => {
@@ -649,20 +661,26 @@ describe.each(backends)("the store on $name", ({ open }) => {
   });
 
   it("gives a repeat of a refresh the same answer for 30 s, and notices a later one", async () => {
-    const [first, second] = [systemRandom.bytes(32), systemRandom.bytes(32)];
+    const [first, second, third] = [systemRandom.bytes(32), systemRandom.bytes(32), systemRandom.bytes(32)];
     const none = { deviceName: null, publicKey: null, endpoint: null };
     const begun = await beginSession(store.db, { ...none, userId: bob.id, refreshHash: () => first, refreshDays: 1 });
-    const rotation = { sessionId: begun?.sessionId as number, presented: first, next: second, refreshDays: 1 };
-    expect(await rotateRefresh(store.db, rotation)).toMatchObject({ status: "refreshed", userId: bob.id });
-    const third = { ...rotation, presented: second, next: systemRandom.bytes(32) };
-    expect(await rotateRefresh(store.db, third)).toMatchObject({ status: "refreshed" });
-    expect(await rotateRefresh(store.db, third)).toMatchObject({ status: "refreshed" });
-    expect(await rotateRefresh(store.db, rotation)).toMatchObject({ status: "reused", userId: bob.id });
-    await sql`update sessions set refreshed_at = refreshed_at - interval '31 seconds' where id = ${rotation.sessionId}`.execute(
-      store.db,
-    );
-    expect(await rotateRefresh(store.db, third)).toMatchObject({ status: "reused", userId: bob.id });
-    expect(await rotateRefresh(store.db, { ...rotation, sessionId: 999_999_999 })).toEqual({ status: "unknown" });
+    const sessionId = begun?.sessionId as number;
+    const rotate = async (presented: Uint8Array, ...successors: [Uint8Array, ...Uint8Array[]]) => {
+      const result = await rotateRefresh(store.db, { sessionId, presented, successors, refreshDays: 1 });
+      return result.status === "refreshed" ? Buffer.from(result.refreshHash).toString("hex") : result.status;
+    };
+    const hex = (hash: Uint8Array): string => Buffer.from(hash).toString("hex");
+    expect(await rotate(first, second)).toBe(hex(second));
+    expect(await rotate(second, third)).toBe(hex(third));
+    expect(await rotate(second, third)).toBe(hex(third));
+    // By a process that replaces tokens by others, and knows of this one's.
+    expect(await rotate(second, systemRandom.bytes(32), third)).toBe(hex(third));
+    expect(await rotate(second, systemRandom.bytes(32))).toBe("reused");
+    expect(await rotate(first, second)).toBe("reused");
+    await sql`update sessions set refreshed_at = refreshed_at - interval '31 seconds' where id = ${sessionId}`.execute(store.db);
+    expect(await rotate(second, third)).toBe("reused");
+    const nobodys = { sessionId: 999_999_999, presented: second, successors: [third] as const, refreshDays: 1 };
+    expect(await rotateRefresh(store.db, nobodys)).toEqual({ status: "unknown" });
   });
 
   it("deletes a user with inbox and endpoints, revokes the sessions, and leaves what others received", async () => {
@@ -674,6 +692,44 @@ describe.each(backends)("the store on $name", ({ open }) => {
     expect(await recentRevocations(store.db, 60)).toContain(session.sessionId);
     expect((await sql`select from inboxes where id = ${ada.inbox}`.execute(store.db)).rows).toEqual([]);
     expect((await appendMessages(store.db, [message(bob.id, ada.id)])).results).toEqual([{ status: "no-receiver" }]);
+    expect((await readEvents(store.db, [{ inbox: bob.inbox, after: 0, limit: 10 }], 1_000))[0]).toHaveLength(1);
+  });
+
+  it("finishes later what broke off in the middle of erasing an account, which has ended all the same", async () => {
+    const session = await signIn(ada.id, "http://ada/");
+    await appendMessages(store.db, [message(ada.id, bob.id), message(bob.id, ada.id)]);
+    const [endpoint] = await endpointsOf(ada.inbox);
+    await recordProgress(store.db, "s", [
+      progress(endpoint as EndpointRow, 1, {
+        attempts: [{ seq: 1, attempt: 1, at: Date.now(), outcome: "rejected", status: 400, ms: 1, error: null }],
+        deadLetters: [{ seq: 1, reason: "rejected" }],
+      }),
+    ]);
+    const left = async () => {
+      const { rows } = await sql<Record<string, number>>`
+        select (select count(*) from inboxes where id = ${ada.inbox})::int as inboxes,
+          (select count(*) from endpoints where inbox_id = ${ada.inbox})::int as endpoints,
+          (select count(*) from events where inbox_id = ${ada.inbox})::int as events,
+          (select count(*) from attempts where endpoint_id = ${endpoint?.id})::int as attempts,
+          (select count(*) from dead_letters where endpoint_id = ${endpoint?.id})::int as dead
+      `.execute(store.db);
+      return rows[0];
+    };
+    await sql`create function break_off() returns trigger language plpgsql as 'begin raise exception ''broken off''; end'`.execute(
+      store.db,
+    );
+    await sql`create trigger break_off before delete on events for each row execute function break_off()`.execute(store.db);
+    await expect(deleteUser(store.db, ada.id)).rejects.toThrow("broken off");
+    expect(await left()).toEqual({ inboxes: 1, endpoints: 1, events: 2, attempts: 0, dead: 0 });
+    expect(await findCredentials(store.db, { usernameKey: ada.name, emailKey: null, phoneKey: null })).toBeNull();
+    expect(await recentRevocations(store.db, 60)).toContain(session.sessionId);
+    expect(await endpointsOf(ada.inbox)).toEqual([]);
+    expect((await appendMessages(store.db, [message(bob.id, ada.id)])).results).toEqual([{ status: "no-receiver" }]);
+    expect(await deleteUser(store.db, ada.id)).toBe(false);
+
+    await sql`drop function break_off cascade`.execute(store.db);
+    await prune(store.db, 30);
+    expect(await left()).toEqual({ inboxes: 0, endpoints: 0, events: 0, attempts: 0, dead: 0 });
     expect((await readEvents(store.db, [{ inbox: bob.inbox, after: 0, limit: 10 }], 1_000))[0]).toHaveLength(1);
   });
 

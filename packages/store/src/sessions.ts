@@ -183,8 +183,15 @@ export async function endSession(db: Db, userId: number, sessionId: number): Pro
 }
 
 export type RefreshResult =
-  /** `next` is the session's token now: the token was the current one, or was replaced by `next` within the last 30 s. */
-  | { status: "refreshed"; sessionId: number; userId: number; name: string; role: "user" | "admin" }
+  /** The token was the current one, or was replaced within the last 30 s. `refreshHash` says which successor is the session's token now. */
+  | {
+      status: "refreshed";
+      sessionId: number;
+      userId: number;
+      name: string;
+      role: "user" | "admin";
+      refreshHash: Uint8Array;
+    }
   /** The token was used before, some time ago: somebody else has it, too. */
   | { status: "reused"; sessionId: number; userId: number }
   | { status: "unknown" };
@@ -193,26 +200,28 @@ export type RefreshResult =
 const REFRESH_REPEATS_SECONDS = 30;
 
 /**
- * Replaces a session's refresh token by the next one, which follows from the one that is presented: so a repeat finds it in its place. `presented` is the hash of
- * a token that was once given to this session: where neither it nor the one that follows it is the current one, somebody used it before. Locks the session.
+ * Replaces a session's refresh token by the first of its successors. `presented` is the hash of a token that was once
+ * given to this session. `successors` are the hashes of all tokens that a process of this deployment replaces it by: so
+ * a repeat finds one of them in its place, whichever process answered before. Where neither the token nor a successor
+ * is the current one, somebody used it before. Locks the session.
  */
 export async function rotateRefresh(
   db: Db,
-  rotation: { sessionId: number; presented: Uint8Array; next: Uint8Array; refreshDays: number },
+  rotation: { sessionId: number; presented: Uint8Array; successors: readonly [Uint8Array, ...Uint8Array[]]; refreshDays: number },
 ): Promise<RefreshResult> {
-  const { sessionId } = rotation;
-  const rotated = await sql<{ userId: number; name: string; role: "user" | "admin" }>`
+  const { sessionId, successors } = rotation;
+  const rotated = await sql<{ userId: number; name: string; role: "user" | "admin"; refreshHash: Uint8Array }>`
     update sessions s set
-      refresh_hash = ${rotation.next},
+      refresh_hash = case when s.refresh_hash = ${rotation.presented} then ${successors[0]} else s.refresh_hash end,
       refresh_expires_at = now() + ${rotation.refreshDays} * interval '1 day',
       refreshed_at = case when s.refresh_hash = ${rotation.presented} then now() else s.refreshed_at end,
       last_seen_at = now()
     from users u
     where s.id = ${sessionId} and ${IS_LIVE} and u.id = s.user_id and (
       s.refresh_hash = ${rotation.presented}
-      or (s.refresh_hash = ${rotation.next} and s.refreshed_at > now() - ${REFRESH_REPEATS_SECONDS} * interval '1 second')
+      or (s.refresh_hash in (${sql.join(successors)}) and s.refreshed_at > now() - ${REFRESH_REPEATS_SECONDS} * interval '1 second')
     )
-    returning u.id as "userId", coalesce(u.username, u.email) as name, u.role
+    returning u.id as "userId", coalesce(u.username, u.email) as name, u.role, s.refresh_hash as "refreshHash"
   `.execute(db);
   if (rotated.rows[0] !== undefined) return { status: "refreshed", sessionId, ...rotated.rows[0] };
   const reused = await sql<{ userId: number }>`

@@ -164,4 +164,28 @@ describe("the append queue", () => {
     expect(refused).toHaveLength(1);
     expect((refused[0] as PromiseRejectedResult).reason).toBeInstanceOf(Overloaded);
   });
+
+  it("refuses more than 128 MiB of contents that are not written yet, and takes messages again once they are", async () => {
+    const gate = Promise.withResolvers<void>();
+    const { queue, clock } = open((messages) => gate.promise.then(() => written(messages)));
+    const content = new Uint8Array(16 * 1024 * 1024);
+    const outcomes: string[] = [];
+    const append = (id: string): Promise<unknown> =>
+      queue.append({ ...message(id), content }).then(
+        () => outcomes.push("written"),
+        (error: unknown) => outcomes.push(String(error)),
+      );
+    const first = Array.from({ length: 9 }, (_, n) => append(`first ${n}`)); // 128 MiB, and the one that goes beyond
+    await clock.pass(5);
+    expect(queue.waiting).toBe(0); // what a statement has under way counts, too
+    await append("beyond");
+    expect(outcomes).toEqual(["Overloaded: too many messages wait to be written"]);
+    gate.resolve();
+    await clock.pass(10);
+    await Promise.all(first);
+    const later = append("later");
+    await clock.pass(10);
+    await later;
+    expect(outcomes.slice(1)).toEqual(Array.from({ length: 10 }, () => "written"));
+  });
 });

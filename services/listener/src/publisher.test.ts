@@ -1,4 +1,4 @@
-import { systemClock } from "@messenger/core";
+import { type PlainEvent, systemClock } from "@messenger/core";
 import { describe, expect, it, vi } from "vitest";
 import { createPublisher } from "./publisher.ts";
 
@@ -21,16 +21,30 @@ function open(publish: () => Promise<boolean>) {
   return { publisher, published, deleted };
 }
 
+const event: PlainEvent = {
+  inbox: 1,
+  seq: 1,
+  version: 0,
+  id: "018f",
+  kind: "message.created",
+  messageId: "018f",
+  conversation: 1,
+  createdAt: "2026-01-02T03:04:05.678Z",
+  content: new Uint8Array(),
+  sealed: false,
+};
+
 describe("the publisher", () => {
   it("drops the outbox rows of what the broker confirmed, and no others", async () => {
     let confirms = true;
-    const { publisher, deleted } = open(() => Promise.resolve(confirms));
-    publisher.wake({ inbox: 1, outboxId: 10 });
-    await publisher.idle();
-    confirms = false;
-    publisher.wake({ inbox: 1, outboxId: 11 });
-    await publisher.idle();
-    expect(deleted).toEqual([10]);
+    const { publisher, published, deleted } = open(() => Promise.resolve(confirms));
+    for (const [outboxId, isConfirmed] of [true, false, true].entries()) {
+      confirms = isConfirmed;
+      publisher.wake({ inbox: 1, outboxId });
+      await vi.waitFor(() => expect(published).toHaveLength(outboxId + 1));
+    }
+    await vi.waitFor(() => expect(deleted).toContain(2));
+    expect(deleted).toEqual([0, 2]);
   });
 
   it("keeps little for a broker that confirms nothing: the rest is left to the outbox, and a stop does not wait for ever", async () => {
@@ -40,5 +54,20 @@ describe("the publisher", () => {
     expect(published.every(({ confirmed }) => !confirmed)).toBe(true);
     await publisher.idle();
     expect(deleted).toEqual([]);
+  });
+
+  it("keeps 32 MiB at most for the broker, leaves the rest to its outbox rows, and goes on once the broker confirms", async () => {
+    const gate = Promise.withResolvers<boolean>();
+    const { publisher, published, deleted } = open(() => gate.promise);
+    const content = new Uint8Array(8 * 1024 * 1024);
+    for (let n = 0; n < 6; n += 1) publisher.publishEvents({ events: [{ ...event, content }], outboxId: n });
+    expect(published).toEqual([
+      { messages: 1, confirmed: false },
+      { messages: 1, confirmed: false },
+    ]);
+    gate.resolve(true);
+    await vi.waitFor(() => expect(deleted).toEqual([0, 1, 2, 3]));
+    publisher.publishEvents({ events: [{ ...event, content }], outboxId: 6 });
+    await vi.waitFor(() => expect(deleted).toEqual([0, 1, 2, 3, 6]));
   });
 });

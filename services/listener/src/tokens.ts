@@ -20,13 +20,16 @@ export interface Tokens {
   verify(token: string): Promise<Identity | undefined>;
   /** The first refresh token of a session, and the hash that is kept of it. */
   newRefreshToken(sessionId: number): RefreshToken;
-  /** The one that replaces a refresh token: always the same one. */
-  nextRefreshToken(presented: RefreshToken): RefreshToken;
+  /**
+   * The tokens that replace a refresh token: the one that this process gives out, and those of processes whose current
+   * secret is another that is known here. Always the same ones.
+   */
+  nextRefreshTokens(presented: RefreshToken): readonly [RefreshToken, ...RefreshToken[]];
   /** Undefined where the token was never given out. */
   readRefreshToken(token: string): RefreshToken | undefined;
 }
 
-interface RefreshToken {
+export interface RefreshToken {
   token: string;
   sessionId: number;
   hash: Uint8Array;
@@ -49,7 +52,7 @@ const macOf = (key: KeyObject, unsigned: string): Buffer => createHmac("sha256",
 export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds: number; clock: Clock; random: Random }): Tokens {
   const { ttlSeconds, clock, random } = options;
   const keys = options.keys.map((key) => createSecretKey(key));
-  const current = keys[0];
+  const [current, ...others] = keys;
   if (current === undefined) throw new Error("tokens need a key");
   const verified = new LRUCache<string, { identity: Identity; expiresAt: number }>({ max: CACHED_TOKENS });
 
@@ -65,7 +68,7 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
           maxTokenAge: ttlSeconds, // revocations are remembered no longer, should it have been longer before
           currentDate: new Date(clock.now()),
         });
-        const { sub, sid, name, role, exp } = payload;
+        const { sub, sid, name, role, iat, exp } = payload;
         const userId = Number(sub);
         if (
           !/^[1-9]\d*$/u.test(sub as string) ||
@@ -73,11 +76,13 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
           !Number.isSafeInteger(sid) ||
           typeof sid !== "number" ||
           typeof name !== "string" ||
+          iat === undefined ||
           exp === undefined
         )
           return undefined;
         const identity: Identity = { userId, sessionId: sid, name, role: role === "admin" ? "admin" : "user" };
-        return { identity, expiresAt: exp * 1000 };
+        // It is remembered until then, so it must not outlive the revocations either.
+        return { identity, expiresAt: Math.min(exp, iat + ttlSeconds) * 1000 };
       } catch {
         // Not under this key: perhaps under the one before.
       }
@@ -85,9 +90,9 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
     return undefined;
   }
 
-  function makeRefreshToken(sessionId: number, bytes: Uint8Array): RefreshToken {
+  function makeRefreshToken(key: KeyObject, sessionId: number, bytes: Uint8Array): RefreshToken {
     const unsigned = `${sessionId}.${Buffer.from(bytes).toString("base64url")}`;
-    const token = `${unsigned}.${macOf(current as KeyObject, unsigned).toString("base64url")}`;
+    const token = `${unsigned}.${macOf(key, unsigned).toString("base64url")}`;
     return { token, sessionId, hash: hashOf(token) };
   }
 
@@ -120,12 +125,13 @@ export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds:
       verified.set(token, found);
       return found.identity;
     },
-    newRefreshToken: (sessionId) => makeRefreshToken(sessionId, random.bytes(REFRESH_BYTES)),
-    nextRefreshToken({ token, sessionId }) {
+    newRefreshToken: (sessionId) => makeRefreshToken(current, sessionId, random.bytes(REFRESH_BYTES)),
+    nextRefreshTokens({ token, sessionId }) {
       const next = createHmac("sha256", keyOf(token) ?? current)
         .update(`next ${token}`)
         .digest();
-      return makeRefreshToken(sessionId, next);
+      const under = (key: KeyObject): RefreshToken => makeRefreshToken(key, sessionId, next);
+      return [under(current), ...others.map(under)];
     },
     readRefreshToken(token) {
       const match = REFRESH_TOKEN.exec(token);

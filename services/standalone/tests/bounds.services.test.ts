@@ -85,12 +85,17 @@ it("answers pipelined requests in their order", async () => {
 });
 
 it.each([
-  ["/api/token/refresh/", 5_000],
-  ["/api/login/", 132_000],
-  ["/api/users/", 66_000],
-])("reads no more of a body for %s than it can use", async (path, bytes) => {
-  const answer = await http(`${local.url}${path}`, { body: { refresh_token: "x".repeat(bytes) } });
-  expect(answer.status).toBe(413);
+  ["/api/token/refresh/", 4 * 1024],
+  ["/api/login/", 128 * 1024],
+  ["/api/users/", 64 * 1024],
+  ["/api/messages/", 6 * 65_536 + 32 * 1024],
+])("reads no more of a body for %s than it can use: %i bytes, which the refusal says", async (path, bytes) => {
+  const token = (await signUp(local.url)).json["access_token"] as string;
+  const post = (size: number) => http(`${local.url}${path}`, { body: `"${"x".repeat(size - 2)}"`, token });
+  expect((await post(bytes)).status).toBe(400);
+  const refused = await post(bytes + 1);
+  expect(refused.status).toBe(413);
+  expect(refused.text).toContain(`at most ${bytes} bytes`);
 });
 
 it("answers to an address or localhost only while nobody else reaches it: no page's name leads here", async () => {

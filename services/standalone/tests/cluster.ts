@@ -19,8 +19,9 @@ export interface Cluster {
   readonly namespace: string;
   /** Where the listeners listen that run. */
   urls: () => readonly string[];
-  startListener(): Promise<ServiceProcess>;
-  startSender(): Promise<ServiceProcess>;
+  /** Starts one more, with the cluster's settings but for these. */
+  startListener(more?: Readonly<Record<string, string>>): Promise<ServiceProcess>;
+  startSender(more?: Readonly<Record<string, string>>): Promise<ServiceProcess>;
   senders(): readonly ServiceProcess[];
   /** Ends a process; it is then no longer one of the cluster's. */
   end(process: ServiceProcess, signal: NodeJS.Signals): Promise<void>;
@@ -55,13 +56,13 @@ export async function openCluster(amqpUrl: string, more: Readonly<Record<string,
     amqpUrl,
     namespace,
     urls: () => [...listeners.values()],
-    async startListener() {
-      const process = startService("listener", { ...settings, PORT: "0" });
+    async startListener(changed = {}) {
+      const process = startService("listener", { ...settings, PORT: "0", ...changed });
       listeners.set(process, await printed(process, /"url":"(http:[^"]+)"/u));
       return process;
     },
-    async startSender() {
-      const process = startService("sender", settings);
+    async startSender(changed = {}) {
+      const process = startService("sender", { ...settings, ...changed });
       await printed(process, /"msg":"pushing"/u);
       senders.add(process);
       return process;

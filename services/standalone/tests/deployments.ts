@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createAddressGuard, createWebhookChannel } from "@messenger/channels";
 import { systemClock, systemRandom } from "@messenger/core";
-import { startListener } from "@messenger/listener";
-import { createClosing, createLogger, createRegistry, openBackends } from "@messenger/runtime";
+import { type ApiSettings, type Listener, startListener } from "@messenger/listener";
+import { type Backends, type Closing, createClosing, createLogger, createRegistry, openBackends } from "@messenger/runtime";
 import { createSenderMetrics, senderStore, startSender } from "@messenger/sender";
 import { createTestDatabase, deleteNamespace, testNamespace } from "@messenger/testkit";
 import { inject } from "vitest";
@@ -19,10 +19,48 @@ export interface Deployment {
 
 export const SECRET = "a secret of the tests, of more than 32 bytes";
 const LOOPBACK = ["127.0.0.0/8", "::1/128"];
-const PARTITIONS = 4;
+export const PARTITIONS = 4;
 const API = { passwordMinLength: 8, maxMessageBytes: 4096, trustedProxies: [], localHostsOnly: true, signUpsPerHour: 1_000_000 };
 const LIMITS = { maxInFlight: 64, maxMailboxes: 1_000, keepAttemptsDays: 30 };
 const log = createLogger("test", "fatal");
+const common = { clock: systemClock, random: systemRandom, log };
+const guard = createAddressGuard({ allowCidrs: LOOPBACK });
+
+/** Where a part of a distributed deployment finds its servers, and what it is told. */
+interface Part {
+  databaseUrl: string;
+  amqpUrl: string;
+  namespace: string;
+  closing: Closing;
+  secret?: string;
+  previousSecrets?: readonly string[];
+  /** How long a statement may take, and a silent database is waited for. */
+  statementTimeoutMs?: number;
+  settings?: Partial<ApiSettings>;
+}
+
+function openPart(part: Part): Promise<Backends> {
+  const { databaseUrl, amqpUrl, namespace, closing, secret = SECRET, previousSecrets = [], statementTimeoutMs } = part;
+  const servers = { databaseUrl, statementTimeoutMs, amqpUrl, amqpNamespace: namespace, partitions: PARTITIONS };
+  return openBackends({ ...servers, secret, previousSecrets, registry: createRegistry() }, log, closing);
+}
+
+/** A listener with connections of its own, as if it were a process. */
+export async function openListener(part: Part): Promise<Listener> {
+  const listener = await startListener({
+    ...common,
+    ...(await openPart(part)),
+    guard,
+    registry: createRegistry(),
+    settings: { ...API, ...part.settings },
+    tokenTtlSeconds: 3600,
+    host: "127.0.0.1",
+    port: 0,
+    closeGraceMs: 100,
+  });
+  part.closing.add(() => listener.close());
+  return listener;
+}
 
 /** As somebody starts it who only has Node. */
 async function embedded(): Promise<Deployment> {
@@ -60,26 +98,10 @@ async function distributed(): Promise<Deployment> {
   const closing = createClosing();
   closing.add(() => database.drop());
   closing.add(() => deleteNamespace(inject("amqpUrl"), namespace, PARTITIONS));
-  const guard = createAddressGuard({ allowCidrs: LOOPBACK });
-  const common = { clock: systemClock, random: systemRandom, log };
-
-  const open = () =>
-    openBackends(
-      {
-        databaseUrl: database.url,
-        amqpUrl: inject("amqpUrl"),
-        amqpNamespace: namespace,
-        partitions: PARTITIONS,
-        secret: SECRET,
-        previousSecrets: [],
-        registry: createRegistry(),
-      },
-      log,
-      closing,
-    );
+  const part = { databaseUrl: database.url, amqpUrl: inject("amqpUrl"), namespace, closing };
 
   for (const name of ["sender-1", "sender-2"]) {
-    const { store, broker, keyring } = await open();
+    const { store, broker, keyring } = await openPart(part);
     const channel = createWebhookChannel({ guard, clock: systemClock });
     closing.add(() => channel.close());
     const metrics = createSenderMetrics(createRegistry());
@@ -97,21 +119,7 @@ async function distributed(): Promise<Deployment> {
     closing.add(() => sender.stop());
   }
   const urls: string[] = [];
-  for (let n = 0; n < 2; n += 1) {
-    const listener = await startListener({
-      ...common,
-      ...(await open()),
-      guard,
-      registry: createRegistry(),
-      settings: API,
-      tokenTtlSeconds: 3600,
-      host: "127.0.0.1",
-      port: 0,
-      closeGraceMs: 100,
-    });
-    closing.add(() => listener.close());
-    urls.push(listener.url);
-  }
+  for (let n = 0; n < 2; n += 1) urls.push((await openListener(part)).url);
   return { urls, close: () => closing.closeAll() };
 }
 

@@ -1,6 +1,18 @@
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
-import { createEmptyDatabase, freePort, startCommand, startService, type TestDatabase, testNamespace } from "@messenger/testkit";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  createEmptyDatabase,
+  deleteNamespace,
+  freePort,
+  printed,
+  startCommand,
+  startService,
+  type TestDatabase,
+  testNamespace,
+} from "@messenger/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { SECRET } from "./deployments.ts";
@@ -67,6 +79,30 @@ describe("what an operator runs", () => {
     expect(await other.exited).toBe(1);
     expect(other.output).toContain("the database does not answer");
     expect(one.output + other.output).not.toContain("    at ");
+  });
+
+  it.each<NodeJS.Signals>(["SIGINT", "SIGTERM"])("every service stops at %s, and exits with 0", async (signal) => {
+    expect(await startCommand(["migrate"], settings).exited).toBe(0);
+    const folder = await mkdtemp(join(tmpdir(), "messenger-operator-"));
+    const services = [
+      startService("listener", settings),
+      startService("sender", settings),
+      startService("standalone", { DATA_DIR: folder, PORT: "0", LOG_LEVEL: "info" }),
+    ];
+    try {
+      for (const service of services) await printed(service, /"msg":"(?:listening|pushing)"|listens on http/u);
+      for (const service of services) await service.kill(signal);
+      for (const service of services) {
+        expect(await service.exited).toBe(0);
+        const [, farewell] = service.output.split('"msg":"stopping"');
+        expect(farewell).toContain('"msg":"stopped"');
+        expect(farewell).not.toMatch(/"level":"(?:warn|error|fatal)"/u);
+      }
+    } finally {
+      for (const service of services) await service.kill("SIGKILL");
+      await rm(folder, { recursive: true });
+      await deleteNamespace(inject("amqpUrl"), settings["AMQP_NAMESPACE"] as string, 16);
+    }
   });
 
   it("the command says how it is used", async () => {

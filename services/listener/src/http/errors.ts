@@ -3,7 +3,8 @@ import { Overloaded } from "../append-queue.ts";
 import type { Context } from "../context.ts";
 import { HttpProblem, type ProblemOptions, sendProblem, VALIDATION_TEXT } from "./problem.ts";
 
-function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions {
+/** `bodyLimit`: the bytes of a body that the route reads. */
+function describe(error: FastifyError, bodyLimit: number): ProblemOptions {
   if (error instanceof HttpProblem) return error.options;
   if (error instanceof Overloaded) {
     return { status: 503, code: "overloaded", detail: `${error.message}; nothing was lost: try again` };
@@ -22,7 +23,7 @@ function describe(error: FastifyError, maxMessageBytes: number): ProblemOptions 
   const status = error.statusCode ?? 500;
   switch (status) {
     case 413:
-      return { status: 413, code: "too_large", detail: `the body is too large: a message has at most ${maxMessageBytes} bytes` };
+      return { status: 413, code: "too_large", detail: `the body is too large: it may have at most ${bodyLimit} bytes` };
     case 415:
       return {
         status: 415,
@@ -49,7 +50,7 @@ export function answerErrors(app: FastifyInstance, context: Context): void {
     const unavailable = error instanceof HttpProblem ? undefined : context.whyUnavailable(error);
     const problem =
       unavailable === undefined
-        ? describe(error, context.settings.maxMessageBytes)
+        ? describe(error, request.routeOptions.bodyLimit)
         : { status: 503, code: "store_unavailable", detail: `${unavailable}; try again` };
     // Load is no fault: it is counted, and the request's own line says it.
     if (problem.status >= 500 && !(error instanceof Overloaded))

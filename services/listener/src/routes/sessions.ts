@@ -124,10 +124,17 @@ export function sessionRoutes(app: App, context: Context): void {
       const presented = context.tokens.readRefreshToken(request.body.refresh_token);
       if (presented === undefined) throw refused;
       const { sessionId } = presented;
-      const next = context.tokens.nextRefreshToken(presented);
-      const rotation = { sessionId, presented: presented.hash, next: next.hash, refreshDays: REFRESH_DAYS };
-      const result = await rotateRefresh(db, rotation);
-      if (result.status === "refreshed") return sessionTokens(context, result, next.token);
+      const [next, ...others] = context.tokens.nextRefreshTokens(presented);
+      const result = await rotateRefresh(db, {
+        sessionId,
+        presented: presented.hash,
+        successors: [next.hash, ...others.map(({ hash }) => hash)],
+        refreshDays: REFRESH_DAYS,
+      });
+      if (result.status === "refreshed") {
+        const given = others.find(({ hash }) => Buffer.compare(hash, result.refreshHash) === 0) ?? next;
+        return sessionTokens(context, result, given.token);
+      }
       if (result.status === "reused") {
         context.publisher.wake(await endSession(db, result.userId, sessionId));
         context.revocations.add(sessionId);
