@@ -5,7 +5,7 @@ const SEED = 20_260_101;
 
 it(
   "loses nothing, keeps the order and leaves nothing uncovered through ten faults under load",
-  { timeout: 900_000 },
+  { timeout: 1_500_000 },
   async () => {
     const { answered, restarts } = await runCampaign({
       seed: SEED,

@@ -65,6 +65,8 @@ export interface Cluster {
   memory(): Promise<Record<string, { pid: number; bytes: number }>>;
   /** The ids of all messages in the database. */
   messageIds(): Promise<ReadonlySet<string>>;
+  /** Where the endpoints stand that have not taken all of these messages, a line for each. */
+  describe(messages: readonly string[]): Promise<string[]>;
   /** Stops the senders, looks for events that nothing covers, and starts them again. */
   findUncovered(): Promise<Uncovered[]>;
   close(): Promise<void>;
@@ -237,6 +239,16 @@ export async function openCluster(
       const read = () => sql<{ id: string }>`select id from messages`.execute(database.store.db);
       const { rows } = await waitFor(read, { what: "the database to answer", timeoutMs: 60_000 });
       return new Set(rows.map(({ id }) => id));
+    },
+    async describe(messages) {
+      const { rows } = await sql<{ line: string }>`
+        select format('%s of %s at %s of %s: %s, %s failures, due %s by %s', count(*), n.address, n.cursor, b.head, n.state, n.failures,
+          coalesce((n.retry_at - now())::text, 'never'), coalesce(n.lease_by, 'nobody')) as line
+        from events e join inboxes b on b.id = e.inbox_id join endpoints n on n.inbox_id = b.id
+        where e.id = any(${messages}::uuid[]) and n.cursor < e.seq
+        group by n.id, b.id
+      `.execute(database.store.db);
+      return rows.map(({ line }) => line);
     },
     async findUncovered() {
       await Promise.all(senders.map((sender) => sender.stop()));
