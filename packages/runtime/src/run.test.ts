@@ -72,10 +72,11 @@ describe("a service", { timeout: 30_000 }, () => {
     expect(service.lines().map(({ msg }) => msg)).toContain("closed");
   });
 
-  it("that cannot close everything ends with 1", async () => {
+  it("that cannot close everything says why, and ends with 1", async () => {
     service = startClosing(`throw new Error("it does not close");`);
     await service.logs("up");
     service.kill("SIGTERM");
+    await service.logs("not all could be closed");
     expect(await service.exited).toEqual([1, null]);
   });
 });

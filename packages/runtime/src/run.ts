@@ -49,7 +49,12 @@ export async function runService(name: string, start: () => Promise<Running>): P
   closeWithGrace({ delay: CLOSE_WITHIN_MS, logger: false }, async ({ signal, err }) => {
     if (err !== undefined) log.fatal({ err }, "a fault that nobody caught: stopping");
     else log.info({ signal }, "stopping");
-    await running.close();
+    try {
+      await running.close();
+    } catch (error) {
+      log.fatal({ err: error }, "not all could be closed");
+      throw error;
+    }
     log.info("stopped");
   });
 }

@@ -94,7 +94,7 @@ async function startUnresolved(): Promise<Beside> {
 
 async function startVerySlow(): Promise<Beside> {
   const slow = await startBad(VERY_SLOW, "127.4", VERY_SLOW_MS);
-  return { accounts: slow.origins.map((origin) => [`${origin}/`]), close: slow.close };
+  return { accounts: slow.origins.map((origin) => [`${origin}/`]), close: () => slow.close() };
 }
 
 const BESIDE = [
