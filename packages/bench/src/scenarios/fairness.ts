@@ -7,9 +7,9 @@ import { sql } from "kysely";
 import { deploy } from "../deployment.ts";
 import { openLoop } from "../load/end-to-end.ts";
 import { writeRequests } from "../load/requests.ts";
-import { ratiosOf, type Sample, summarise } from "../measurements.ts";
+import type { Sample } from "../measurements.ts";
 import { signIn } from "../people.ts";
-import type { Bench, Outcome, Scenario, Side } from "../scenario.ts";
+import type { Bench, Scenario, Side } from "../scenario.ts";
 import { addEndpoints, addRecipients } from "../world.ts";
 
 const ENDPOINTS = 1_000;
@@ -107,17 +107,12 @@ async function measure(bench: Bench, bad: boolean): Promise<readonly Sample[]> {
   }
 }
 
-async function run(bench: Bench): Promise<Outcome> {
+async function run(bench: Bench): Promise<void> {
   const sides: Side[] = [
     { name: "some are slow, hang or refuse", run: () => measure(bench, true) },
     { name: "all healthy", run: () => measure(bench, false) },
   ];
-  const rounds = await bench.inTurns(sides);
-  return {
-    summaries: summarise("fairness", rounds),
-    ratios: ratiosOf("fairness", rounds, "some are slow, hang or refuse"),
-    notes: [],
-  };
+  await bench.inTurns("fairness", sides, { compared: "some are slow, hang or refuse" });
 }
 
 export const fairness: Scenario = {
