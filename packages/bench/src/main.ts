@@ -9,6 +9,7 @@ import { createProgress } from "./progress.ts";
 import { keepPart, type Report, type ScenarioReport, toMarkdown } from "./report.ts";
 import type { Bench } from "./scenario.ts";
 import { accept } from "./scenarios/accept.ts";
+import { crowds } from "./scenarios/crowds.ts";
 import { deliver } from "./scenarios/deliver.ts";
 import { endToEnd } from "./scenarios/end-to-end.ts";
 import { embedded } from "./scenarios/embedded.ts";
@@ -17,7 +18,7 @@ import { growth } from "./scenarios/growth.ts";
 import { scale } from "./scenarios/scale.ts";
 import { createServers } from "./servers.ts";
 
-const SCENARIOS = [accept, deliver, endToEnd, fairness, growth, embedded, scale];
+const SCENARIOS = [accept, deliver, endToEnd, fairness, crowds, growth, embedded, scale];
 const ROUNDS = 3;
 
 const USAGE = `Usage: pnpm bench [--quick] [--scenario NAME]… [--out FOLDER] [--profile]
