@@ -29,7 +29,7 @@ export interface Deployment {
   readonly namespace: string;
   /** A broker of the bench's own, to make a backlog with. */
   openBroker(): Promise<Broker>;
-  startListener(): Promise<RunningListener>;
+  startListener(more?: Record<string, string>): Promise<RunningListener>;
   startSender(more?: Record<string, string>): Promise<ServiceProcess>;
   /** Resolves when no partition holds a message any more. */
   untilQueuesAreEmpty(): Promise<void>;
@@ -42,6 +42,12 @@ export async function deploy(bench: Bench): Promise<Deployment> {
   const namespace = testNamespace();
   const processes: ServiceProcess[] = [];
   const brokers: Broker[] = [];
+  const profiling = bench.profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${bench.profiles}`];
+  /** These settings beside those of all processes; options of Node beside those that make a profile. */
+  const settingsWith = (more: Record<string, string>): Record<string, string> => {
+    const options = [...profiling, ...(more["NODE_OPTIONS"]?.split(" ") ?? [])];
+    return { ...settings, ...more, ...(options.length === 0 ? {} : { NODE_OPTIONS: options.join(" ") }) };
+  };
   const settings = {
     DATABASE_URL: database.url,
     AMQP_URL: rabbit.url,
@@ -51,7 +57,6 @@ export async function deploy(bench: Bench): Promise<Deployment> {
     LOG_LEVEL: "info", // as it is run, every request with its line
     PUSH_ALLOW_CIDRS: "127.0.0.0/8",
     PARTITIONS: String(PARTITIONS),
-    ...(bench.profiles === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${bench.profiles}` }),
   };
   return {
     db: database.store.db,
@@ -72,13 +77,13 @@ export async function deploy(bench: Bench): Promise<Deployment> {
       brokers.push(broker);
       return broker;
     },
-    async startListener() {
-      const process = startService("listener", { ...settings, PORT: "0" });
+    async startListener(more = {}) {
+      const process = startService("listener", settingsWith({ PORT: "0", ...more }));
       processes.push(process);
       return { process, url: await printed(process, /"url":"(http:[^"]+)"/u) };
     },
     async startSender(more = {}) {
-      const process = startService("sender", { ...settings, ...more });
+      const process = startService("sender", settingsWith(more));
       processes.push(process);
       await printed(process, /"msg":"pushing"/u);
       return process;

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { tidyingUp } from "@messenger/testkit";
@@ -7,9 +7,10 @@ import { chartsOf } from "./charts.ts";
 import { inTurns } from "./in-turns.ts";
 import { describeMachine } from "./machine.ts";
 import { createProgress } from "./progress.ts";
-import { type Report, toMarkdown } from "./report.ts";
+import { keepPart, type Report, type ScenarioReport, toMarkdown } from "./report.ts";
 import type { Bench } from "./scenario.ts";
 import { accept } from "./scenarios/accept.ts";
+import { crowds } from "./scenarios/crowds.ts";
 import { deliver } from "./scenarios/deliver.ts";
 import { endToEnd } from "./scenarios/end-to-end.ts";
 import { embedded } from "./scenarios/embedded.ts";
@@ -18,13 +19,13 @@ import { growth } from "./scenarios/growth.ts";
 import { scale } from "./scenarios/scale.ts";
 import { createServers } from "./servers.ts";
 
-const SCENARIOS = [accept, deliver, endToEnd, fairness, growth, embedded, scale];
+const SCENARIOS = [accept, deliver, endToEnd, fairness, crowds, growth, embedded, scale];
 const ROUNDS = 3;
 
 const USAGE = `Usage: pnpm bench [--quick] [--scenario NAME]… [--out FOLDER] [--profile]
        pnpm bench --beside FOLDER [--rounds N] [--scenario NAME]… [--out FOLDER]
 
-  --quick          few and short runs, within 3 minutes
+  --quick          few and short runs, some 5 minutes
   --scenario NAME  one of ${SCENARIOS.map(({ name }) => name).join(", ")}; may be given several times
   --out FOLDER     where results.json, report.md and the charts go (bench-results)
   --beside FOLDER  runs the quick benches of another checkout and of this one in turns, and writes beside.md
@@ -76,33 +77,68 @@ function readArguments(): Arguments {
   }
 }
 
+/** Writes all files of a report. An interrupted write leaves the file as it was. */
+async function writeReport(report: Report, out: string): Promise<void> {
+  const charts = chartsOf(report);
+  const results = report.scenarios.flatMap(({ summaries, ratios }) => [...summaries, ...ratios]);
+  const files = new Map(charts.map(({ file, svg }) => [file, svg]));
+  files.set("results.json", `${JSON.stringify(results, undefined, 2)}\n`);
+  files.set("report.md", toMarkdown(report, charts));
+  await mkdir(out, { recursive: true });
+  for (const [file, text] of files) {
+    await writeFile(join(out, `${file}.new`), text);
+    await rename(join(out, `${file}.new`), join(out, file));
+  }
+}
+
+/** What tells a part from the others of its scenario. */
+const nameWithin = (scenario: string, part: string): string =>
+  part === scenario ? "" : `${part.replace(`${scenario}, `, "")}: `;
+
 async function runAll({ quick, scenarios, out, profile }: Arguments): Promise<void> {
   const chosen = SCENARIOS.filter(({ name }) => scenarios.length === 0 || scenarios.includes(name));
   const servers = createServers();
   const progress = createProgress(chosen.length);
   const report: Report = { quick, machine: [], scenarios: [] };
+  const write = async (): Promise<void> => {
+    report.machine = await describeMachine(await servers.origins());
+    await writeReport(report, out);
+  };
+  let interrupted = false;
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => (interrupted = true));
   try {
     for (const scenario of chosen) {
-      progress.begin(scenario.name);
+      const { name, about } = scenario;
+      progress.begin(name);
+      const notes: string[] = [];
+      const entry: ScenarioReport = { name, about, summaries: [], ratios: [], notes, isComplete: false };
+      report.scenarios.push(entry);
       const bench: Bench = {
         quick,
         profiles: profile ? resolve(out) : undefined,
         servers,
         step: (text) => progress.step(text),
-        inTurns: (sides, rounds = quick ? 1 : ROUNDS) =>
-          inTurns(sides, rounds, (side, round) => progress.step(`${side.name}, round ${round + 1} of ${rounds}`)),
+        note: (text) => void notes.push(text),
+        inTurns: (part, sides, { compared, rounds = quick ? 1 : ROUNDS } = {}) =>
+          inTurns(sides, rounds, {
+            onRun: (side, round) => progress.step(`${nameWithin(name, part)}${side.name}, round ${round + 1} of ${rounds}`),
+            async onMeasured(measured) {
+              keepPart(entry, part, measured, compared);
+              await write();
+            },
+          }),
       };
-      const outcome = await scenario.run(bench);
-      report.scenarios.push({ name: scenario.name, about: scenario.about, ...outcome });
+      try {
+        await scenario.run(bench);
+        entry.isComplete = true;
+      } catch (error) {
+        // After a signal all processes are killed, and whatever is under way fails.
+        notes.push(interrupted ? "It was interrupted." : `It failed: ${(error as Error).message.split("\n", 1)[0]}`);
+        throw error;
+      } finally {
+        await write();
+      }
       progress.end();
-      // After each, so that a run that is broken off leaves what it has.
-      report.machine = await describeMachine(await servers.origins());
-      await mkdir(out, { recursive: true });
-      const results = report.scenarios.flatMap(({ summaries, ratios }) => [...summaries, ...ratios]);
-      await writeFile(join(out, "results.json"), `${JSON.stringify(results, undefined, 2)}\n`);
-      const charts = chartsOf(report);
-      for (const chart of charts) await writeFile(join(out, chart.file), chart.svg);
-      await writeFile(join(out, "report.md"), toMarkdown(report, charts));
     }
   } finally {
     progress.close();

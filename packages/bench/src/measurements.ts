@@ -5,6 +5,9 @@ export interface Sample {
   value: number;
 }
 
+/** For each round, the samples of each side that ran in it, by its name. */
+export type Rounds = readonly ReadonlyMap<string, readonly Sample[]>[];
+
 /** All runs of a side, as they are published. */
 export interface Summary {
   scenario: string;
@@ -40,8 +43,8 @@ export function percentileOf(values: Float64Array, share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] as number;
 }
 
-/** What the runs of a scenario came to: `rounds` holds, for each round, the samples of each side. */
-export function summarise(scenario: string, rounds: readonly ReadonlyMap<string, readonly Sample[]>[]): Summary[] {
+/** What the runs of a scenario came to. */
+export function summarise(scenario: string, rounds: Rounds): Summary[] {
   const found = new Map<string, { sample: Sample; side: string; values: number[] }>();
   for (const round of rounds) {
     for (const [side, samples] of round) {
@@ -65,7 +68,7 @@ export function summarise(scenario: string, rounds: readonly ReadonlyMap<string,
 }
 
 /** Compares every other side with `side`, metric by metric, within each round; a metric that only one of them has is left out. */
-export function ratiosOf(scenario: string, rounds: readonly ReadonlyMap<string, readonly Sample[]>[], side: string): Ratio[] {
+export function ratiosOf(scenario: string, rounds: Rounds, side: string): Ratio[] {
   const found = new Map<string, { metric: string; over: string; ratios: number[] }>();
   for (const round of rounds) {
     const own = new Map((round.get(side) ?? []).map(({ metric, value }) => [metric, value]));

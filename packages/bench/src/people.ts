@@ -1,4 +1,4 @@
-import { http, logIn, type Person, register } from "@messenger/testkit";
+import { logIn, type Person, register } from "@messenger/testkit";
 
 const AT_ONCE = 8;
 
@@ -6,8 +6,8 @@ const AT_ONCE = 8;
 const NOWHERE = "http://127.0.0.1:9/";
 
 /**
- * Makes accounts and logs them in, each at an address of its own if `addressOf` gives one. They end the session that came with the account: who is signed
- * in twice has an event of each message that they send, too, which a peer does not write.
+ * Makes accounts and logs them in, each at an address of its own if `addressOf` gives one. As with people's clients, the session
+ * that came with the account stays beside that of the log-in.
  */
 export async function signIn(baseUrl: string, count: number, addressOf?: (n: number) => string): Promise<Person[]> {
   const people: Person[] = [];
@@ -17,8 +17,6 @@ export async function signIn(baseUrl: string, count: number, addressOf?: (n: num
     made += 1;
     const person = await register(baseUrl);
     const { token } = await logIn(baseUrl, person, address);
-    const ended = await http(`${baseUrl}/api/logout/`, { body: { username: person.name }, token: person.token });
-    if (ended.status !== 200) throw new Error(`log out: ${ended.status} ${ended.text}`);
     people.push({ ...person, token });
   };
   for (let from = 0; from < count; from += AT_ONCE) {

@@ -1,11 +1,30 @@
 import type { Chart } from "./charts.ts";
-import type { Summary } from "./measurements.ts";
-import type { Outcome } from "./scenario.ts";
+import { type Ratio, ratiosOf, type Rounds, summarise, type Summary } from "./measurements.ts";
+
+/** What a scenario has measured so far. */
+export interface ScenarioReport {
+  name: string;
+  about: string;
+  summaries: readonly Summary[];
+  ratios: readonly Ratio[];
+  /** What a reader must know of this run, a sentence each. */
+  notes: readonly string[];
+  /** False while it runs, and for ever if it failed or was interrupted. */
+  isComplete: boolean;
+}
 
 export interface Report {
   quick: boolean;
   machine: readonly string[];
-  scenarios: (Outcome & { name: string; about: string })[];
+  scenarios: ScenarioReport[];
+}
+
+/** Replaces what the report has of a part by what was measured of it until now. */
+export function keepPart(scenario: ScenarioReport, part: string, rounds: Rounds, compared?: string): void {
+  const isOther = (one: { scenario: string }): boolean => one.scenario !== part;
+  const ratios = compared === undefined ? [] : ratiosOf(part, rounds, compared);
+  scenario.summaries = [...scenario.summaries.filter(isOther), ...summarise(part, rounds)];
+  scenario.ratios = [...scenario.ratios.filter(isOther), ...ratios];
 }
 
 /** With as many digits as mean something. */
@@ -39,8 +58,9 @@ export function toMarkdown(report: Report, charts: readonly Chart[]): string {
   const lines = ["# Benchmarks of Messenger", "", ...report.machine.map((line) => `- ${line}`)];
   if (report.quick) lines.push("- a quick run: it shows roughly where one stands, no more");
   lines.push("- medians of all rounds, lowest and highest in brackets; the sides of a comparison took turns");
-  for (const { name, about, summaries, ratios, notes } of report.scenarios) {
+  for (const { name, about, summaries, ratios, notes, isComplete } of report.scenarios) {
     lines.push("", `## ${name}`, "", about);
+    if (!isComplete) lines.push("", "This scenario did not run to its end. These are the figures measured until then.");
     for (const chart of charts.filter((one) => one.scenario === name)) lines.push("", `![${chart.title}](${chart.file})`);
     for (const label of new Set(summaries.map(({ scenario }) => scenario))) {
       if (label !== name) lines.push("", `### ${label}`);

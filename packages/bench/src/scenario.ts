@@ -1,5 +1,5 @@
 import type { BreakableServer, Server } from "@messenger/testkit";
-import type { Ratio, Sample, Summary } from "./measurements.ts";
+import type { Rounds, Sample } from "./measurements.ts";
 
 /** The servers that all sides of a run share; each is started when it is first asked for, and stays until the end. */
 export interface Servers {
@@ -30,28 +30,33 @@ export interface Side {
   run(): Promise<readonly Sample[]>;
 }
 
+interface TurnOptions {
+  /** The side whose ratios over the others are reported; without it there are none. */
+  compared?: string;
+  rounds?: number;
+}
+
 export interface Bench {
   /** Few and short runs: it shows that everything works, and roughly where one stands. */
   quick: boolean;
   /** The folder for CPU profiles of Messenger's processes; undefined where none are wanted. */
   profiles: string | undefined;
   servers: Servers;
-  /** Runs sides in turn, `rounds` times (A B A B …; 3, and 1 in a quick run), and hands back the samples of each round. */
-  inTurns(sides: readonly Side[], rounds?: number): Promise<Map<string, readonly Sample[]>[]>;
+  /**
+   * Runs sides in turn, `rounds` times (A B A B …; 3, and 1 in a quick run), and returns the samples of each round.
+   * The report on disk has them under `part` as soon as each side has run, so that a run that ends early keeps them.
+   */
+  inTurns(part: string, sides: readonly Side[], options?: TurnOptions): Promise<Rounds>;
+  /** Adds a sentence to the report that a reader of this run must know. */
+  note(text: string): void;
   /** Says what is going on. */
   step(text: string): void;
-}
-
-export interface Outcome {
-  summaries: readonly Summary[];
-  ratios: readonly Ratio[];
-  /** What a reader should know of this run, a sentence each. */
-  notes: readonly string[];
 }
 
 export interface Scenario {
   name: string;
   /** What it measures and beside whom, for the report. */
   about: string;
-  run(bench: Bench): Promise<Outcome>;
+  /** Measures; what it measures reaches the report through `bench`. */
+  run(bench: Bench): Promise<void>;
 }

@@ -16,7 +16,7 @@ export interface Call {
   body?: unknown;
   token?: string;
   accept?: string;
-  headers?: Record<string, string>;
+  headers?: Record<string, string> | undefined;
 }
 
 const TIMEOUT_MS = 20_000;

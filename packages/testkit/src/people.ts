@@ -12,9 +12,10 @@ export interface Person {
 export const PASSWORD = "correct horse battery";
 
 /** Makes an account with a name of its own. */
-export async function register(base: string): Promise<Person> {
+export async function register(base: string, headers?: Record<string, string>): Promise<Person> {
   const name = `u-${randomBytes(6).toString("hex")}`;
-  const answer = await http(`${base}/api/users/`, { body: { username: name, phone_number: `tel ${name}`, password: PASSWORD } });
+  const body = { username: name, phone_number: `tel ${name}`, password: PASSWORD };
+  const answer = await http(`${base}/api/users/`, { body, headers });
   if (answer.status !== 201) throw new Error(`register: ${answer.status} ${answer.text}`);
   return { id: answer.json["user_id"] as number, name, password: PASSWORD, token: answer.json["access_token"] as string };
 }
@@ -24,9 +25,10 @@ interface LogIn {
   webhookSecret: string;
 }
 
-export async function logIn(base: string, person: Person, address: string): Promise<LogIn> {
+export async function logIn(base: string, person: Person, address: string, headers?: Record<string, string>): Promise<LogIn> {
   const answer = await http(`${base}/api/login/`, {
     body: { username: person.name, password: person.password, user_address: address, public_key: `key of ${person.name}` },
+    headers,
   });
   if (answer.status !== 200) throw new Error(`log in: ${answer.status} ${answer.text}`);
   return { token: answer.json["token"] as string, webhookSecret: answer.json["webhook_secret"] as string };

@@ -4,7 +4,7 @@ import { needProgram, runCommand, startNginx } from "@messenger/testkit";
 import { deploy, type Deployment } from "../deployment.ts";
 import { writeRequests } from "../load/requests.ts";
 import { runWrk } from "../load/wrk.ts";
-import { type Sample, ratiosOf, summarise } from "../measurements.ts";
+import { type Sample, summarise } from "../measurements.ts";
 import { signIn } from "../people.ts";
 import { startPeer } from "../peers/start-peer.ts";
 import type { Bench, Scenario, Side } from "../scenario.ts";
@@ -63,7 +63,7 @@ async function runPgbench(deployment: Deployment, script: string, clients: numbe
   return Number(/tps = ([\d.]+)/u.exec(output)?.[1]);
 }
 
-async function run(bench: Bench): Promise<Awaited<ReturnType<Scenario["run"]>>> {
+async function run(bench: Bench): Promise<void> {
   const seconds = bench.quick ? 2 : 8;
   const deployment = await deploy(bench);
   const listener = await deployment.startListener();
@@ -102,9 +102,7 @@ async function run(bench: Bench): Promise<Awaited<ReturnType<Scenario["run"]>>> 
       },
     });
 
-    const summaries = [];
-    const ratios = [];
-    const notes = [`The load (wrk) reaches ${Math.round(ceiling)} requests/s against an nginx that only answers.`];
+    bench.note(`The load (wrk) reaches ${Math.round(ceiling)} requests/s against an nginx that only answers.`);
     for (const connections of bench.quick ? [64] : CONNECTIONS) {
       const pgbench: Side = {
         name: "pgbench",
@@ -113,23 +111,21 @@ async function run(bench: Bench): Promise<Awaited<ReturnType<Scenario["run"]>>> 
           return [{ metric: "accepted", unit: "1/s", value: rate }];
         },
       };
-      const rounds = await bench.inTurns([
+      const sides = [
         overHttp("Messenger", listener.url, listener.process.pid, connections),
         overHttp("baseline", baselineUrl, baseline.pid, connections),
         pgbench,
-      ]);
-      const label = `accept, ${connections} connections`;
-      summaries.push(...summarise(label, rounds));
-      ratios.push(...ratiosOf(label, rounds, "Messenger"));
-      const own = summaries.find((one) => one.scenario === label && one.side === "Messenger" && one.metric === "p99");
-      const usual = summaries.find((one) => one.scenario === label && one.side === "baseline" && one.metric === "p50");
+      ];
+      const part = `accept, ${connections} connections`;
+      const summaries = summarise(part, await bench.inTurns(part, sides, { compared: "Messenger" }));
+      const own = summaries.find(({ side, metric }) => side === "Messenger" && metric === "p99");
+      const usual = summaries.find(({ side, metric }) => side === "baseline" && metric === "p50");
       if (own !== undefined && usual !== undefined) {
-        notes.push(
+        bench.note(
           `At ${connections} connections Messenger's p99 is ${(own.median / usual.median).toFixed(2)} times the baseline's p50.`,
         );
       }
     }
-    return { summaries, ratios, notes };
   } finally {
     await baseline.stop();
     await deployment.close();

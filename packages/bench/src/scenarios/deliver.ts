@@ -7,10 +7,9 @@ import { sql } from "kysely";
 import { PgBoss } from "pg-boss";
 import { untilRecorded, whileDelivering } from "../backlog.ts";
 import { deploy } from "../deployment.ts";
-import { ratiosOf, summarise } from "../measurements.ts";
 import { startPeer } from "../peers/start-peer.ts";
 import type { PushJob } from "../peers/push-client.ts";
-import type { Bench, Outcome, Receiver, Scenario, Side } from "../scenario.ts";
+import type { Bench, Receiver, Scenario, Side } from "../scenario.ts";
 import { addEndpoints, addRecipients, appendBacklog, messageContent } from "../world.ts";
 
 const ENDPOINTS = 10_000;
@@ -140,7 +139,7 @@ function onPostgres(
   };
 }
 
-async function run(bench: Bench): Promise<Outcome> {
+async function run(bench: Bench): Promise<void> {
   const count = bench.quick ? QUICK_EVENTS : EVENTS;
   const receiver = await bench.servers.receiver();
 
@@ -164,20 +163,17 @@ async function run(bench: Bench): Promise<Outcome> {
   }
 
   const graphile = { file: "peers/graphile-worker.ts", fill: fillGraphile };
-  const rounds = await bench.inTurns([
+  bench.note(
+    "Messenger unseals and signs every push, keeps the order of each inbox, and records every attempt in PostgreSQL; the others push the bodies that they were given, in no order, and keep nothing of those that succeeded.",
+  );
+  const sides = [
     messenger(bench, receiver, count),
     bullmq(bench, receiver, count),
     onPostgres(bench, receiver, count, { ...graphile, name: "graphile-worker, tuned", settings: { TUNED: "1" } }),
     onPostgres(bench, receiver, count, { ...graphile, name: "graphile-worker" }),
     onPostgres(bench, receiver, count, { name: "pg-boss", file: "peers/pg-boss-worker.ts", fill: fillPgBoss }),
-  ]);
-  return {
-    summaries: summarise("deliver", rounds),
-    ratios: ratiosOf("deliver", rounds, "Messenger"),
-    notes: [
-      "Messenger unseals and signs every push, keeps the order of each inbox, and records every attempt in PostgreSQL; the others push the bodies that they were given, in no order, and keep nothing of those that succeeded.",
-    ],
-  };
+  ];
+  await bench.inTurns("deliver", sides, { compared: "Messenger" });
 }
 
 export const deliver: Scenario = {

@@ -5,9 +5,9 @@ import { printed, startService } from "@messenger/testkit";
 import { openLoop } from "../load/end-to-end.ts";
 import { writeRequests } from "../load/requests.ts";
 import { runWrk } from "../load/wrk.ts";
-import { type Sample, summarise } from "../measurements.ts";
+import type { Sample } from "../measurements.ts";
 import { signIn } from "../people.ts";
-import type { Bench, Outcome, Scenario } from "../scenario.ts";
+import type { Bench, Scenario } from "../scenario.ts";
 import { whileMeasuring } from "../usage.ts";
 import { SECRET } from "../world.ts";
 import { measureEndToEnd } from "./end-to-end.ts";
@@ -59,9 +59,8 @@ async function measure(bench: Bench): Promise<readonly Sample[]> {
   }
 }
 
-async function run(bench: Bench): Promise<Outcome> {
-  const rounds = await bench.inTurns([{ name: "standalone", run: () => measure(bench) }]);
-  return { summaries: summarise("embedded", rounds), ratios: [], notes: [] };
+async function run(bench: Bench): Promise<void> {
+  await bench.inTurns("embedded", [{ name: "standalone", run: () => measure(bench) }]);
 }
 
 export const embedded: Scenario = {

@@ -3,10 +3,10 @@ import { dirname } from "node:path";
 import { deploy } from "../deployment.ts";
 import { highestRate, type OpenLoop, openLoop } from "../load/end-to-end.ts";
 import { writeRequests } from "../load/requests.ts";
-import { ratiosOf, type Sample, summarise } from "../measurements.ts";
+import type { Sample } from "../measurements.ts";
 import { signIn } from "../people.ts";
 import { startPeer } from "../peers/start-peer.ts";
-import type { Bench, Outcome, Scenario, Side } from "../scenario.ts";
+import type { Bench, Scenario, Side } from "../scenario.ts";
 import { type Measured, whileMeasuring } from "../usage.ts";
 import { addEndpoints, addRecipients, SECRET } from "../world.ts";
 
@@ -77,13 +77,13 @@ async function withDeployment(
   }
 }
 
-async function run(bench: Bench): Promise<Outcome> {
+async function run(bench: Bench): Promise<void> {
   const side = (name: string, naive: boolean): Side => ({
     name,
     run: () => withDeployment(bench, ({ url, loop, measured }) => measureEndToEnd(bench, loop, url, measured), naive),
   });
-  const rounds = await bench.inTurns([side("Messenger", false), side("baseline and naive sender", true)]);
-  return { summaries: summarise("end-to-end", rounds), ratios: ratiosOf("end-to-end", rounds, "Messenger"), notes: [] };
+  const sides = [side("Messenger", false), side("baseline and naive sender", true)];
+  await bench.inTurns("end-to-end", sides, { compared: "Messenger" });
 }
 
 export const endToEnd: Scenario = {

@@ -8,9 +8,9 @@ import { sql } from "kysely";
 import { deploy } from "../deployment.ts";
 import { openLoop } from "../load/end-to-end.ts";
 import { writeRequests } from "../load/requests.ts";
-import { ratiosOf, type Sample, summarise } from "../measurements.ts";
+import type { Sample } from "../measurements.ts";
 import { signIn } from "../people.ts";
-import type { Bench, Outcome, Scenario } from "../scenario.ts";
+import type { Bench, Scenario } from "../scenario.ts";
 import { addEndpoints, addRecipients, type Recipient } from "../world.ts";
 
 const HEALTHY = 910;
@@ -158,18 +158,14 @@ async function measure(bench: Bench, start: () => Promise<Beside>): Promise<read
   }
 }
 
-async function run(bench: Bench): Promise<Outcome> {
-  const summaries = [];
-  const ratios = [];
+async function run(bench: Bench): Promise<void> {
   for (const { name, start } of BESIDE) {
-    const rounds = await bench.inTurns([
+    const sides = [
       { name, run: () => measure(bench, start) },
       { name: "all healthy", run: () => measure(bench, nothing) },
-    ]);
-    summaries.push(...summarise(`fairness, ${name}`, rounds));
-    ratios.push(...ratiosOf(`fairness, ${name}`, rounds, name));
+    ];
+    await bench.inTurns(`fairness, ${name}`, sides, { compared: name });
   }
-  return { summaries, ratios, notes: [] };
 }
 
 export const fairness: Scenario = {

@@ -6,9 +6,9 @@ import { untilRecorded, whileDelivering } from "../backlog.ts";
 import { deploy, type Deployment } from "../deployment.ts";
 import { writeRequests } from "../load/requests.ts";
 import { runWrk } from "../load/wrk.ts";
-import { ratiosOf, type Sample, summarise } from "../measurements.ts";
+import type { Sample } from "../measurements.ts";
 import { signIn } from "../people.ts";
-import type { Bench, Outcome, Receiver, Scenario, Side } from "../scenario.ts";
+import type { Bench, Receiver, Scenario, Side } from "../scenario.ts";
 import { addEndpoints, addRecipients, appendBacklog, type Recipient } from "../world.ts";
 
 const MILLION = 1_000_000;
@@ -91,21 +91,16 @@ async function measureMailboxes(bench: Bench, receiver: Receiver): Promise<reado
   }
 }
 
-async function run(bench: Bench): Promise<Outcome> {
+async function run(bench: Bench): Promise<void> {
   const receiver = await bench.servers.receiver();
   const grown: Grown[] = [];
   try {
     const sizes = bench.quick ? [0, 50_000] : [0, MILLION, 5 * MILLION];
     for (const messages of sizes) grown.push(await grow(bench, receiver, messages));
     const sides = grown.map((one) => side(bench, receiver, one));
-    const rounds = await bench.inTurns(sides);
-    const largest = sides.at(-1)?.name as string;
-    const mailboxes = await bench.inTurns([{ name: "sender", run: () => measureMailboxes(bench, receiver) }], 1);
-    return {
-      summaries: [...summarise("growth", rounds), ...summarise("growth, mailboxes", mailboxes)],
-      ratios: ratiosOf("growth", rounds, largest),
-      notes: [],
-    };
+    await bench.inTurns("growth", sides, { compared: sides.at(-1)?.name as string });
+    const mailboxes = { name: "sender", run: () => measureMailboxes(bench, receiver) };
+    await bench.inTurns("growth, mailboxes", [mailboxes], { rounds: 1 });
   } finally {
     for (const { deployment, requests } of grown) {
       await deployment.close();

@@ -6,9 +6,9 @@ import { untilRecorded, whileDelivering } from "../backlog.ts";
 import { deploy, type RunningListener } from "../deployment.ts";
 import { writeRequests } from "../load/requests.ts";
 import { runWrk } from "../load/wrk.ts";
-import { ratiosOf, type Sample, summarise } from "../measurements.ts";
+import type { Sample } from "../measurements.ts";
 import { signIn } from "../people.ts";
-import type { Bench, Outcome, Scenario, Side } from "../scenario.ts";
+import type { Bench, Scenario, Side } from "../scenario.ts";
 import { whileMeasuring } from "../usage.ts";
 import { addEndpoints, addRecipients, appendBacklog, type Recipient } from "../world.ts";
 
@@ -73,16 +73,12 @@ async function measure(bench: Bench, replicas: number): Promise<readonly Sample[
   }
 }
 
-async function run(bench: Bench): Promise<Outcome> {
+async function run(bench: Bench): Promise<void> {
   const sides: Side[] = REPLICAS.map((replicas) => ({ name: `${replicas} of each`, run: () => measure(bench, replicas) }));
-  const rounds = await bench.inTurns(sides);
-  return {
-    summaries: summarise("scale", rounds),
-    ratios: ratiosOf("scale", rounds, `${REPLICAS.at(-1)} of each`),
-    notes: [
-      `All of it ran on ${availableParallelism()} cores: where those are few, more replicas have no more to work with, and what is seen is what each of them costs.`,
-    ],
-  };
+  bench.note(
+    `All of it ran on ${availableParallelism()} cores: where those are few, more replicas have no more to work with, and what is seen is what each of them costs.`,
+  );
+  await bench.inTurns("scale", sides, { compared: `${REPLICAS.at(-1)} of each` });
 }
 
 export const scale: Scenario = {

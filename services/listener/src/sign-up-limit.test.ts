@@ -1,0 +1,52 @@
+import { systemClock } from "@messenger/core";
+import { expect, it } from "vitest";
+import { Overloaded } from "./append-queue.ts";
+import { createSignUpLimit } from "./sign-up-limit.ts";
+
+let now = 0;
+const open = (perHour: number) => createSignUpLimit({ ...systemClock, monotonic: () => now }, perHour);
+const outcomeOf = (attempt: Promise<unknown>): Promise<string> =>
+  attempt.then(
+    () => "made",
+    (error: { name: string; options?: { status: number } }) =>
+      error instanceof Overloaded ? "503" : String(error.options?.status),
+  );
+const make = () => Promise.resolve("hash");
+
+it("asks the database for no more sign-ups of a network than can wait for their hash, and counts no refused one", async () => {
+  const limit = open(12);
+  const gate = Promise.withResolvers<void>();
+  let begun = 0;
+  const crowd = Array.from({ length: 120 }, () =>
+    outcomeOf(
+      limit.attempt("192.0.2.1", () => {
+        begun += 1;
+        return gate.promise;
+      }),
+    ),
+  );
+  expect(begun).toBe(10);
+  expect(await outcomeOf(limit.attempt("192.0.2.2", make))).toBe("made");
+  gate.resolve();
+  const outcomes = await Promise.all(crowd);
+  expect(outcomes.filter((outcome) => outcome === "made")).toHaveLength(10);
+  expect(outcomes.filter((outcome) => outcome === "503")).toHaveLength(110);
+
+  const failing = limit.attempt("192.0.2.1", () => Promise.reject(new Overloaded("full")));
+  expect(await outcomeOf(failing)).toBe("503");
+  for (const expected of ["made", "made", "429"]) expect(await outcomeOf(limit.attempt("192.0.2.1", make))).toBe(expected);
+});
+
+it("lets no more accounts be made at the same moment than an hour has left", async () => {
+  const limit = open(3);
+  const crowd = Array.from({ length: 8 }, () => outcomeOf(limit.attempt("2001:db8::1", make)));
+  expect((await Promise.all(crowd)).filter((outcome) => outcome === "made")).toHaveLength(3);
+  expect(await outcomeOf(limit.attempt("2001:db8::2", make))).toBe("429");
+  now += 60 * 60_000;
+  expect(await outcomeOf(limit.attempt("2001:db8::2", make))).toBe("made");
+});
+
+it("has no limit by the hour for this machine itself", async () => {
+  const limit = open(1);
+  for (let n = 0; n < 5; n += 1) expect(await outcomeOf(limit.attempt("127.0.0.1", make))).toBe("made");
+});

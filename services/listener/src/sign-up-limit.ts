@@ -1,0 +1,55 @@
+import type { Clock } from "@messenger/core";
+import { Overloaded } from "./append-queue.ts";
+import { createAttemptCounts } from "./attempt-counts.ts";
+import { HttpProblem } from "./http/problem.ts";
+import { isLoopback, networkOf } from "./networks.ts";
+
+/** Limits the accounts that a network makes in an hour, and its sign-ups under way. */
+export interface SignUpLimit {
+  /**
+   * Runs the part of a sign-up that asks the database and hashes the password. It counts if it succeeds: a sign-up that is refused
+   * takes nothing from the people of the same network.
+   * @throws {HttpProblem} 429
+   * @throws {Overloaded} if too many of this network are under way
+   */
+  attempt<Result>(ip: string, run: () => Promise<Result>): Promise<Result>;
+}
+
+const HOUR_MS = 60 * 60_000;
+/**
+ * As many as the hash queue holds of a network: two that run and eight that wait. It refuses the others, but the database would have
+ * been asked for each of them before. With 120 sign-ups at a time, log-ins waited behind those statements.
+ */
+const MAX_UNDERWAY = 10;
+
+export function createSignUpLimit(clock: Clock, perHour: number): SignUpLimit {
+  const made = createAttemptCounts(clock, HOUR_MS);
+  const underway = new Map<string, number>();
+
+  return {
+    async attempt(ip, run) {
+      const network = networkOf(ip);
+      const running = underway.get(network) ?? 0;
+      // This machine itself makes any number.
+      if (made.of(network) + running >= perHour && !isLoopback(ip)) {
+        throw new HttpProblem({
+          status: 429,
+          code: "too_many_sign_ups",
+          detail: "too many accounts were made from this network; try again later",
+          retryAfterSeconds: made.secondsLeft(network),
+        });
+      }
+      if (running >= MAX_UNDERWAY) throw new Overloaded("too many sign in or sign up from this network at this moment");
+      underway.set(network, running + 1);
+      try {
+        const result = await run();
+        made.add(network);
+        return result;
+      } finally {
+        const left = (underway.get(network) ?? 1) - 1;
+        if (left === 0) underway.delete(network);
+        else underway.set(network, left);
+      }
+    },
+  };
+}
