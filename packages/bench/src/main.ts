@@ -132,12 +132,13 @@ async function runAll({ quick, scenarios, out, profile }: Arguments): Promise<vo
         await scenario.run(bench);
         entry.isComplete = true;
       } catch (error) {
-        // After a signal all processes are killed, and whatever is under way fails.
         notes.push(interrupted ? "It was interrupted." : `It failed: ${(error as Error).message.split("\n", 1)[0]}`);
-        throw error;
-      } finally {
         await write();
+        // After a signal all processes are killed, so whatever is under way fails. `tidyingUp` ends this one, too.
+        if (interrupted) await new Promise<never>(() => undefined);
+        throw error;
       }
+      await write();
       progress.end();
     }
   } finally {
