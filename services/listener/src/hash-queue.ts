@@ -7,6 +7,8 @@ export type Urgency = (typeof URGENCIES)[number];
 export interface HashQueue {
   /** @throws {Overloaded} where too many wait, of this network or in all. */
   run<Result>(urgency: Urgency, network: string, work: () => Promise<Result>): Promise<Result>;
+  /** @throws {Overloaded} where `run` would, at this moment. */
+  checkRoom(urgency: Urgency, network: string): void;
   readonly waiting: number;
 }
 
@@ -49,17 +51,23 @@ export function createHashQueue(maxRunning: number): HashQueue {
     }
   }
 
+  function checkRoom(urgency: Urgency, network: string): void {
+    const queue = queues[URGENCIES.indexOf(urgency)] as (typeof queues)[number];
+    if ((queue.byNetwork.get(network)?.length ?? 0) >= MAX_WAITING_OF_NETWORK) {
+      throw new Overloaded("too many sign in or sign up from this network at this moment");
+    }
+    if (queue.waiting >= MAX_WAITING) throw new Overloaded("too many sign in or sign up at this moment");
+  }
+
   return {
+    checkRoom,
     get waiting() {
       return queues.reduce((sum, queue) => sum + queue.waiting, 0);
     },
-    run<Result>(urgency: Urgency, network: string, work: () => Promise<Result>): Promise<Result> {
+    async run<Result>(urgency: Urgency, network: string, work: () => Promise<Result>): Promise<Result> {
+      checkRoom(urgency, network);
       const queue = queues[URGENCIES.indexOf(urgency)] as (typeof queues)[number];
       const works = queue.byNetwork.get(network) ?? [];
-      if (works.length >= MAX_WAITING_OF_NETWORK) {
-        return Promise.reject(new Overloaded("too many sign in or sign up from this network at this moment"));
-      }
-      if (queue.waiting >= MAX_WAITING) return Promise.reject(new Overloaded("too many sign in or sign up at this moment"));
       queue.byNetwork.set(network, works);
       queue.waiting += 1;
       return new Promise((resolve, reject) => {

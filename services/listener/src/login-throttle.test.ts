@@ -49,6 +49,30 @@ describe("the throttle of log-ins", () => {
     expect(await tryAs("203.0.113.1", true)).toBe("in");
     expect(await tryAs("198.51.100.9", true, false, "carol")).toBe("in");
   });
+
+  it("refuses by memory what it would refuse, for a minute, and nobody whose neighbourhood is familiar", async () => {
+    const attempt = { ip: "192.0.2.1", account: "7", isFamiliar: false };
+    const refusalOf = (ip: string): string | boolean => {
+      try {
+        return throttle.checkRemembered(ip, "bob");
+      } catch (error) {
+        return String((error as { options: { status: number } }).options.status);
+      }
+    };
+    expect(refusalOf("192.0.2.1")).toBe(false);
+    throttle.remember("bob", attempt);
+    expect(refusalOf("192.0.2.1")).toBe(true);
+    for (let n = 0; n < 60; n += 1) expect(await tryAs(`10.1.${n}.1`, false, false, "7")).toBe("wrong");
+    expect(refusalOf("192.0.2.1")).toBe(true); // one guess
+    expect(await tryAs("192.0.2.9", false, false, "7")).toBe("wrong");
+    expect(refusalOf("192.0.2.1")).toBe("429");
+    expect(refusalOf("198.51.100.1")).toBe(false); // who knows
+    now = 60_001;
+    expect(refusalOf("192.0.2.1")).toBe(false);
+    throttle.remember("bob", attempt);
+    throttle.remember("bob", { ...attempt, isFamiliar: true });
+    expect(refusalOf("192.0.2.1")).toBe(false);
+  });
 });
 
 describe("networks", () => {

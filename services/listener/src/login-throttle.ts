@@ -1,4 +1,5 @@
 import type { Clock } from "@messenger/core";
+import { LRUCache } from "lru-cache";
 import { createAttemptCounts } from "./attempt-counts.ts";
 import { HttpProblem } from "./http/problem.ts";
 import { neighbourhoodOf, networkOf } from "./networks.ts";
@@ -22,6 +23,14 @@ export interface LoginThrottle {
    * @throws {HttpProblem} 429
    */
   attempt<Result>(attempt: LoginAttempt, run: () => Promise<Result | null>): Promise<Result | null>;
+  /**
+   * Refuses by what is remembered of the last attempt at this name from this neighbourhood, so that somebody who guesses costs no statements. Returns whether
+   * a minute ago it was not familiar.
+   * @throws {HttpProblem} 429
+   */
+  checkRemembered(ip: string, name: string): boolean;
+  /** What the database says of a name, for `checkRemembered`. */
+  remember(name: string, attempt: LoginAttempt): void;
 }
 
 const WINDOW_MS = 5 * 60_000;
@@ -29,10 +38,15 @@ const PER_ACCOUNT_AND_NETWORK = 10;
 const PER_NETWORK = 100;
 /** Failures at one account after which networks that are not familiar get one guess each, by their neighbourhood. */
 const ACCOUNT_UNDER_ATTACK = 50;
+const REMEMBERED_MS = 60_000;
+const MAX_REMEMBERED = 20_000;
 
 export function createLoginThrottle(clock: Clock): LoginThrottle {
   const failures = createAttemptCounts(clock, WINDOW_MS);
   const underway = new Map<string, number>();
+  /** The account behind a name that was tried from a neighbourhood that is not familiar, and until when that is believed. */
+  const strangers = new LRUCache<string, { account: string; until: number }>({ max: MAX_REMEMBERED });
+  const strangerKey = (ip: string, name: string): string => `${neighbourhoodOf(ip)} ${name}`;
 
   function addUnderway(key: string, by: 1 | -1): void {
     const now = (underway.get(key) ?? 0) + by;
@@ -42,29 +56,42 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
 
   const count = (key: string): number => failures.of(key) + (underway.get(key) ?? 0);
 
+  /** Returns what counts for an attempt. @throws {HttpProblem} 429 where that is too much. */
+  function check({ ip, account, isFamiliar }: LoginAttempt): readonly string[] {
+    const ofNeighbourhood = `${account} ${neighbourhoodOf(ip)}`;
+    const isStrict = !isFamiliar && failures.of(`account ${account}`) >= ACCOUNT_UNDER_ATTACK;
+    const limits = [
+      { key: `${account} ${networkOf(ip)}`, max: PER_ACCOUNT_AND_NETWORK },
+      { key: `network ${networkOf(ip)}`, max: PER_NETWORK },
+      ...(isStrict ? [{ key: ofNeighbourhood, max: 1 }] : []),
+    ];
+    const exceeded = limits.find(({ key, max }) => count(key) >= max);
+    if (exceeded === undefined) return [...new Set([...limits.map(({ key }) => key), ofNeighbourhood])];
+    throw new HttpProblem({
+      status: 429,
+      code: "too_many_attempts",
+      detail: "too many failed log-ins from this network; try again later",
+      retryAfterSeconds: failures.secondsLeft(exceeded.key),
+    });
+  }
+
   return {
-    async attempt({ ip, account, isFamiliar }, run) {
-      const ofAccount = `account ${account}`;
-      const ofNeighbourhood = `${account} ${neighbourhoodOf(ip)}`;
-      const limits = [
-        { key: `${account} ${networkOf(ip)}`, max: PER_ACCOUNT_AND_NETWORK },
-        { key: `network ${networkOf(ip)}`, max: PER_NETWORK },
-        ...(!isFamiliar && failures.of(ofAccount) >= ACCOUNT_UNDER_ATTACK ? [{ key: ofNeighbourhood, max: 1 }] : []),
-      ];
-      const exceeded = limits.find(({ key, max }) => count(key) >= max);
-      if (exceeded !== undefined) {
-        throw new HttpProblem({
-          status: 429,
-          code: "too_many_attempts",
-          detail: "too many failed log-ins from this network; try again later",
-          retryAfterSeconds: failures.secondsLeft(exceeded.key),
-        });
-      }
-      const keys = [...new Set([...limits.map(({ key }) => key), ofNeighbourhood])];
+    checkRemembered(ip, name) {
+      const stranger = strangers.get(strangerKey(ip, name));
+      if (stranger === undefined || stranger.until <= clock.monotonic()) return false;
+      check({ ip, account: stranger.account, isFamiliar: false });
+      return true;
+    },
+    remember(name, { ip, account, isFamiliar }) {
+      if (isFamiliar) strangers.delete(strangerKey(ip, name));
+      else strangers.set(strangerKey(ip, name), { account, until: clock.monotonic() + REMEMBERED_MS });
+    },
+    async attempt(attempt, run) {
+      const keys = check(attempt);
       for (const key of keys) addUnderway(key, 1);
       try {
         const result = await run();
-        if (result === null) for (const key of [...keys, ofAccount]) failures.add(key);
+        if (result === null) for (const key of [...keys, `account ${attempt.account}`]) failures.add(key);
         return result;
       } finally {
         for (const key of keys) addUnderway(key, -1);

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { hash, verify } from "@node-rs/argon2";
 import { createHashQueue, type Urgency } from "./hash-queue.ts";
 
@@ -7,18 +8,22 @@ export interface Passwords {
   hash(password: string, network: string): Promise<string>;
   /** Takes the same time whether there is a hash or not: null is an account that does not exist. @throws {Overloaded} */
   matches(passwordHash: string | null, password: string, from: { network: string; urgency: Urgency }): Promise<boolean>;
+  /** @throws {Overloaded} where `matches` would, at this moment. */
+  checkRoom(from: { network: string; urgency: Urgency }): void;
 }
 
 /** `Algorithm.Argon2id`, which the package exports as a const enum only. */
 const ARGON2ID = 2;
 /** OWASP's second recommendation: 19 MiB, two passes, one lane. */
 const ARGON2 = { algorithm: ARGON2ID, memoryCost: 19 * 1024, timeCost: 2, parallelism: 1 };
-const MAX_RUNNING = 2;
+/** Of two cores, one is left for those who are signed in. */
+const MAX_RUNNING = availableParallelism() > 2 ? 2 : 1;
 
 export async function createPasswords(): Promise<Passwords> {
   const nobody = await hash("the password of an account that does not exist", ARGON2);
   const queue = createHashQueue(MAX_RUNNING);
   return {
+    checkRoom: ({ urgency, network }) => queue.checkRoom(urgency, network),
     hash: (password, network) => queue.run("sign-up", network, () => hash(password, ARGON2)),
     async matches(passwordHash, password, { network, urgency }) {
       const matched = await queue.run(urgency, network, () => verify(passwordHash ?? nobody, password));

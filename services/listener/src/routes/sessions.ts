@@ -43,10 +43,13 @@ export function sessionRoutes(app: App, context: Context): void {
       }
       const { ip } = request;
       const keys = loginKeys(username);
+      const nameKey = keys.usernameKey ?? keys.emailKey ?? username;
+      if (throttle.checkRemembered(ip, nameKey)) context.passwords.checkRoom({ network: networkOf(ip), urgency: "log-in" });
       const found = await findCredentials(db, keys);
       const isFamiliar = found !== null && (await isFamiliarNetwork(db, found.id, neighbourhoodOf(ip)));
       // By id, so that an account has no more guesses for each of its names.
-      const account = found === null ? (keys.usernameKey ?? keys.emailKey ?? username) : String(found.id);
+      const account = found === null ? nameKey : String(found.id);
+      throttle.remember(nameKey, { ip, account, isFamiliar });
       const from = { network: networkOf(ip), urgency: isFamiliar ? ("familiar" as const) : ("log-in" as const) };
       const user = await throttle.attempt({ ip, account, isFamiliar }, async () =>
         (await context.passwords.matches(found?.passwordHash ?? null, password, from)) ? found : null,
@@ -54,6 +57,7 @@ export function sessionRoutes(app: App, context: Context): void {
       if (user === null) throw new HttpProblem({ status: 401, code: "wrong_credentials", detail: WRONG });
       request.signedInAs = user.id;
       await rememberNetwork(db, user.id, neighbourhoodOf(ip));
+      throttle.remember(nameKey, { ip, account, isFamiliar: true });
       const { id: userId, name, role } = user;
       const session = await startSession(context, { userId, name, role }, { publicKey: public_key, address: user_address });
       return {
