@@ -54,6 +54,7 @@ async function runOnce(checkout: string, scenario: string): Promise<readonly Sum
 export async function compareCheckouts(options: BesideOptions, onTable: (markdown: string) => Promise<void>): Promise<void> {
   const there = resolve(options.folder);
   const found = new Map<string, Compared>();
+  const problems: string[] = [];
   function keep(which: "here" | "there", summaries: readonly Summary[]): void {
     for (const { scenario, metric, side, unit, median } of summaries) {
       const key = [scenario, metric, side].join("\n");
@@ -63,25 +64,31 @@ export async function compareCheckouts(options: BesideOptions, onTable: (markdow
     }
   }
   for (const scenario of options.scenarios) {
-    for (let round = 1; round <= options.rounds; round += 1) {
-      options.onRun(`${scenario}, round ${round} of ${options.rounds}: ${there}`);
-      keep("there", await runOnce(there, scenario));
-      options.onRun(`${scenario}, round ${round} of ${options.rounds}: ${HERE}`);
-      keep("here", await runOnce(HERE, scenario));
-      await onTable(toTable([...found.values()]));
+    try {
+      for (let round = 1; round <= options.rounds; round += 1) {
+        options.onRun(`${scenario}, round ${round} of ${options.rounds}: ${there}`);
+        const other = await runOnce(there, scenario);
+        options.onRun(`${scenario}, round ${round} of ${options.rounds}: ${HERE}`);
+        keep("here", await runOnce(HERE, scenario));
+        keep("there", other);
+        await onTable(toTable([...found.values()], problems));
+      }
+    } catch (error) {
+      // The other checkout may not have it.
+      problems.push(`${scenario}: ${(error as Error).message.split("\n", 1)[0]}`);
+      options.onRun(problems.at(-1) as string);
+      await onTable(toTable([...found.values()], problems));
     }
   }
 }
 
-/** Figures that only one of the two has are left out. */
-function toTable(all: readonly Compared[]): string {
-  const rows = all
-    .filter(({ here, there }) => here.length > 0 && here.length === there.length)
-    .map(({ scenario, metric, side, unit, here, there }) => {
-      const ratio = medianOf(here.map((value, round) => value / (there[round] as number)));
-      const figures = [medianOf(there), medianOf(here), ratio].map((value) => figure(value)).join(" | ");
-      return `| ${scenario} | ${side} | ${metric}${unit === "" ? "" : `, ${unit}`} | ${figures} |`;
-    });
+/** What only one of the two measured has no ratio. */
+function toTable(all: readonly Compared[], problems: readonly string[]): string {
+  const rows = all.map(({ scenario, metric, side, unit, here, there }) => {
+    const ratios = here.map((value, round) => value / (there[round] ?? Number.NaN));
+    const figures = [there, here, ratios].map((values) => (values.length === 0 ? "" : figure(medianOf(values)))).join(" | ");
+    return `| ${scenario} | ${side} | ${metric}${unit === "" ? "" : `, ${unit}`} | ${figures} |`;
+  });
   return [
     "# Two checkouts side by side",
     "",
@@ -90,6 +97,8 @@ function toTable(all: readonly Compared[]): string {
     "| scenario | side | metric | there | here | ratio |",
     "| --- | --- | --- | ---: | ---: | ---: |",
     ...rows,
+    "",
+    ...problems.map((problem) => `- ${problem}`),
     "",
   ].join("\n");
 }

@@ -25,7 +25,7 @@ const ROUNDS = 3;
 const USAGE = `Usage: pnpm bench [--quick] [--scenario NAME]… [--out FOLDER] [--profile]
        pnpm bench --beside FOLDER [--rounds N] [--scenario NAME]… [--out FOLDER]
 
-  --quick          few and short runs, some 5 minutes
+  --quick          few and short runs, some 10 minutes
   --scenario NAME  one of ${SCENARIOS.map(({ name }) => name).join(", ")}; may be given several times
   --out FOLDER     where results.json, report.md and the charts go (bench-results)
   --beside FOLDER  runs the quick benches of another checkout and of this one in turns, and writes beside.md

@@ -139,7 +139,7 @@ export async function runCampaign({ seed, faults, only, canRollBack, onLine }: C
       if (lost.length > 0)
         throw failure(
           `${when}: ${lost.length} of ${due.length} answered messages did not arrive: ${lost.slice(0, 5).join(", ")}; ` +
-            (await cluster.describe(lost)).join("; "),
+            (await cluster.describe(lost).catch((error: unknown) => [String(error)])).join("; "),
         );
       const kept = rolledBack ? await cluster.messageIds() : undefined;
       const disorder = receiver.findDisorder((id) => kept?.has(id) ?? true);

@@ -55,6 +55,9 @@ export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Pr
   const namespace = testNamespace();
   const receiver = await startReceiver();
   const running = new Set<ServiceProcess>();
+  const stopping = new Set<ServiceProcess>();
+  const faults: string[] = [];
+  let closing = false;
   const listeners = new Map<Version, { process: ServiceProcess; url: string }>();
   const senders = new Map<Version, ServiceProcess>();
   const settings = {
@@ -81,12 +84,22 @@ export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Pr
     return (performance.now() - startedAt) / 1000;
   }
 
+  /** A process that ends by itself, or not well, is a fault. */
+  function watch(version: Version, name: string, process: ServiceProcess): void {
+    running.add(process);
+    void process.exited.then((code) => {
+      if (closing || (stopping.has(process) && code === 0)) return;
+      faults.push(`the ${version} ${name} ended with ${code}: ${process.output.slice(-500)}`);
+    });
+  }
+
   async function start(version: Version): Promise<void> {
     const [sender, listener] = [
       startService("sender", settings, rootOf(version)),
       startService("listener", settings, rootOf(version)),
     ];
-    running.add(sender).add(listener);
+    watch(version, "sender", sender);
+    watch(version, "listener", listener);
     await printed(sender, /"msg":"pushing"/u);
     senders.set(version, sender);
     listeners.set(version, { process: listener, url: await printed(listener, /"url":"(http:[^"]+)"/u) });
@@ -100,6 +113,7 @@ export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Pr
     await sleep(1_000);
     for (const process of [listener?.process, sender]) {
       if (process === undefined) continue;
+      stopping.add(process);
       await process.kill("SIGTERM");
       running.delete(process);
     }
@@ -141,6 +155,9 @@ export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Pr
       ];
       for (const [turn, version] of turns) {
         await sleep(EACH_MS);
+        // By those that run now: what comes next would deliver what they cannot.
+        const due = [...load.answered];
+        await waitFor(() => due.every((id) => receiver.taken.has(id)), { what: "all to arrive", timeoutMs: 120_000 });
         await turn(version);
         timeline.note(count());
       }
@@ -153,6 +170,7 @@ export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Pr
     const missing = (): string[] => [...load.answered].filter((id) => !receiver.taken.has(id));
     await waitFor(() => missing().length === 0, { what: "all to arrive", timeoutMs: 120_000 }).catch(() => undefined); // said below
     const problems = [
+      ...faults,
       ...(load.failed > 0 ? [count()] : []),
       ...(missing().length > 0 ? [`${missing().length} answered messages did not arrive`] : []),
       ...receiver.findDisorder(() => true).slice(0, 5),
@@ -160,6 +178,7 @@ export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Pr
     if (problems.length > 0) throw new Error(`${problems.join("; ")}\n${timeline.lines.join("\n")}`);
     return { answered: load.answered.size, repeats: receiver.repeats, migrateSeconds };
   } finally {
+    closing = true;
     for (const process of running) await process.kill("SIGKILL");
     await receiver.close();
     await deleteNamespace(rabbit.url, namespace, PARTITIONS);

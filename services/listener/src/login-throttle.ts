@@ -24,8 +24,8 @@ export interface LoginThrottle {
    */
   attempt<Result>(attempt: LoginAttempt, run: () => Promise<Result | null>): Promise<Result | null>;
   /**
-   * Refuses by what is remembered of the last attempt at this name from this neighbourhood, so that somebody who guesses costs no statements. Returns whether
-   * a minute ago it was not familiar.
+   * Refuses by what is remembered of the network, and of the last attempt at this name from this neighbourhood: so that guesses that would be refused cost no
+   * statements. Returns whether the neighbourhood was not familiar within the last minute.
    * @throws {HttpProblem} 429
    */
   checkRemembered(ip: string, name: string): boolean;
@@ -56,8 +56,17 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
 
   const count = (key: string): number => failures.of(key) + (underway.get(key) ?? 0);
 
+  function refuse(key: string, atMostSeconds = Number.POSITIVE_INFINITY): never {
+    throw new HttpProblem({
+      status: 429,
+      code: "too_many_attempts",
+      detail: "too many failed log-ins from this network; try again later",
+      retryAfterSeconds: Math.min(failures.secondsLeft(key), atMostSeconds),
+    });
+  }
+
   /** Returns what counts for an attempt. @throws {HttpProblem} 429 where that is too much. */
-  function check({ ip, account, isFamiliar }: LoginAttempt): readonly string[] {
+  function check({ ip, account, isFamiliar }: LoginAttempt, atMostSeconds?: number): readonly string[] {
     const ofNeighbourhood = `${account} ${neighbourhoodOf(ip)}`;
     const isStrict = !isFamiliar && failures.of(`account ${account}`) >= ACCOUNT_UNDER_ATTACK;
     const limits = [
@@ -66,20 +75,19 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
       ...(isStrict ? [{ key: ofNeighbourhood, max: 1 }] : []),
     ];
     const exceeded = limits.find(({ key, max }) => count(key) >= max);
-    if (exceeded === undefined) return [...new Set([...limits.map(({ key }) => key), ofNeighbourhood])];
-    throw new HttpProblem({
-      status: 429,
-      code: "too_many_attempts",
-      detail: "too many failed log-ins from this network; try again later",
-      retryAfterSeconds: failures.secondsLeft(exceeded.key),
-    });
+    if (exceeded !== undefined) refuse(exceeded.key, atMostSeconds);
+    return [...new Set([...limits.map(({ key }) => key), ofNeighbourhood])];
   }
 
   return {
     checkRemembered(ip, name) {
+      const ofNetwork = `network ${networkOf(ip)}`;
+      if (count(ofNetwork) >= PER_NETWORK) refuse(ofNetwork);
       const stranger = strangers.get(strangerKey(ip, name));
-      if (stranger === undefined || stranger.until <= clock.monotonic()) return false;
-      check({ ip, account: stranger.account, isFamiliar: false });
+      const leftMs = (stranger?.until ?? 0) - clock.monotonic();
+      if (stranger === undefined || leftMs <= 0) return false;
+      // Somebody may have signed in from there meanwhile, at another listener or by another name: then it is no stranger in a minute.
+      check({ ip, account: stranger.account, isFamiliar: false }, Math.ceil(leftMs / 1_000));
       return true;
     },
     remember(name, { ip, account, isFamiliar }) {

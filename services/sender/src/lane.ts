@@ -258,7 +258,7 @@ export class Lane {
   async secure(): Promise<void> {
     while (!this.#leased && this.#entries.length > 0) {
       if (this.#inFlight !== undefined || this.state === "pushing") {
-        void this.#hold();
+        if (this.#pendingHold === NOTHING) void this.#hold();
         await Promise.race([this.#pendingHold, this.#run]);
       } else if (this.state !== "behind") return;
       await this.#sleep(SECURE_EVERY_MS);
@@ -329,8 +329,10 @@ export class Lane {
       if (this.#entries.length === 0 || this.state === "off") return;
       // (8) While it asks for the lease, what it holds keeps the partition here; it is released by the answer.
       if (this.state === "behind" && !this.#leased && this.#inFlight === undefined) return;
+      // One question at a time: an answer that comes late would be about a push that has long ended.
+      if (this.#pendingHold !== NOTHING) void this.#pendingHold.then(() => this.#cover());
       // (8) While a push is in flight, or may begin, nobody else may begin one.
-      if (this.#inFlight !== undefined || this.state === "pushing") void this.#hold();
+      else if (this.#inFlight !== undefined || this.state === "pushing") void this.#hold();
       else void this.#report({ ensureDue: true }, this.#entries);
     });
   }
@@ -383,8 +385,16 @@ export class Lane {
 
   /** Does with what is held what another generation asks for: not before a push that is in flight is covered by the lease (8). */
   #settleEntries(settle: () => void): void {
+    const epoch = this.#epoch;
+    if (this.#pendingHold !== NOTHING) {
+      // It may be about an earlier push.
+      void this.#pendingHold.then(() => {
+        if (epoch === this.#epoch) this.#settleEntries(settle);
+      });
+      return;
+    }
     const isFree = this.#inFlight === undefined || this.#leased || this.#entries.length === 0;
-    if (!isFree && this.#pendingHold === NOTHING) void this.#ask(() => this.#askForLease());
+    if (!isFree) void this.#ask(() => this.#askForLease());
     this.#afterHold(settle);
   }
 

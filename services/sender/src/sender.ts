@@ -105,6 +105,8 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   const yielding = new Set<number>();
   /** Those of them that may have gone. */
   const givenUp = new Set<number>();
+  /** How often the broker's connection was lost. */
+  let losses = 0;
   /** How often another sender may have had each partition. */
   const missed = Array.from({ length: options.partitions }, () => 0);
   let readAheadBytes = 0;
@@ -304,23 +306,29 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     onDelivery,
     async onYield(partition, giveUp) {
       const isConcerned = (inbox: number): boolean => partitionOf(inbox, options.partitions) === partition;
+      const before = losses;
       yielding.add(partition);
       try {
         await secure(isConcerned);
+        if (losses !== before) return; // it has gone, and may have come back
         givenUp.add(partition);
         // What came meanwhile: from here on, nothing asks for a lease.
         await secure(isConcerned);
+        if (losses !== before) return;
         await giveUp();
         // What came until then may still wait for its endpoints.
         await secure(isConcerned);
       } finally {
         miss(partition);
-        yielding.delete(partition);
-        givenUp.delete(partition);
+        if (losses === before) {
+          yielding.delete(partition);
+          givenUp.delete(partition);
+        }
       }
     },
     onMissed: miss,
     onLost() {
+      losses += 1;
       for (let partition = 0; partition < options.partitions; partition += 1) miss(partition);
       yielding.clear();
       givenUp.clear();

@@ -1,6 +1,9 @@
 import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { CrowdDeps } from "./orders.ts";
 
+/** A client that is ended comes again. */
+const AGAIN_AFTER_MS = 1_000;
 const MAX_CONNECTIONS = 100_000;
 /** A connection that the listener leaves open for so long is given up. */
 const PATIENCE_MS = 5_000;
@@ -37,7 +40,10 @@ export async function pipeline({ url, crowd, over, count, ready }: CrowdDeps<"pi
   async function client(n: number): Promise<void> {
     const request = `GET ${PATHS[n % PATHS.length]} HTTP/1.1\r\nHost: ${url.host}\r\n\r\n`;
     const requests = Buffer.from(request.repeat(Math.ceil(crowd.bytes / request.length)));
-    for (; made < MAX_CONNECTIONS && !over.aborted; made += 1) await connectOnce(n, requests);
+    for (; made < MAX_CONNECTIONS && !over.aborted; made += 1) {
+      await connectOnce(n, requests);
+      await sleep(AGAIN_AFTER_MS, undefined, { signal: over }).catch(() => undefined); // it is over
+    }
   }
 
   ready();

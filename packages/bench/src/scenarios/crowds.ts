@@ -124,8 +124,11 @@ async function runPart(bench: Bench, part: Part): Promise<void> {
   const beside = valuesOf(BESIDE, p99);
   const ratio = medianOf(valuesOf(USUAL, p99).map((usual, n) => (beside[n] as number) / usual));
   if (part.aim !== undefined) {
-    const met = ratio <= part.aim ? "met" : "missed";
-    bench.note(`Aim of ${part.name}: ${p99} at most ${part.aim} × the usual one. It is ${ratio.toFixed(2)} ×: ${met}.`);
+    const met = ratio <= part.aim && failed === 0 ? "met" : "missed";
+    const failures = failed === 0 ? "" : `, and ${failed} failed`;
+    bench.note(
+      `Aim of ${part.name}: ${p99} at most ${part.aim} × the usual one. It is ${ratio.toFixed(2)} ×${failures}: ${met}.`,
+    );
   }
   if (part.allSucceed && failed > 0) throw new Error(`${failed} ${part.requests} with the right password failed`);
 }
@@ -147,6 +150,6 @@ async function run(bench: Bench): Promise<void> {
 export const crowds: Scenario = {
   name: "crowds",
   about:
-    "What a crowd does to others, each time against a listener of its own. Log-ins with the right password (5/s, each from a new network) beside 120 sign-ups at a time from one address, which is held to SIGN_UPS_PER_HOUR, or is not. Log-ins of an owner (1/s, from a familiar network) beside 300 wrong passwords a second from 1,000 networks. 100 messages/s, until they are answered, at a listener with a heap of 256 MB: beside 4 clients that write 4 MiB of pipelined requests and read no answer, again and again; and beside 2,000 idle connections and 500 that send a byte a second. The crowd is a process of a lower priority.",
+    "What a crowd does to others, each time against a listener of its own. Log-ins with the right password (5/s, each from a new network) beside 120 sign-ups at a time from one address, which is held to SIGN_UPS_PER_HOUR, or is not. Log-ins of an owner (1/s, from a familiar network) beside 300 wrong passwords a second from 1,000 networks. 100 messages/s, until they are answered, at a listener with a heap of 256 MB: beside 4 clients that write 4 MiB of pipelined requests, read no answer, and come again a second after they were ended; and beside 2,000 idle connections and 500 that send a byte a second. The crowd is a process of a lower priority.",
   run,
 };

@@ -76,13 +76,13 @@ export function userRoutes(app: App, context: Context): void {
       if (Array.from(password).length < settings.passwordMinLength) {
         throw invalid(`a password has at least ${settings.passwordMinLength} characters`);
       }
-      const passwordHash = await signUps.attempt(request.ip, async () => {
+      const made = await signUps.attempt(request.ip, async () => {
         // Before the hash, which is what costs; the database has the last word.
         const taken = await findTaken(db, names);
-        if (taken !== undefined) throw isTaken(taken);
-        return context.passwords.hash(password, networkOf(request.ip));
+        if (taken !== undefined) return { taken };
+        const passwordHash = await context.passwords.hash(password, networkOf(request.ip));
+        return createUser(db, { ...names, passwordHash });
       });
-      const made = await createUser(db, { ...names, passwordHash });
       if ("taken" in made) throw isTaken(made.taken);
       request.signedInAs = made.id;
       await rememberNetwork(db, made.id, neighbourhoodOf(request.ip));
