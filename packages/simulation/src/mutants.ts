@@ -132,7 +132,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: "(8) nothing asks for a lease once its partition may have gone to another sender",
     file: SENDER,
     changes: [{ from: `        givenUp.add(partition);\n`, to: `` }],
-    firstWorld: 730_000_451,
+    firstWorld: 8_367,
   },
   {
     name: "release-while-holding",
@@ -151,6 +151,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: "(8) a sender that missed something of a partition reads endpoints anew before it pushes from the line",
     file: MAILBOX,
     changes: [{ from: `      if (this.#deps.timesMissed(this.#inbox) !== this.#timesMissed) return;\n`, to: `` }],
+    firstWorld: 4_143,
   },
   {
     name: "release-while-asking",
