@@ -422,12 +422,16 @@ export async function repair(db: Db, only?: { partitions: readonly number[]; of:
   const isConcerned = only === undefined ? sql`` : sql`and b.id % ${only.of} = any(${only.partitions}::bigint[])`;
   let repaired = 0;
   for (let after = 0; ;) {
-    // From one inbox that there is to another: their ids may have gaps of any size.
+    // From one inbox that there is to another: their ids may have gaps of any size. The slice is no more than its end, so that the join is one of tables with
+    // indexes: a planner without statistics compares every endpoint with every inbox of a list.
     const { rows } = await sql<{ last: number | null; repaired: number }>`
-      with slice as materialized (select id, head from inboxes where id > ${after} order by id limit ${REPAIRED_AT_ONCE}),
+      with slice as materialized (
+        select max(id) as last from (select id from inboxes where id > ${after} order by id limit ${REPAIRED_AT_ONCE}) as ids
+      ),
       behind as materialized (
-        select e.id from endpoints e join slice b on b.id = e.inbox_id
-        where e.state = 'active' and e.retry_at is null and e.cursor < b.head ${isConcerned}
+        select e.id from slice, endpoints e join inboxes b on b.id = e.inbox_id
+        where e.inbox_id > ${after} and e.inbox_id <= slice.last
+          and e.state = 'active' and e.retry_at is null and e.cursor < b.head ${isConcerned}
         order by e.id for no key update of e
       ),
       made as (
@@ -435,7 +439,7 @@ export async function repair(db: Db, only?: { partitions: readonly number[]; of:
         from behind where endpoints.id = behind.id and endpoints.retry_at is null
         returning endpoints.id
       )
-      select (select max(id) from slice) as last, (select count(*) from made) as repaired
+      select (select last from slice) as last, (select count(*) from made) as repaired
     `.execute(db);
     const { last, repaired: some } = rows[0] as { last: number | null; repaired: number };
     if (last === null) return repaired;
