@@ -1,6 +1,7 @@
 import {
   createTestDatabase,
   deleteNamespace,
+  deploymentSettings,
   printed,
   type ServiceProcess,
   startService,
@@ -49,14 +50,14 @@ export async function deploy(bench: Bench): Promise<Deployment> {
     return { ...settings, ...more, ...(options.length === 0 ? {} : { NODE_OPTIONS: options.join(" ") }) };
   };
   const settings = {
-    DATABASE_URL: database.url,
-    AMQP_URL: rabbit.url,
-    AMQP_NAMESPACE: namespace,
-    MESSENGER_SECRET: SECRET,
-    METRICS_PORT: "0",
+    ...deploymentSettings({
+      databaseUrl: database.url,
+      amqpUrl: rabbit.url,
+      namespace,
+      partitions: PARTITIONS,
+      secret: SECRET,
+    }),
     LOG_LEVEL: "info", // as it is run, every request with its line
-    PUSH_ALLOW_CIDRS: "127.0.0.0/8",
-    PARTITIONS: String(PARTITIONS),
   };
   return {
     db: database.store.db,
@@ -78,7 +79,7 @@ export async function deploy(bench: Bench): Promise<Deployment> {
       return broker;
     },
     async startListener(more = {}) {
-      const process = startService("listener", settingsWith({ PORT: "0", ...more }));
+      const process = startService("listener", settingsWith(more));
       processes.push(process);
       return { process, url: await printed(process, /"url":"(http:[^"]+)"/u) };
     },

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   type BreakableServer,
   createTestDatabase,
+  deploymentSettings,
   findUncovered,
   needProgram,
   printed,
@@ -121,14 +122,13 @@ export async function openCluster(
     const clock = join(folder, name);
     await writeFile(clock, "+0s\n");
     const settings = {
-      DATABASE_URL: toDatabase.url,
-      AMQP_URL: toBroker.url,
-      AMQP_NAMESPACE: namespace,
-      PARTITIONS: String(PARTITIONS),
-      MESSENGER_SECRET: SECRET,
-      METRICS_PORT: "0",
-      PORT: "0",
-      PUSH_ALLOW_CIDRS: "127.0.0.0/8",
+      ...deploymentSettings({
+        databaseUrl: toDatabase.url,
+        amqpUrl: toBroker.url,
+        namespace,
+        partitions: PARTITIONS,
+        secret: SECRET,
+      }),
       DNS_SERVERS: nameServer.address,
       NODE_OPTIONS,
       LD_PRELOAD: faketime,

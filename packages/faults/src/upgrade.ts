@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   createEmptyDatabase,
   deleteNamespace,
+  deploymentSettings,
   fillWithOldMessages,
   makePeople,
   patiently,
@@ -55,20 +56,18 @@ export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Pr
   const namespace = testNamespace();
   const receiver = await startReceiver();
   const running = new Set<ServiceProcess>();
-  const stopping = new Set<ServiceProcess>();
   const faults: string[] = [];
   let closing = false;
   const listeners = new Map<Version, { process: ServiceProcess; url: string }>();
   const senders = new Map<Version, ServiceProcess>();
   const settings = {
-    DATABASE_URL: database.url,
-    AMQP_URL: rabbit.url,
-    AMQP_NAMESPACE: namespace,
-    PARTITIONS: String(PARTITIONS),
-    MESSENGER_SECRET: SECRET,
-    METRICS_PORT: "0",
-    PORT: "0",
-    PUSH_ALLOW_CIDRS: "127.0.0.0/8",
+    ...deploymentSettings({
+      databaseUrl: database.url,
+      amqpUrl: rabbit.url,
+      namespace,
+      partitions: PARTITIONS,
+      secret: SECRET,
+    }),
     LOG_LEVEL: "info",
     DRAIN_SECONDS: "3", // as in compose
   };
@@ -88,7 +87,7 @@ export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Pr
   function watch(version: Version, name: string, process: ServiceProcess): void {
     running.add(process);
     void process.exited.then((code) => {
-      if (closing || (stopping.has(process) && code === 0)) return;
+      if (closing || (!running.has(process) && code === 0)) return;
       faults.push(`the ${version} ${name} ended with ${code}: ${process.output.slice(-500)}`);
     });
   }
@@ -113,9 +112,8 @@ export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Pr
     await sleep(1_000);
     for (const process of [listener?.process, sender]) {
       if (process === undefined) continue;
-      stopping.add(process);
+      running.delete(process); // it is meant to end
       await process.kill("SIGTERM");
-      running.delete(process);
     }
     timeline.note(`the ${version} ones have stopped`);
   }

@@ -119,7 +119,7 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [
       {
         from: `        await secure(isConcerned);
-        if (losses !== before) return; // it has gone, and may have come back
+        if (losses !== before) return; // the partition has gone with the connection, and may have come back
         givenUp.add(partition);
         // What came meanwhile: from here on, nothing asks for a lease.
         await secure(isConcerned);`,

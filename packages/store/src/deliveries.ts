@@ -422,8 +422,8 @@ export async function repair(db: Db, only?: { partitions: readonly number[]; of:
   const isConcerned = only === undefined ? sql`` : sql`and b.id % ${only.of} = any(${only.partitions}::bigint[])`;
   let repaired = 0;
   for (let after = 0; ;) {
-    // From one inbox that there is to another: their ids may have gaps of any size. The slice is no more than its end, so that the join is one of tables with
-    // indexes: a planner without statistics compares every endpoint with every inbox of a list.
+    // From one inbox that there is to another: their ids may have gaps of any size. Of the slice only the last id is taken, so that the tables are joined by
+    // their indexes: a planner without statistics compared each endpoint with each inbox of a list.
     const { rows } = await sql<{ last: number | null; repaired: number }>`
       with slice as materialized (
         select max(id) as last from (select id from inboxes where id > ${after} order by id limit ${REPAIRED_AT_ONCE}) as ids

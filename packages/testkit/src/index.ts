@@ -3,7 +3,7 @@ export { type Answer, type Call, http } from "./http.ts";
 export { findUncovered, type Uncovered } from "./invariant.ts";
 export { type Proxy, startProxy } from "./proxy.ts";
 export { logIn, makePeople, messageBody, PASSWORD, type Person, register, send, sendSurely } from "./people.ts";
-export { printed, type ServiceProcess, startCommand, startService } from "./process.ts";
+export { deploymentSettings, printed, type ServiceProcess, startCommand, startService } from "./process.ts";
 export { startNginx, startRedis } from "./programs.ts";
 export { startPostgres } from "./postgres.ts";
 export { forgetPeaks, readUsage, type Usage } from "./process-tree.ts";

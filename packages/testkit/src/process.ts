@@ -13,6 +13,26 @@ export interface ServiceProcess {
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
+/** The settings that all listeners and senders of a deployment share: on free ports, and with leave to push to this machine. */
+export function deploymentSettings(of: {
+  databaseUrl: string;
+  amqpUrl: string;
+  namespace: string;
+  partitions: number;
+  secret: string;
+}): Record<string, string> {
+  return {
+    DATABASE_URL: of.databaseUrl,
+    AMQP_URL: of.amqpUrl,
+    AMQP_NAMESPACE: of.namespace,
+    PARTITIONS: String(of.partitions),
+    MESSENGER_SECRET: of.secret,
+    METRICS_PORT: "0",
+    PORT: "0",
+    PUSH_ALLOW_CIDRS: "127.0.0.0/8",
+  };
+}
+
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const KEPT_OUTPUT = 200_000;
 

@@ -9,6 +9,26 @@ export interface AttemptCounts {
   secondsLeft(key: string): number;
 }
 
+/** Counts what is under way under each key. */
+export interface UnderwayCounts {
+  of(key: string): number;
+  begin(key: string): void;
+  end(key: string): void;
+}
+
+export function createUnderwayCounts(): UnderwayCounts {
+  const counts = new Map<string, number>();
+  return {
+    of: (key) => counts.get(key) ?? 0,
+    begin: (key) => void counts.set(key, (counts.get(key) ?? 0) + 1),
+    end(key) {
+      const left = (counts.get(key) ?? 0) - 1;
+      if (left > 0) counts.set(key, left);
+      else counts.delete(key);
+    },
+  };
+}
+
 /** Keys kept: of more, those that were there first count no more. */
 const MAX_KEYS = 100_000;
 

@@ -51,8 +51,10 @@ export function createHashQueue(maxRunning: number): HashQueue {
     }
   }
 
+  const queueOf = (urgency: Urgency): (typeof queues)[number] => queues[URGENCIES.indexOf(urgency)] as (typeof queues)[number];
+
   function checkRoom(urgency: Urgency, network: string): void {
-    const queue = queues[URGENCIES.indexOf(urgency)] as (typeof queues)[number];
+    const queue = queueOf(urgency);
     if ((queue.byNetwork.get(network)?.length ?? 0) >= MAX_WAITING_OF_NETWORK) {
       throw new Overloaded("too many sign in or sign up from this network at this moment");
     }
@@ -66,7 +68,7 @@ export function createHashQueue(maxRunning: number): HashQueue {
     },
     async run<Result>(urgency: Urgency, network: string, work: () => Promise<Result>): Promise<Result> {
       checkRoom(urgency, network);
-      const queue = queues[URGENCIES.indexOf(urgency)] as (typeof queues)[number];
+      const queue = queueOf(urgency);
       const works = queue.byNetwork.get(network) ?? [];
       queue.byNetwork.set(network, works);
       queue.waiting += 1;

@@ -1,6 +1,6 @@
 import type { Clock } from "@messenger/core";
 import { LRUCache } from "lru-cache";
-import { createAttemptCounts } from "./attempt-counts.ts";
+import { createAttemptCounts, createUnderwayCounts } from "./attempt-counts.ts";
 import { HttpProblem } from "./http/problem.ts";
 import { neighbourhoodOf, networkOf } from "./networks.ts";
 
@@ -24,8 +24,8 @@ export interface LoginThrottle {
    */
   attempt<Result>(attempt: LoginAttempt, run: () => Promise<Result | null>): Promise<Result | null>;
   /**
-   * Refuses by what is remembered of the network, and of the last attempt at this name from this neighbourhood: so that guesses that would be refused cost no
-   * statements. Returns whether the neighbourhood was not familiar within the last minute.
+   * Refuses by what is remembered of the network, and of the last attempt at this name from this neighbourhood: a guess that is refused in any case then costs
+   * no statement. Returns whether the neighbourhood is known not to be familiar.
    * @throws {HttpProblem} 429
    */
   checkRemembered(ip: string, name: string): boolean;
@@ -43,18 +43,14 @@ const MAX_REMEMBERED = 20_000;
 
 export function createLoginThrottle(clock: Clock): LoginThrottle {
   const failures = createAttemptCounts(clock, WINDOW_MS);
-  const underway = new Map<string, number>();
+  const underway = createUnderwayCounts();
   /** The account behind a name that was tried from a neighbourhood that is not familiar, and until when that is believed. */
   const strangers = new LRUCache<string, { account: string; until: number }>({ max: MAX_REMEMBERED });
   const strangerKey = (ip: string, name: string): string => `${neighbourhoodOf(ip)} ${name}`;
 
-  function addUnderway(key: string, by: 1 | -1): void {
-    const now = (underway.get(key) ?? 0) + by;
-    if (now === 0) underway.delete(key);
-    else underway.set(key, now);
-  }
-
-  const count = (key: string): number => failures.of(key) + (underway.get(key) ?? 0);
+  const count = (key: string): number => failures.of(key) + underway.of(key);
+  const ofNetwork = (ip: string): string => `network ${networkOf(ip)}`;
+  const ofAccount = (account: string): string => `account ${account}`;
 
   function refuse(key: string, atMostSeconds = Number.POSITIVE_INFINITY): never {
     throw new HttpProblem({
@@ -68,10 +64,10 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
   /** Returns what counts for an attempt. @throws {HttpProblem} 429 where that is too much. */
   function check({ ip, account, isFamiliar }: LoginAttempt, atMostSeconds?: number): readonly string[] {
     const ofNeighbourhood = `${account} ${neighbourhoodOf(ip)}`;
-    const isStrict = !isFamiliar && failures.of(`account ${account}`) >= ACCOUNT_UNDER_ATTACK;
+    const isStrict = !isFamiliar && failures.of(ofAccount(account)) >= ACCOUNT_UNDER_ATTACK;
     const limits = [
       { key: `${account} ${networkOf(ip)}`, max: PER_ACCOUNT_AND_NETWORK },
-      { key: `network ${networkOf(ip)}`, max: PER_NETWORK },
+      { key: ofNetwork(ip), max: PER_NETWORK },
       ...(isStrict ? [{ key: ofNeighbourhood, max: 1 }] : []),
     ];
     const exceeded = limits.find(({ key, max }) => count(key) >= max);
@@ -81,8 +77,7 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
 
   return {
     checkRemembered(ip, name) {
-      const ofNetwork = `network ${networkOf(ip)}`;
-      if (count(ofNetwork) >= PER_NETWORK) refuse(ofNetwork);
+      if (count(ofNetwork(ip)) >= PER_NETWORK) refuse(ofNetwork(ip));
       const stranger = strangers.get(strangerKey(ip, name));
       const leftMs = (stranger?.until ?? 0) - clock.monotonic();
       if (stranger === undefined || leftMs <= 0) return false;
@@ -96,13 +91,13 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
     },
     async attempt(attempt, run) {
       const keys = check(attempt);
-      for (const key of keys) addUnderway(key, 1);
+      for (const key of keys) underway.begin(key);
       try {
         const result = await run();
-        if (result === null) for (const key of [...keys, `account ${attempt.account}`]) failures.add(key);
+        if (result === null) for (const key of [...keys, ofAccount(attempt.account)]) failures.add(key);
         return result;
       } finally {
-        for (const key of keys) addUnderway(key, -1);
+        for (const key of keys) underway.end(key);
       }
     },
   };

@@ -16,7 +16,7 @@ export interface Passwords {
 const ARGON2ID = 2;
 /** OWASP's second recommendation: 19 MiB, two passes, one lane. */
 const ARGON2 = { algorithm: ARGON2ID, memoryCost: 19 * 1024, timeCost: 2, parallelism: 1 };
-/** Of two cores, one is left for those who are signed in. */
+/** On one or two cores, a second hash would leave the event loop waiting. */
 const MAX_RUNNING = availableParallelism() > 2 ? 2 : 1;
 
 export async function createPasswords(): Promise<Passwords> {

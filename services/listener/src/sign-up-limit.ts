@@ -1,6 +1,6 @@
 import type { Clock } from "@messenger/core";
 import { Overloaded } from "./append-queue.ts";
-import { createAttemptCounts } from "./attempt-counts.ts";
+import { createAttemptCounts, createUnderwayCounts } from "./attempt-counts.ts";
 import { HttpProblem } from "./http/problem.ts";
 import { isLoopback, networkOf } from "./networks.ts";
 
@@ -24,12 +24,12 @@ const MAX_UNDERWAY = 10;
 
 export function createSignUpLimit(clock: Clock, perHour: number): SignUpLimit {
   const made = createAttemptCounts(clock, HOUR_MS);
-  const underway = new Map<string, number>();
+  const underway = createUnderwayCounts();
 
   return {
     async attempt(ip, run) {
       const network = networkOf(ip);
-      const running = underway.get(network) ?? 0;
+      const running = underway.of(network);
       // This machine itself makes any number.
       if (made.of(network) + running >= perHour && !isLoopback(ip)) {
         throw new HttpProblem({
@@ -40,15 +40,13 @@ export function createSignUpLimit(clock: Clock, perHour: number): SignUpLimit {
         });
       }
       if (running >= MAX_UNDERWAY) throw new Overloaded("too many sign in or sign up from this network at this moment");
-      underway.set(network, running + 1);
+      underway.begin(network);
       try {
         const result = await run();
         made.add(network);
         return result;
       } finally {
-        const left = (underway.get(network) ?? 1) - 1;
-        if (left === 0) underway.delete(network);
-        else underway.set(network, left);
+        underway.end(network);
       }
     },
   };

@@ -292,7 +292,7 @@ export class Lane {
     if (this.#deps.isStopping()) return; // it goes back to the broker
     const isAtRest = this.state === "idle" || this.state === "waiting";
     if (isAtRest && this.#deps.isGivenUp(this.#endpoint.inbox)) {
-      // (8) A lease would come too late: whoever has the partition now may be pushing.
+      // (8) Too late for a lease: the sender that has the partition now may be pushing.
       this.state = "waiting";
       if (action !== "keep") this.#cover();
       return;
@@ -329,7 +329,7 @@ export class Lane {
       if (this.#entries.length === 0 || this.state === "off") return;
       // (8) While it asks for the lease, what it holds keeps the partition here; it is released by the answer.
       if (this.state === "behind" && !this.#leased && this.#inFlight === undefined) return;
-      // One question at a time: an answer that comes late would be about a push that has long ended.
+      // One lease request at a time: the answer to another one could come after the push that it is for has ended.
       if (this.#pendingHold !== NOTHING) void this.#pendingHold.then(() => this.#cover());
       // (8) While a push is in flight, or may begin, nobody else may begin one.
       else if (this.#inFlight !== undefined || this.state === "pushing") void this.#hold();
@@ -387,7 +387,7 @@ export class Lane {
   #settleEntries(settle: () => void): void {
     const epoch = this.#epoch;
     if (this.#pendingHold !== NOTHING) {
-      // It may be about an earlier push.
+      // The request under way may be for an earlier push.
       void this.#pendingHold.then(() => {
         if (epoch === this.#epoch) this.#settleEntries(settle);
       });
@@ -398,7 +398,10 @@ export class Lane {
     this.#afterHold(settle);
   }
 
-  /** (8) Lets go of nothing while the lease is asked for: what is held keeps the partition here, so that the lease does not come too late. */
+  /**
+   * (8) Releases broker messages, but not while a lease request is under way: until then they keep the partition with this sender. The lease could otherwise be
+   * granted after another sender began to push.
+   */
   #afterHold(release: () => void): void {
     if (this.#pendingHold === NOTHING) {
       release();
@@ -767,7 +770,8 @@ export class Lane {
       const read = await this.#pushRead(epoch, permit, limit);
       if (read === "over") return;
       limit = read === "crowded" ? 1 : read === "end" ? 2 : Math.min(limit * 2, READ_AT_ONCE);
-      // At the end, as it seems: to ask costs less than to read once more, and who writes one event after the other soon finds the lane in the line again.
+      // A short read is most likely the end of the log. Asking whether the endpoint is level costs less than another read, and the lane is back in the
+      // line sooner.
       if ((read === "nothing" || read === "end") && !(await this.#hasMore(epoch, wasEmpty))) return;
       wasEmpty = read === "nothing";
     }

@@ -1,6 +1,7 @@
 import {
   createTestDatabase,
   deleteNamespace,
+  deploymentSettings,
   printed,
   type ServiceProcess,
   startService,
@@ -34,14 +35,8 @@ export async function openCluster(amqpUrl: string, more: Readonly<Record<string,
   const listeners = new Map<ServiceProcess, string>();
   const senders = new Set<ServiceProcess>();
   const settings = {
-    DATABASE_URL: database.url,
-    AMQP_URL: amqpUrl,
-    AMQP_NAMESPACE: namespace,
-    MESSENGER_SECRET: SECRET,
-    METRICS_PORT: "0",
+    ...deploymentSettings({ databaseUrl: database.url, amqpUrl, namespace, partitions: PARTITIONS, secret: SECRET }),
     LOG_LEVEL: "info",
-    PUSH_ALLOW_CIDRS: "127.0.0.0/8",
-    PARTITIONS: String(PARTITIONS),
     ...more,
   };
 
@@ -57,7 +52,7 @@ export async function openCluster(amqpUrl: string, more: Readonly<Record<string,
     namespace,
     urls: () => [...listeners.values()],
     async startListener(changed = {}) {
-      const process = startService("listener", { ...settings, PORT: "0", ...changed });
+      const process = startService("listener", { ...settings, ...changed });
       listeners.set(process, await printed(process, /"url":"(http:[^"]+)"/u));
       return process;
     },
