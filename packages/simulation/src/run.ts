@@ -86,8 +86,8 @@ export async function simulate(seed: number): Promise<RunResult> {
   const inboxOf = (address: string): number => Number(/(\d+)-/u.exec(address)?.[1]);
   const endpointOf = (address: string): Endpoint | undefined =>
     [...store.endpoints.values()].find((endpoint) => endpoint.address === address);
-  /** Events that an address need not get: others of its inbox had taken them when it came. */
-  const waived = new Map<string, Set<number>>();
+  /** What an address need not get, by when it logged in: others of its inbox had taken that. */
+  const waived = new Map<string, { seqs: ReadonlySet<number>; at: number }[]>();
   const replays = new Map<string, { after: number; at: number }[]>();
   const loggedInAt = new Map<string, number>();
   const receivers = createReceivers(
@@ -99,7 +99,7 @@ export async function simulate(seed: number): Promise<RunResult> {
 
   function isWanted(address: string, seq: number): boolean {
     const event = store.inboxes.get(inboxOf(address))?.events[seq - 1];
-    return event?.kind === "message.created" && waived.get(address)?.has(seq) !== true;
+    return event?.kind === "message.created" && waived.get(address)?.some(({ seqs }) => seqs.has(seq)) !== true;
   }
 
   function logIn(address: string): void {
@@ -107,9 +107,9 @@ export async function simulate(seed: number): Promise<RunResult> {
     const before = endpointOf(address)?.cursor ?? 0;
     const secret = keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), random.bytes(24));
     const { cursor } = store.logIn(inbox, address, ["message.created"], secret);
-    const skipped = waived.get(address) ?? new Set();
-    for (let seq = before + 1; seq <= cursor; seq += 1) if (receivers.took(address, seq) === undefined) skipped.add(seq);
-    waived.set(address, skipped);
+    const seqs = new Set<number>();
+    for (let seq = before + 1; seq <= cursor; seq += 1) if (receivers.took(address, seq) === undefined) seqs.add(seq);
+    waived.set(address, [...(waived.get(address) ?? []), { seqs, at: scheduler.now }]);
     replays.delete(address); // it goes on from where the others are
     loggedInAt.set(address, scheduler.now);
     world.note(`${address} logs in, at ${cursor}`);
@@ -319,9 +319,10 @@ export async function simulate(seed: number): Promise<RunResult> {
     );
     for (const address of addresses) {
       const endpoint = endpointOf(address);
-      // One that is no more may still be pushed to, until the sender learns of that.
-      const kept = [...(waived.get(address) ?? [])].filter((seq) => endpoint === undefined || seq <= endpoint.cursor);
-      waived.set(address, new Set(kept));
+      waived.set(
+        address,
+        (waived.get(address) ?? []).filter(({ at }) => at < asOf),
+      );
       replays.set(
         address,
         (replays.get(address) ?? []).filter(({ at }) => at < asOf),
