@@ -9,4 +9,5 @@ export {
   type Subscription,
 } from "./broker.ts";
 export { unbundle } from "./encoding.ts";
+export { createHolding, type Holding, SETTLE_KEPT_EVERY_MS } from "./holding.ts";
 export { openBroker } from "./open-broker.ts";

@@ -3,6 +3,7 @@ import type { QueueMessage } from "@messenger/core";
 import { type Channel, type ChannelModel, connect, type ConsumeMessage } from "amqplib";
 import type { Broker, BrokerOptions, Consumer, ConsumeOptions } from "./broker.ts";
 import { decodeNotices, unbundle } from "./encoding.ts";
+import { createHolding, type Holding, SETTLE_KEPT_EVERY_MS } from "./holding.ts";
 import { createLiveTopics, noticesOf } from "./live-topics.ts";
 import { createRabbitPublisher, type RabbitPublisher } from "./rabbit-publisher.ts";
 import { leaveSeat, prioritiesOf, takeLowerSeat, takeSeat } from "./seats.ts";
@@ -41,8 +42,8 @@ interface Member {
   channel: Channel | undefined;
   /** What it consumes each partition by. */
   tags: string[];
-  /** Bundles that it holds unacknowledged, of each partition. */
-  held: number[];
+  /** What it holds by this channel. */
+  holding: Holding;
   stopped: boolean;
 }
 
@@ -75,8 +76,8 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     watch(channel, started);
     member.channel = channel;
     member.tags = [];
-    member.held = Array.from({ length: options.partitions }, () => 0);
-    await channel.prefetch(member.options.prefetch);
+    member.holding = createHolding(options.partitions, (partition) => member.options.onMissed(partition));
+    await channel.prefetch(member.options.prefetch + 1); // one of them may be kept
     await consumeAll(member, channel, started, seat);
   }
 
@@ -138,20 +139,11 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       putAside(current.publisher, partition, message).then(ackAll, () => undefined); // it stays unacknowledged, and comes again with the next connection
       return;
     }
-    // RabbitMQ may forget the bundle once all of it is acknowledged.
-    let held = messages.length;
-    const ack = (): void => {
-      held -= 1;
-      if (held > 0) return;
-      if (member.channel === channel) member.held[partition] = (member.held[partition] as number) - 1;
-      ackAll();
-    };
-    if (held === 0) {
+    if (messages.length === 0) {
       ackAll();
       return;
     }
-    if (member.held[partition] === 0) member.options.onMissed(partition);
-    member.held[partition] = (member.held[partition] as number) + 1;
+    const ack = member.holding.take(partition, messages.length, ackAll);
     for (const decoded of messages) member.options.onDelivery({ message: decoded, ack });
   }
 
@@ -305,6 +297,8 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     void Promise.race([improved, current.ended]).then(() => (improving = false));
   }, LOOK_FOR_SEAT_EVERY_MS);
   seats.unref();
+  const settling = setInterval(() => members.forEach(({ holding }) => holding.tick()), SETTLE_KEPT_EVERY_MS);
+  settling.unref();
 
   const running = run();
   // Starting works without a broker; where there is one, it is ready when this returns.
@@ -331,12 +325,14 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       }
     },
     async consume(consumeOptions) {
-      const member: Member = { options: consumeOptions, channel: undefined, tags: [], held: [], stopped: false };
+      const holding = createHolding(0, () => undefined); // until there is a channel
+      const member: Member = { options: consumeOptions, channel: undefined, tags: [], holding, stopped: false };
       members.add(member);
       if (session !== undefined) await startNow(member, session);
       const stop = async (): Promise<void> => {
         member.stopped = true;
-        const { channel, tags } = member;
+        const { channel, tags, holding } = member;
+        holding.stopKeeping();
         member.tags = [];
         // All at once: each may take long where much is delivered. A lost channel has no consumers.
         await Promise.all(tags.map(async (tag) => channel?.cancel(tag).catch(() => undefined)));
@@ -374,6 +370,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       closing.abort();
       clearInterval(heard);
       clearInterval(seats);
+      clearInterval(settling);
       endSession?.(undefined);
       await running;
     },

@@ -1,4 +1,4 @@
-import type { Broker, ConsumeOptions } from "@messenger/broker";
+import { type Broker, type ConsumeOptions, createHolding, type Holding, SETTLE_KEPT_EVERY_MS } from "@messenger/broker";
 import { partitionOf, type QueueMessage } from "@messenger/core";
 import { Away, latency, type Process, type World } from "./world.ts";
 
@@ -18,8 +18,7 @@ interface Session {
   known: boolean;
   lostAt: number;
   consumer: ConsumeOptions | undefined;
-  /** What the process holds unacknowledged, of each partition. */
-  held: number[];
+  holding: Holding;
   /** When the last delivery of each partition arrives: they keep their order. */
   arrival: number[];
   /** The events that it brought, as `inbox/seq`. */
@@ -94,7 +93,8 @@ export function createBroker(world: World, partitions: number, onChange: () => v
       return;
     }
     for (const entry of queue) {
-      if (held >= session.consumer.prefetch) return;
+      const { prefetch } = session.consumer;
+      if (prefetch === 0 || held > prefetch) return; // one more, as one may be kept
       if (entry.holder !== undefined) continue;
       entry.holder = session;
       held += 1;
@@ -107,15 +107,10 @@ export function createBroker(world: World, partitions: number, onChange: () => v
     session.arrival[partition] = at;
     scheduler.after(at - scheduler.now, () => {
       if (!session.process.alive || !session.known || session.consumer === undefined) return;
-      let left = entry.messages.length;
-      const ack = (): void => {
-        left -= 1;
-        if (left === 0) session.held[partition] = (session.held[partition] as number) - 1;
-        if (left === 0 && session.known) scheduler.after(latency(world), () => settle(session, partition, entry));
-      };
-      const { consumer, held } = session;
-      if (held[partition] === 0) consumer.onMissed(partition);
-      held[partition] = (held[partition] as number) + 1;
+      const { consumer, holding } = session;
+      const ack = holding.take(partition, entry.messages.length, () => {
+        if (session.known) scheduler.after(latency(world), () => settle(session, partition, entry));
+      });
       for (const message of entry.messages) {
         if (message.type === "event") session.brought.add(`${message.inbox}/${message.seq}`);
         consumer.onDelivery({ message, ack });
@@ -146,6 +141,14 @@ export function createBroker(world: World, partitions: number, onChange: () => v
         draining.delete(partition);
         activate(partition);
       } else pump(partition);
+    });
+  }
+
+  function keepTicking(session: Session): void {
+    scheduler.after(SETTLE_KEPT_EVERY_MS, () => {
+      if (!session.known || !session.process.alive) return;
+      session.holding.tick();
+      keepTicking(session);
     });
   }
 
@@ -277,7 +280,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
           consumer,
           arrival: Array.from({ length: partitions }, () => 0),
           brought: new Set(),
-          held: Array.from({ length: partitions }, () => 0),
+          holding: createHolding(partitions, (partition) => consumer?.onMissed(partition)),
           pending: new Set(),
           onEnd() {
             session = undefined;
@@ -288,6 +291,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
         session = made;
         known.add(made);
         sessions.add(made);
+        keepTicking(made);
         attach();
       }
 
@@ -352,6 +356,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
           };
           return Promise.resolve({
             stop() {
+              session?.holding.stopKeeping();
               consumer = { ...options, prefetch: 0 };
               stopDelivering(session);
               return Promise.resolve();

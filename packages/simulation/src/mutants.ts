@@ -154,6 +154,13 @@ export const MUTANTS: readonly Mutant[] = [
     firstWorld: 4_143,
   },
   {
+    name: "lease-after-a-loss",
+    rule: "(8) a lease that was asked for before the connection was lost, and granted after that, is not used",
+    file: LANE,
+    changes: [{ from: `if (isUsed && (this.#leased || disconnects === this.#disconnects))`, to: `if (isUsed)` }],
+    firstWorld: 820_000_000,
+  },
+  {
     name: "release-while-asking",
     rule: "(8) a lane that asks for the lease keeps what it holds until the answer",
     file: LANE,

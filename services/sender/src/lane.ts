@@ -352,11 +352,13 @@ export class Lane {
 
   /** Returns whether the lease is, or was, the sender's. */
   async #askForLease(): Promise<boolean> {
+    const disconnects = this.#disconnects;
     const held = await this.#deps.holdLease(this.#endpoint.id).catch(() => false); // the sender stops
     if (!held) return false;
     const isUsed = this.#inFlight !== undefined || this.state === "pushing" || this.state === "behind";
-    if (isUsed) this.#leased = true;
-    else await this.#endLease(); // what it was for has ended meanwhile
+    // (8) A new one may be too late once the connection was lost: another sender may be pushing already.
+    if (isUsed && (this.#leased || disconnects === this.#disconnects)) this.#leased = true;
+    else await this.#endLease(); // or what it was for has ended meanwhile
     return true;
   }
 
