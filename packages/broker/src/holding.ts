@@ -12,7 +12,7 @@ export interface Holding {
 }
 
 interface Kept {
-  settle(): void;
+  settle: () => void;
   /** It was there at the last tick. */
   isOld: boolean;
 }

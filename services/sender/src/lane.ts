@@ -596,6 +596,11 @@ export class Lane {
     if (from === "line") {
       this.#inFlight?.permit.slowDown();
       if (this.state !== "pushing") return;
+      // Where many have just come, as after a start, all of them wait, and nobody holds up anybody.
+      if (this.#wanted?.waiting?.isAdvancing() === true) {
+        this.#deps.longWaits.line.begin(this);
+        return;
+      }
       this.#stalled = true;
       this.#cover();
       return;
@@ -610,26 +615,23 @@ export class Lane {
   }
 
   /** Waits for a permit; undefined where it is no longer wanted. */
-  async #permit(from: Source): Promise<Permit | undefined> {
+  #permit(from: Source): Promise<Permit | undefined> {
     const { permits, longWaits } = this.#deps;
     longWaits[from].begin(this);
-    const { promise, resolve } = Promise.withResolvers<Permit | undefined>();
-    const wanted: Wanted = {
-      waiting: undefined,
-      settle: (permit) => {
-        if (permit === undefined) wanted.waiting?.withdraw();
-        this.#wanted = undefined;
-        resolve(permit);
-      },
-    };
-    this.#wanted = wanted;
-    wanted.waiting = permits.wait(this.#request(), (permit) => wanted.settle(permit));
-    try {
-      return await promise;
-    } finally {
-      longWaits[from].end(this);
-      this.#stalled = false;
-    }
+    return new Promise((resolve) => {
+      const wanted: Wanted = {
+        waiting: undefined,
+        settle: (permit) => {
+          if (permit === undefined) wanted.waiting?.withdraw();
+          this.#wanted = undefined;
+          longWaits[from].end(this);
+          this.#stalled = false;
+          resolve(permit);
+        },
+      };
+      this.#wanted = wanted;
+      wanted.waiting = permits.wait(this.#request(), (permit) => wanted.settle(permit));
+    });
   }
 
   /** Makes one attempt, once `ready` allows it, and releases the permit. Returns whether to go on with the next event. */

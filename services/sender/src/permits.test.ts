@@ -64,11 +64,15 @@ describe("permits", () => {
     expect(order).toEqual(["a1", "b", "a2", "b", "a3", "b"]);
   });
 
-  it.each<Pace>(["new", "slow", "failing"])("leave most of the room to those that answer quickly, beside %s ones", (pace) => {
+  it.each<[Pace, number]>([
+    ["new", 8],
+    ["slow", 4],
+    ["failing", 4],
+  ])("leave room to those that answer quickly, beside %s ones", (pace, share) => {
     const permits = createPermits(16);
     const pushes = asking(permits);
     for (let account = 1; account <= 16; account += 1) pushes.ask(account, `${pace}${account}`, 1, pace);
-    expect(permits.inFlight).toBe(4);
+    expect(permits.inFlight).toBe(share);
     for (let account = 21; account <= 40; account += 1) pushes.ask(account, `quick${account}`);
     expect(permits.inFlight).toBe(16);
   });
@@ -94,6 +98,42 @@ describe("permits", () => {
     withdrawn?.withdraw();
     pushes.release();
     expect(pushes.origins()).toEqual(["c"]);
+  });
+
+  it("tell who waits whether its turn is near", () => {
+    const pushes = asking(createPermits(1));
+    const [, , third] = [1, 2, 3].map((account) => pushes.ask(account, `a${account}`)[0]);
+    expect(third?.isAdvancing()).toBe(false);
+    for (const account of [4, 5, 6]) pushes.ask(account, `a${account}`);
+    pushes.release(); // for the second: four wait
+    expect(third?.isAdvancing()).toBe(false);
+    const [last] = pushes.ask(7, "a7");
+    pushes.release(2); // two of five
+    pushes.release(1);
+    expect(last?.isAdvancing()).toBe(true);
+    expect(last?.isAdvancing()).toBe(false); // nobody had a turn since
+  });
+
+  it("tell who waits for an origin by how many went on there, whoever else goes on", () => {
+    const permits = createPermits(64);
+    const [full, others] = [asking(permits), asking(permits)];
+    for (let account = 1; account <= 34; account += 1) full.ask(account, "full");
+    const [parked] = full.ask(35, "full");
+    for (let n = 0; n < 60; n += 1) {
+      others.ask(100 + n, `c${n}`);
+      others.release();
+    }
+    expect(parked?.isAdvancing()).toBe(false);
+    full.release();
+    expect(parked?.isAdvancing()).toBe(true);
+    expect(parked?.isAdvancing()).toBe(false);
+  });
+
+  it("tell nobody whose account has as many as it may, or who waits behind others of it, that its turn is near", () => {
+    const pushes = asking(createPermits(64));
+    const waiting = Array.from({ length: 12 }, (_, n) => pushes.ask(1, `a${n}`)[0]);
+    expect(waiting[8]?.isAdvancing()).toBe(false);
+    expect(waiting[11]?.isAdvancing()).toBe(false);
   });
 
   it("are released once, however often that is said", () => {

@@ -26,6 +26,11 @@ export interface Permit {
 export interface Waiting {
   /** Gives up waiting: `grant` is not called any more. */
   withdraw(): void;
+  /**
+   * Whether its turn is near: since it began to wait, or since this was last asked, at least half as many had theirs as wait now, of its pace, or where
+   * its origin is full, for that. Never behind others of its own account.
+   */
+  isAdvancing(): boolean;
 }
 
 export interface Permits {
@@ -42,83 +47,103 @@ interface Waiter {
   grant(permit: Permit): void;
 }
 
-/** Who waits of one pace: accounts in the order of their turns. */
+/** Where accounts are parked. */
+interface Place {
+  accounts: Set<number>;
+  /** How many have gone on from here. */
+  left: number;
+}
+
+/** The pushes of one pace, and who waits: accounts in the order of their turns. */
 interface Queue {
+  /** How many may be in flight, and how many are. */
+  readonly share: number;
+  inFlight: number;
   waiters: Map<number, Waiter[]>;
   /** Accounts that may have a waiter who can go. */
   turns: Set<number>;
   /** Accounts that have to wait for an origin to have room, by that origin; or for themselves, by their own number. */
-  parked: Map<string | number, Set<number>>;
+  parked: Map<string | number, Place>;
+  /** How many wait, and how many have had their turn so far. */
+  waiting: number;
+  served: number;
 }
 
 /** To one origin at most. */
 const PER_ORIGIN = 32;
-const PACES: readonly Pace[] = ["quick", "new", "slow", "failing"];
 
 /**
  * Shares out the pushes in flight, `total` at most. Accounts take turns, so that one with many endpoints does not hold up the others. Endpoints that are
- * new, slow or failing have a quarter for each kind: so none of them can use up what the others need, or those that answer quickly. An account
- * has an eighth at most (or 4), and an origin 32.
+ * slow or failing have a quarter for each kind, new ones the half less what slow ones have: so none of them can use up what the others need, or those that
+ * answer quickly. An account has an eighth at most (or 4), and an origin 32.
  */
 export function createPermits(total: number): Permits {
   const quarter = Math.max(1, Math.floor(total / 4));
-  const share: Record<Pace, number> = { quick: total, new: quarter, slow: quarter, failing: quarter };
   const perAccount = Math.max(Math.min(total, 4), Math.floor(total / 8));
-  const counts: Record<Pace, number> = { quick: 0, new: 0, slow: 0, failing: 0 };
   const byOrigin = new Map<string, number>();
   const byAccount = new Map<number, number>();
-  const queues = Object.fromEntries(
-    PACES.map((pace): [Pace, Queue] => [pace, { waiters: new Map(), turns: new Set(), parked: new Map() }]),
-  ) as Record<Pace, Queue>;
+  const quick = createQueue(total);
+  const young = createQueue(2 * quarter);
+  const slow = createQueue(quarter);
+  const failing = createQueue(quarter);
+  const queues: Record<Pace, Queue> = { quick, new: young, slow, failing };
+  const inTurns = Object.values(queues);
   let inFlight = 0;
   let waiting = 0;
   let first = 0;
 
-  const hasRoomFor = (pace: Pace): boolean => inFlight < total && counts[pace] < share[pace];
+  function hasRoomFor(queue: Queue): boolean {
+    if (inFlight >= total || queue.inFlight >= queue.share) return false;
+    return queue === quick || queue === failing || young.inFlight + slow.inFlight < young.share;
+  }
 
   const originHasRoom = (origin: string): boolean => (byOrigin.get(origin) ?? 0) < PER_ORIGIN;
   const accountHasRoom = (account: number): boolean => (byAccount.get(account) ?? 0) < perAccount;
 
   function grant({ account, origin, pace }: PermitRequest): Permit {
-    let counted = pace;
+    const asked = queues[pace];
+    let counted = asked;
     let released = false;
     inFlight += 1;
-    counts[pace] += 1;
+    counted.inFlight += 1;
     change(byOrigin, origin, 1);
     change(byAccount, account, 1);
     return {
       slowDown() {
-        if (released || counted === "slow" || counts.slow >= share.slow) return;
-        counts[counted] -= 1;
-        counted = "slow";
-        counts.slow += 1;
-        serve(pace);
+        if (released || counted === slow || slow.inFlight >= slow.share) return;
+        counted.inFlight -= 1;
+        counted = slow;
+        slow.inFlight += 1;
+        serve(asked);
       },
       release() {
         if (released) return;
         released = true;
         inFlight -= 1;
-        counts[counted] -= 1;
+        counted.inFlight -= 1;
         change(byOrigin, origin, -1);
         change(byAccount, account, -1);
         if (waiting === 0) return;
-        for (const queue of Object.values(queues)) {
+        for (const queue of inTurns) {
+          if (queue.parked.size === 0) continue;
           unpark(queue, origin);
           unpark(queue, account);
         }
         // Each pace is the first to be served in its turn, so that none waits for ever at an origin that another one fills.
-        first = (first + 1) % PACES.length;
-        for (let n = 0; n < PACES.length; n += 1) serve(PACES[(first + n) % PACES.length] as Pace);
+        first = (first + 1) % inTurns.length;
+        for (let n = 0; n < inTurns.length; n += 1) serve(inTurns[(first + n) % inTurns.length] as Queue);
       },
     };
   }
 
   /** There is room for one: one account that waits for it may go. */
   function unpark(queue: Queue, place: string | number): void {
-    const accounts = queue.parked.get(place);
-    if (accounts === undefined) return;
+    const parked = queue.parked.get(place);
+    if (parked === undefined) return;
+    const { accounts } = parked;
     for (const account of accounts) {
       accounts.delete(account);
+      parked.left += 1;
       // It may have gone on meanwhile, by room that was made elsewhere.
       const waits = queue.waiters.get(account)?.some(({ request }) => place === account || request.origin === place);
       if (waits !== true) continue;
@@ -129,9 +154,9 @@ export function createPermits(total: number): Permits {
   }
 
   function park(queue: Queue, place: string | number, account: number): void {
-    const accounts = queue.parked.get(place);
-    if (accounts === undefined) queue.parked.set(place, new Set([account]));
-    else accounts.add(account);
+    const parked = queue.parked.get(place);
+    if (parked === undefined) queue.parked.set(place, { accounts: new Set([account]), left: 0 });
+    else parked.accounts.add(account);
   }
 
   /** Takes an account's first waiter whose origin has room; parks the account where there is none. */
@@ -143,20 +168,24 @@ export function createPermits(total: number): Permits {
       for (const { request } of waiters) if (originHasRoom(request.origin)) unpark(queue, request.origin);
       return undefined;
     }
+    const [only] = waiters;
+    if (only !== undefined && waiters.length === 1 && originHasRoom(only.request.origin)) return waiters.pop();
     const at = waiters.findIndex(({ request }) => originHasRoom(request.origin));
     if (at !== -1) return waiters.splice(at, 1)[0];
     for (const { request } of waiters) park(queue, request.origin, account);
     return undefined;
   }
 
-  function serve(pace: Pace): void {
-    const queue = queues[pace];
+  function serve(queue: Queue): void {
+    if (queue.turns.size === 0 || !hasRoomFor(queue)) return;
     for (const account of queue.turns) {
-      if (!hasRoomFor(pace)) return;
+      if (!hasRoomFor(queue)) return;
       queue.turns.delete(account);
       const waiter = next(queue, account);
       if (waiter === undefined) continue;
       waiting -= 1;
+      queue.waiting -= 1;
+      queue.served += 1;
       if (queue.waiters.get(account)?.length === 0) queue.waiters.delete(account);
       else queue.turns.add(account); // to the end of the line
       waiter.grant(grant(waiter.request));
@@ -165,7 +194,8 @@ export function createPermits(total: number): Permits {
 
   function take(request: PermitRequest): Permit | undefined {
     const { account, origin, pace } = request;
-    if (queues[pace].turns.size > 0 || !hasRoomFor(pace) || !originHasRoom(origin) || !accountHasRoom(account)) return undefined;
+    const queue = queues[pace];
+    if (queue.turns.size > 0 || !hasRoomFor(queue) || !originHasRoom(origin) || !accountHasRoom(account)) return undefined;
     return grant(request);
   }
 
@@ -184,9 +214,11 @@ export function createPermits(total: number): Permits {
       const waiters = queue.waiters.get(account);
       if (waiters === undefined) queue.waiters.set(account, [waiter]);
       else waiters.push(waiter);
+      let before: { place: Place | undefined; served: number } = { place: undefined, served: queue.served };
       waiting += 1;
+      queue.waiting += 1;
       queue.turns.add(account);
-      serve(request.pace);
+      serve(queue);
       return {
         withdraw() {
           const all = queue.waiters.get(account) ?? [];
@@ -194,13 +226,28 @@ export function createPermits(total: number): Permits {
           if (at === -1) return;
           all.splice(at, 1);
           waiting -= 1;
+          queue.waiting -= 1;
           if (all.length > 0) return;
           queue.waiters.delete(account);
           queue.turns.delete(account);
         },
+        isAdvancing() {
+          if (queue.waiters.get(account)?.[0] !== waiter) return false;
+          const parked = queue.parked.get(request.origin);
+          const place = parked?.accounts.has(account) === true ? parked : undefined;
+          if (place === undefined && !queue.turns.has(account)) return false;
+          const { served, waiting: ahead } = place === undefined ? queue : { served: place.left, waiting: place.accounts.size };
+          const since = served - (before.place === place ? before.served : 0);
+          before = { place, served };
+          return 2 * since >= ahead;
+        },
       };
     },
   };
+}
+
+function createQueue(share: number): Queue {
+  return { share, inFlight: 0, waiters: new Map(), turns: new Set(), parked: new Map(), waiting: 0, served: 0 };
 }
 
 function change<Key>(counts: Map<Key, number>, key: Key, by: 1 | -1): void {
