@@ -55,7 +55,7 @@ async function startBad(
           setTimeout(() => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), answerAfterMs);
       });
     });
-    const host = `${range}.${n >> 8}.${(n & 255) + 1}`;
+    const host = `${range}.${Math.floor(n / 250)}.${(n % 250) + 1}`;
     server.listen(0, host);
     await once(server, "listening");
     origins.push(`http://${host}:${(server.address() as AddressInfo).port}`);
