@@ -33,6 +33,8 @@ export interface ConsumeOptions {
 export interface Consumer {
   /** Takes no further messages. Those it holds can still be acknowledged, until `close`. */
   stop(): Promise<void>;
+  /** How much of a partition it holds, in what `prefetch` counts. */
+  held(partition: number): number;
   /** Stops, and gives the messages it holds back to the broker. */
   close(): Promise<void>;
 }

@@ -12,13 +12,15 @@ function start() {
 
 describe("what a consumer holds", () => {
   it("keeps the last bundle of a partition until the next one is done", () => {
-    const { missed, settled, take } = start();
+    const { missed, settled, take, holding } = start();
     take(0, "a")();
     expect(settled).toEqual([]);
     const ackB = take(0, "b");
     expect(settled).toEqual([]);
+    expect([holding.held(0), holding.held(1)]).toEqual([2, 0]);
     ackB();
     expect(settled).toEqual(["a"]);
+    expect(holding.held(0)).toBe(1);
     expect(missed).toEqual([0]);
   });
 

@@ -5,6 +5,8 @@ export interface Holding {
    * partition of which nothing was held may have been another consumer's: `onMissed` is called first.
    */
   take(partition: number, messages: number, settle: () => void): () => void;
+  /** How many bundles of a partition it holds, kept ones included. */
+  held(partition: number): number;
   /** To be called every `SETTLE_KEPT_EVERY_MS`: settles what was kept before the last call, too. */
   tick(): void;
   /** Settles all that is kept, and keeps nothing from now on. */
@@ -41,6 +43,7 @@ export function createHolding(partitions: number, onMissed: (partition: number) 
   }
 
   return {
+    held: (partition) => held[partition] ?? 0,
     take(partition, messages, bundle) {
       if (held[partition] === 0) onMissed(partition);
       held[partition] = (held[partition] as number) + 1;

@@ -112,6 +112,7 @@ export async function openInProcessBroker(options: BrokerOptions): Promise<Broke
           member.stopped = true;
           return Promise.resolve();
         },
+        held: (partition) => member.held[partition]?.size ?? 0,
         close() {
           member.stopped = true;
           leave(member);

@@ -339,6 +339,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       };
       const consumer: Consumer = {
         stop,
+        held: (partition) => member.holding.held(partition),
         async close() {
           await stop();
           members.delete(member);

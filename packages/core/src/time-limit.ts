@@ -6,14 +6,16 @@ export interface TimeLimit<Item> {
   end(item: Item): void;
 }
 
-/** How often it is looked whose time is up: so much earlier than the limit it can be. */
-const EVERY_MS = 250;
-
 /**
- * Calls `onExpired` once for what has not ended within `limitMs`, and up to 250 ms earlier. Instead of a timer and a signal for
+ * Calls `onExpired` once for what has not ended within `limitMs`, and up to `everyMs` earlier. Instead of a timer and a signal for
  * each push, an entry in a map, in which the oldest is first.
  */
-export function createTimeLimit<Item>(clock: Clock, limitMs: number, onExpired: (item: Item) => void): TimeLimit<Item> {
+export function createTimeLimit<Item>(
+  clock: Clock,
+  limitMs: number,
+  onExpired: (item: Item) => void,
+  everyMs = 250,
+): TimeLimit<Item> {
   const underway = new Map<Item, number>();
   let timer: Timer | undefined;
 
@@ -21,17 +23,17 @@ export function createTimeLimit<Item>(clock: Clock, limitMs: number, onExpired: 
     timer = undefined;
     const now = clock.monotonic();
     for (const [item, startedAt] of underway) {
-      if (now - startedAt <= limitMs - EVERY_MS) break;
+      if (now - startedAt <= limitMs - everyMs) break;
       underway.delete(item);
       onExpired(item);
     }
-    if (underway.size > 0) timer = clock.after(EVERY_MS, look);
+    if (underway.size > 0) timer = clock.after(everyMs, look);
   }
 
   return {
     begin(item) {
       underway.set(item, clock.monotonic());
-      timer ??= clock.after(EVERY_MS, look);
+      timer ??= clock.after(everyMs, look);
     },
     end: (item) => void underway.delete(item),
   };

@@ -361,6 +361,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
               stopDelivering(session);
               return Promise.resolve();
             },
+            held: (partition) => session?.holding.held(partition) ?? 0,
             close() {
               consumer = undefined;
               leave();

@@ -1,6 +1,6 @@
 import { createIds, createKeyring, type Keyring, webhookSecretContext } from "@messenger/core";
 import { createAppendQueue, createPublisher, type OutgoingMessage, Overloaded } from "@messenger/listener";
-import { type LaneState, type Sender, startSender } from "@messenger/sender";
+import { type LaneState, MOST_IN_FLIGHT, type Sender, startSender } from "@messenger/sender";
 import { createBroker } from "./broker.ts";
 import { type Chance, createChance } from "./chance.ts";
 import { type Beginning, createReceivers } from "./receivers.ts";
@@ -214,7 +214,7 @@ export async function simulate(seed: number): Promise<RunResult> {
       if (mailboxes() > maxMailboxes) {
         throw new Violation(`${process.name} has ${mailboxes()} mailboxes in memory, and ${maxMailboxes} are allowed`);
       }
-      if (readAheadBytes() > maxInFlight * (READ_BYTES + EVENT_BYTES)) {
+      if (readAheadBytes() > maxInFlight * MOST_IN_FLIGHT * (READ_BYTES + EVENT_BYTES)) {
         throw new Violation(`${process.name} has read ${readAheadBytes()} bytes ahead`);
       }
     }

@@ -356,6 +356,12 @@ export function createStore(world: World, onChange: () => void): Store {
         }),
       deferInboxes: (wanted) =>
         process.call("defer inboxes", () => {
+          for (const endpoint of endpoints.values()) {
+            const isConcerned = wanted.includes(endpoint.inbox) && endpoint.cursor < boxOf(endpoint.inbox).head;
+            if (!isConcerned || endpoint.leaseBy !== RELAY) continue;
+            endpoint.retryAt = null;
+            endpoint.leaseBy = null;
+          }
           makeDue((inbox) => wanted.includes(inbox), DEFER_MS);
           onChange();
         }),

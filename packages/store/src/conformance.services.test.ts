@@ -496,6 +496,16 @@ describe.each(backends)("the store on $name", ({ open }) => {
       await waitFor(async () => (await takeDue(store.db, 10)).length === 1, { what: "it to be due" });
     });
 
+    it("is due in a second, too, when it is deferred for a wake that the relay published", async () => {
+      await recordProgress(store.db, "one", [progress(endpoint, 0, { retryInMs: 0 })]);
+      expect(await takeDue(store.db, 10)).toEqual([bob.inbox]);
+      await deferInboxes(store.db, [bob.inbox]);
+      await waitFor(async () => (await takeDue(store.db, 10)).length === 1, { what: "it to be due", timeoutMs: 10_000 });
+      await holdLeases(store.db, "one", [endpoint.id]);
+      await deferInboxes(store.db, [bob.inbox]);
+      expect((await takeLeases(store.db, "two", [endpoint.id]))[0]).toMatchObject({ taken: false }); // a sender's stays
+    });
+
     it("counts how it has been failing across another log-in", async () => {
       await recordProgress(store.db, "one", [progress(endpoint, 0, { failures: 7, retryInMs: 60_000 })]);
       await signIn(bob.id, "http://one/");

@@ -199,16 +199,19 @@ export async function endLeases(db: Db, by: string, endpoints: readonly number[]
 /** How long a sender without room for an inbox leaves it alone. */
 const DEFER_MS = 1_000;
 
-/** Makes every active endpoint of these inboxes that is behind, and has no due time, due in a second. Locks the endpoints, by id. */
+/**
+ * Makes every active endpoint of these inboxes that is behind due in a second, where it has no due time, or that of a wake that the relay published: that
+ * wake may be what there is no room for. Locks the endpoints, by id.
+ */
 export async function deferInboxes(db: Db, inboxes: readonly number[]): Promise<void> {
   await sql`
     with e as materialized (
       select e.id from endpoints e join inboxes b on b.id = e.inbox_id
-      where b.id = any(${inboxes}::bigint[]) and e.state = 'active' and e.retry_at is null and e.cursor < b.head
+      where b.id = any(${inboxes}::bigint[]) and e.state = 'active' and (e.retry_at is null or e.lease_by = ${RELAY}) and e.cursor < b.head
       order by e.id for no key update of e
     )
     update endpoints set retry_at = now() + ${DEFER_MS} * interval '1 millisecond', lease_by = null
-    from e where endpoints.id = e.id and endpoints.retry_at is null
+    from e where endpoints.id = e.id
   `.execute(db);
 }
 

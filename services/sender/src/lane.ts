@@ -18,6 +18,8 @@ export interface LaneDeps {
   permits: Permits;
   /** Call `onLongWait` of a lane that waits for too long: for leave to push, or for the answer to a push from its line. */
   longWaits: Readonly<Record<Source, TimeLimit<Lane>>>;
+  /** Calls `onLinger` of a lane whose push has been in flight for a while. */
+  lingers: TimeLimit<Lane>;
   push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult>;
   report(progress: Progress): Promise<ProgressAnswer | null>;
   /** Has what was reported written at once. */
@@ -36,6 +38,8 @@ export interface LaneDeps {
   brokerHeard(): boolean;
   /** The inbox's partition is about to go to another sender. */
   isYielding(inbox: number): boolean;
+  /** The sender holds so much of the inbox's partition that what others have there may soon wait. */
+  isCrowded(inbox: number): boolean;
   /** It may have gone to another sender. */
   isGivenUp(inbox: number): boolean;
   /** No push begins any more. */
@@ -591,10 +595,15 @@ export class Lane {
     });
   }
 
+  /** Its push has been in flight for a while: it is the receiver that takes long. */
+  onLinger(): void {
+    this.#inFlight?.permit.linger();
+    if (this.#deps.isCrowded(this.#endpoint.inbox)) this.onLongWait("line");
+  }
+
   /** It waits for too long. From the line: lets go of what it holds, so that it holds up nobody; from the log: keeps its lease. */
   onLongWait(from: Source): void {
     if (from === "line") {
-      this.#inFlight?.permit.slowDown();
       if (this.state !== "pushing") return;
       // Where many have just come, as after a start, all of them wait, and nobody holds up anybody.
       if (this.#wanted?.waiting?.isAdvancing() === true) {
@@ -650,10 +659,12 @@ export class Lane {
       started = clock.monotonic();
       this.#inFlight = { seq: event.seq, epoch, permit };
       this.#deps.longWaits.line.begin(this);
+      this.#deps.lingers.begin(this);
       result = await this.#deps.push(this.#endpoint, event);
     } finally {
       this.#inFlight = undefined;
       this.#deps.longWaits.line.end(this);
+      this.#deps.lingers.end(this);
       this.#stalled = false;
       permit.release();
     }

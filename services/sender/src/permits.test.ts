@@ -77,16 +77,35 @@ describe("permits", () => {
     expect(permits.inFlight).toBe(16);
   });
 
-  it("leave a quarter to those that answer quickly, and one to new ones, however many of them turn slow", () => {
+  it("leave a quarter to those that answer quickly, however many others there are", () => {
     const permits = createPermits(16);
     const pushes = asking(permits);
     for (let account = 1; account <= 60; account += 1) {
       for (const pace of ["new", "slow", "failing"] as const) pushes.ask(account, `${pace}${account}`, 1, pace);
-      for (const { permit } of pushes.granted) permit.slowDown();
     }
     expect(permits.inFlight).toBe(12);
-    expect(pushes.origins().filter((origin) => origin.startsWith("new")).length).toBeLessThanOrEqual(8);
+    for (let n = 0; n < 4; n += 1) expect(permits.take({ account: 90 + n, origin: "quick", pace: "quick" })).toBeDefined();
+  });
+
+  it("make room for others by those that linger, up to twice as many as may be in flight", () => {
+    const permits = createPermits(16);
+    const pushes = asking(permits);
+    for (let account = 1; account <= 60; account += 1) pushes.ask(account, `new${account}`, 1, "new");
+    for (let n = 0; n < 10; n += 1) for (const { permit } of pushes.granted) permit.linger();
+    expect(permits.inFlight).toBe(32 + 8);
     expect(permits.take({ account: 99, origin: "quick", pace: "quick" })).toBeDefined();
+    pushes.release(1);
+    expect(permits.inFlight).toBe(32 + 8);
+    for (const { permit } of pushes.granted) permit.linger();
+    while (pushes.granted.length > 0) pushes.release();
+    expect([permits.inFlight, permits.waiting]).toEqual([1, 0]);
+  });
+
+  it.each<Pace>(["slow", "failing"])("count %s ones for as long as they are in flight", (pace) => {
+    const pushes = asking(createPermits(16));
+    for (let account = 1; account <= 16; account += 1) pushes.ask(account, `a${account}`, 1, pace);
+    for (const { permit } of pushes.granted) permit.linger();
+    expect(pushes.granted).toHaveLength(4);
   });
 
   it("go to the next one when a request is withdrawn", () => {
@@ -141,11 +160,11 @@ describe("permits", () => {
     const permit = permits.take({ account: 1, origin: "a", pace: "quick" });
     permit?.release();
     permit?.release();
-    permit?.slowDown();
+    permit?.linger();
     expect(permits.inFlight).toBe(0);
   });
 
-  it("leave nobody waiting while there is room, in any order of asking, slowing down, withdrawing and releasing", () => {
+  it("leave nobody waiting while there is room, in any order of asking, lingering, withdrawing and releasing", () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
     let state = seed;
     const pick = (below: number): number => {
@@ -176,7 +195,7 @@ describe("permits", () => {
           waiting.delete(key);
         }
       } else if (what < 9) held.splice(pick(held.length), 1)[0]?.permit.release();
-      else held[pick(held.length)]?.permit.slowDown();
+      else held[pick(held.length)]?.permit.linger();
       expect(permits.inFlight, `seed ${seed}`).toBe(held.length);
       expect(permits.waiting, `seed ${seed}`).toBe(waiting.size);
     }

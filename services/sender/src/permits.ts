@@ -17,8 +17,8 @@ export interface PermitRequest {
 
 /** One push may be in flight. */
 export interface Permit {
-  /** Counts the push as `slow` from now on, if there is room among those: it has been in flight for long. */
-  slowDown(): void;
+  /** It has been in flight for long: it counts no longer against its pace, nor against the total, if there is room among those that linger. */
+  linger(): void;
   release(): void;
 }
 
@@ -38,6 +38,7 @@ export interface Permits {
   take(request: PermitRequest): Permit | undefined;
   /** Waits for a permit: `grant` is called once, at once or later, unless it is withdrawn. */
   wait(request: PermitRequest, grant: (permit: Permit) => void): Waiting;
+  /** Those that linger included. */
   readonly inFlight: number;
   readonly waiting: number;
 }
@@ -72,10 +73,18 @@ interface Queue {
 /** To one origin at most. */
 const PER_ORIGIN = 32;
 
+/** Pushes that linger, for each that may be in flight: they wait for a receiver, and cost little. */
+const LINGERING = 2;
+/** All pushes that may be in flight, for each of `total`. */
+export const MOST_IN_FLIGHT = 1 + LINGERING;
+
 /**
- * Shares out the pushes in flight, `total` at most. Accounts take turns, so that one with many endpoints does not hold up the others. Endpoints that are
- * slow or failing have a quarter for each kind, new ones the half less what slow ones have: so none of them can use up what the others need, or those that
- * answer quickly. An account has an eighth at most (or 4), and an origin 32.
+ * Shares out the pushes in flight, `total` at most beside those that linger. Accounts take turns, so that one with many endpoints does not hold up the
+ * others. Endpoints that are slow or failing have a quarter for each kind, new ones the half, less what slow ones have: so none of them can use up what the
+ * others need, or those that answer quickly. An account has an eighth at most (or 4), and an origin 32, with what lingers.
+ *
+ * Of 400 receivers that are new and slow, none is known to be slow before its first push has ended: without the ones that linger, they would use up the
+ * half of the new ones for as long.
  */
 export function createPermits(total: number): Permits {
   const quarter = Math.max(1, Math.floor(total / 4));
@@ -89,6 +98,7 @@ export function createPermits(total: number): Permits {
   const queues: Record<Pace, Queue> = { quick, new: young, slow, failing };
   const inTurns = Object.values(queues);
   let inFlight = 0;
+  let lingering = 0;
   let waiting = 0;
   let first = 0;
 
@@ -101,39 +111,47 @@ export function createPermits(total: number): Permits {
   const accountHasRoom = (account: number): boolean => (byAccount.get(account) ?? 0) < perAccount;
 
   function grant({ account, origin, pace }: PermitRequest): Permit {
-    const asked = queues[pace];
-    let counted = asked;
+    const queue = queues[pace];
+    let lingers = false;
     let released = false;
     inFlight += 1;
-    counted.inFlight += 1;
+    queue.inFlight += 1;
     change(byOrigin, origin, 1);
     change(byAccount, account, 1);
     return {
-      slowDown() {
-        if (released || counted === slow || slow.inFlight >= slow.share) return;
-        counted.inFlight -= 1;
-        counted = slow;
-        slow.inFlight += 1;
-        serve(asked);
+      linger() {
+        if (released || lingers || queue === slow || queue === failing || lingering >= LINGERING * total) return;
+        lingers = true;
+        lingering += 1;
+        inFlight -= 1;
+        queue.inFlight -= 1;
+        serveAll();
       },
       release() {
         if (released) return;
         released = true;
-        inFlight -= 1;
-        counted.inFlight -= 1;
+        if (lingers) lingering -= 1;
+        else {
+          inFlight -= 1;
+          queue.inFlight -= 1;
+        }
         change(byOrigin, origin, -1);
         change(byAccount, account, -1);
         if (waiting === 0) return;
-        for (const queue of inTurns) {
-          if (queue.parked.size === 0) continue;
-          unpark(queue, origin);
-          unpark(queue, account);
+        for (const one of inTurns) {
+          if (one.parked.size === 0) continue;
+          unpark(one, origin);
+          unpark(one, account);
         }
-        // Each pace is the first to be served in its turn, so that none waits for ever at an origin that another one fills.
-        first = (first + 1) % inTurns.length;
-        for (let n = 0; n < inTurns.length; n += 1) serve(inTurns[(first + n) % inTurns.length] as Queue);
+        serveAll();
       },
     };
+  }
+
+  function serveAll(): void {
+    // Each pace is the first to be served in its turn, so that none waits for ever at an origin that another one fills.
+    first = (first + 1) % inTurns.length;
+    for (let n = 0; n < inTurns.length; n += 1) serve(inTurns[(first + n) % inTurns.length] as Queue);
   }
 
   /** There is room for one: one account that waits for it may go. */
@@ -201,7 +219,7 @@ export function createPermits(total: number): Permits {
 
   return {
     get inFlight() {
-      return inFlight;
+      return inFlight + lingering;
     },
     get waiting() {
       return waiting;

@@ -57,7 +57,7 @@ export interface SenderOptions {
   metrics: SenderMetrics;
   /** Undefined where nothing is traced. */
   tracing?: Tracing | undefined;
-  /** Pushes in flight at most. */
+  /** Pushes in flight at most, beside twice as many whose receivers take longer than a quarter of a second. */
   maxInFlight: number;
   /** Mailboxes in memory at most. */
   maxMailboxes: number;
@@ -77,10 +77,15 @@ export interface Sender {
  * Unacknowledged bundles of each partition, of 1 to 16 events: under load enough to keep all pushes going that may be in flight, and few enough that
  * few wait long for leave to push. Who waits longer than a second for that, or for a receiver's answer, lets go of them.
  */
-const PREFETCH = 12;
+const PREFETCH = 32;
+/** With so many of them, who waits for a receiver lets go sooner: once its push lingers. */
+const CROWDED = PREFETCH / 2;
 const BROKER_SILENT_MS = 20_000;
 /** A lane that waits longer, for leave to push or for an answer, lets go of what it holds. */
 const LINE_WAIT_MS = 1_000;
+/** A push lingers that is in flight for longer. */
+const LINGER_MS = 250;
+const LINGER_EVERY_MS = 50;
 const READ_BYTES = 128 * 1024;
 /** What was evicted is written by then, and makes room. */
 const EVICT_EVERY_MS = 100;
@@ -110,6 +115,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   /** How often another sender may have had each partition. */
   const missed = Array.from({ length: options.partitions }, () => 0);
   let readAheadBytes = 0;
+  let consumer: Consumer | undefined;
   let evictedAt = Number.NEGATIVE_INFINITY;
   const mailboxes = new Map<number, Mailbox>();
   const prepared = new LRUCache<EndpointRow, Prepared>({ max: MAX_PREPARED });
@@ -194,6 +200,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       line: createTimeLimit<Lane>(clock, LINE_WAIT_MS, (lane) => lane.onLongWait("line")),
       log: createTimeLimit<Lane>(clock, LEASE_RENEW_AFTER_MS, (lane) => lane.onLongWait("log")),
     },
+    lingers: createTimeLimit<Lane>(clock, LINGER_MS, (lane) => lane.onLinger(), LINGER_EVERY_MS),
     push: (endpoint: EndpointRow, event: InboxEvent) =>
       tracing === undefined ? push(endpoint, event, event.trace) : pushTraced(tracing, endpoint, event),
     report(progress: Progress) {
@@ -209,6 +216,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     onReadAhead: (bytes: number) => void (readAheadBytes += bytes),
     load: calls.load,
     isYielding: (inbox: number) => yielding.size > 0 && yielding.has(partitionOf(inbox, options.partitions)),
+    isCrowded: (inbox: number) => (consumer?.held(partitionOf(inbox, options.partitions)) ?? 0) >= CROWDED,
     isGivenUp: (inbox: number) => givenUp.size > 0 && givenUp.has(partitionOf(inbox, options.partitions)),
     timesMissed: (inbox: number) => missed[partitionOf(inbox, options.partitions)] as number,
     isStopping: () => stopping,
@@ -300,7 +308,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     onWork: (work) => metrics.onRelayed(work),
     onError: (error) => log.warn({ err: error }, "the relay could not work"),
   });
-  const consumer: Consumer = await broker.consume({
+  consumer = await broker.consume({
     name,
     prefetch: PREFETCH,
     onDelivery,
