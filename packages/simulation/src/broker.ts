@@ -288,6 +288,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
             retry();
           },
         };
+        if (!world.keeps) made.holding.stopKeeping();
         session = made;
         known.add(made);
         sessions.add(made);

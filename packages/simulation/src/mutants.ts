@@ -132,7 +132,7 @@ export const MUTANTS: readonly Mutant[] = [
     rule: "(8) nothing asks for a lease once its partition may have gone to another sender",
     file: SENDER,
     changes: [{ from: `        givenUp.add(partition);\n`, to: `` }],
-    firstWorld: 8_367,
+    firstWorld: 900_003_600,
   },
   {
     name: "release-while-holding",

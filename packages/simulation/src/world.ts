@@ -22,6 +22,8 @@ export interface World {
   calm: boolean;
   /** Now and then a server answers only after 40 s. */
   harsh: boolean;
+  /** Consumers keep the last bundle of each partition for a while. */
+  keeps: boolean;
   /** Looks whether a rule holds: what it throws ends the run. */
   check(rule: () => void): void;
   /** Keeps a line of what happened, for who reads a failure. */

@@ -75,8 +75,6 @@ const PER_ORIGIN = 32;
 
 /** Pushes that linger, for each that may be in flight: they wait for a receiver, and cost little. */
 const LINGERING = 2;
-/** All pushes that may be in flight, for each of `total`. */
-export const MOST_IN_FLIGHT = 1 + LINGERING;
 
 /**
  * Shares out the pushes in flight, `total` at most beside those that linger. Accounts take turns, so that one with many endpoints does not hold up the
