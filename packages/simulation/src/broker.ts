@@ -41,7 +41,7 @@ export interface SimulatedBroker {
   handOver(): void;
   /** A consumer moves to another seat: it consumes anew, and gives up how it did before, so that its partitions may go to others at once. */
   moveSeat(): void;
-  /** When the broker lost the connection of a process, if it has none, or had none at some time since; undefined otherwise. */
+  /** When the broker first lost the connection of a process, of the times that it had none since; undefined where it always had one. */
   cutOffAt(process: Process, since: number): number | undefined;
   /** Whether an event came by the connection that a process has now, as far as it knows. */
   hasBrought(process: Process, inbox: number, seq: number): boolean;
@@ -60,7 +60,8 @@ export function createBroker(world: World, partitions: number, onChange: () => v
   const active: (Session | undefined)[] = Array.from({ length: partitions }, () => undefined);
   const draining = new Set<number>();
   const sessions = new Set<Session>();
-  const lostAt = new Map<Process, number>();
+  /** When each process was without a connection, in order; the last one may go on. */
+  const outages = new Map<Process, { from: number; until: number }[]>();
   /** Those that their processes believe in. */
   const known = new Set<Session>();
   /** How often each event and wake is in the queues. */
@@ -133,7 +134,8 @@ export function createBroker(world: World, partitions: number, onChange: () => v
     if (!session.up) return;
     session.up = false;
     session.lostAt = scheduler.now;
-    lostAt.set(session.process, scheduler.now);
+    const { process } = session;
+    outages.set(process, [...(outages.get(process) ?? []), { from: scheduler.now, until: Number.POSITIVE_INFINITY }]);
     sessions.delete(session);
     queues.forEach((queue, partition) => {
       for (const entry of queue) if (entry.holder === session) entry.holder = undefined;
@@ -234,11 +236,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
         });
       });
     },
-    cutOffAt(process, since) {
-      const isUp = [...sessions].some((session) => session.process === process && session.known);
-      const at = lostAt.get(process) ?? 0;
-      return !isUp || at >= since ? at : undefined;
-    },
+    cutOffAt: (process, since) => outages.get(process)?.find(({ until }) => until >= since)?.from,
     hasBrought: (process, inbox, seq) =>
       [...known].some((session) => session.process === process && session.brought.has(`${inbox}/${seq}`)),
     wipe() {
@@ -290,6 +288,8 @@ export function createBroker(world: World, partitions: number, onChange: () => v
         };
         if (!world.keeps) made.holding.stopKeeping();
         session = made;
+        const outage = outages.get(process)?.at(-1);
+        if (outage !== undefined) outage.until = scheduler.now;
         known.add(made);
         sessions.add(made);
         keepTicking(made);

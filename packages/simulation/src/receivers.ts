@@ -6,7 +6,7 @@ import { latency, type Process, Violation, type World } from "./world.ts";
 export interface Beginning {
   /** Since when the lease is the sender's; undefined where it is not. */
   leasedAt: number | undefined;
-  /** When the broker lost the sender's connection, if it has none, or had none at some time since; undefined otherwise. */
+  /** When the broker first lost the sender's connection, of the times that it had none since; undefined where it always had one. */
   cutOffAt: (since: number) => number | undefined;
 }
 

@@ -139,6 +139,8 @@ async function openEmbedded(folder: string): Promise<Store> {
   // Loaded only when it is used: it is large.
   const { PGlite } = await import("@electric-sql/pglite");
   const pglite = await PGlite.create(folder, { parsers: INTEGER_PARSERS });
+  // A checkpoint gives the space of the log back, and does not keep it for the next burst.
+  await pglite.exec("set wal_recycle = off");
   const dialect = new PGliteDialect({ pglite });
   const db = new Kysely<Database>({
     dialect: {
