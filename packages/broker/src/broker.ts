@@ -19,6 +19,7 @@ export interface ConsumeOptions {
   onDelivery(delivery: Delivery): void;
   /**
    * Called before the consumer gives up a partition that another one gets at once: must call `giveUp` once nothing stands against that, and settle as it does.
+   * Not called for a partition again before it has settled, but by another connection.
    */
   onYield(partition: number, giveUp: () => Promise<void>): Promise<void>;
   /**

@@ -18,6 +18,8 @@ interface Session {
   known: boolean;
   lostAt: number;
   consumer: ConsumeOptions | undefined;
+  /** It moves to another seat: one move after the other. */
+  isMoving: boolean;
   holding: Holding;
   /** When the last delivery of each partition arrives: they keep their order. */
   arrival: number[];
@@ -216,11 +218,12 @@ export function createBroker(world: World, partitions: number, onChange: () => v
       pump(partition);
     },
     moveSeat() {
-      const candidates = [...sessions].filter(({ consumer, known }) => consumer !== undefined && known);
+      const candidates = [...sessions].filter(({ consumer, known, isMoving }) => consumer !== undefined && known && !isMoving);
       if (candidates.length === 0) return;
       const session = chance.pick(candidates);
       world.note(`${session.process.name} moves to another seat`);
-      active.forEach((holder, partition) => {
+      session.isMoving = true;
+      const moved = active.map(async (holder, partition) => {
         if (holder !== session) return;
         const giveUp = async (): Promise<void> => {
           const lastAt = await session.process.call("cancel", () => {
@@ -231,10 +234,13 @@ export function createBroker(world: World, partitions: number, onChange: () => v
           // What was delivered before it comes before the answer: both go by one channel.
           await new Promise<void>((resolve) => void scheduler.after(lastAt - scheduler.now, resolve));
         };
-        session.consumer?.onYield(partition, giveUp).catch((error: unknown) => {
+        try {
+          await session.consumer?.onYield(partition, giveUp);
+        } catch (error) {
           if (!(error instanceof Away)) throw error; // the connection broke
-        });
+        }
       });
+      void Promise.all(moved).then(() => void (session.isMoving = false));
     },
     cutOffAt: (process, since) => outages.get(process)?.find(({ until }) => until >= since)?.from,
     hasBrought: (process, inbox, seq) =>
@@ -276,6 +282,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
           known: true,
           lostAt: 0,
           consumer,
+          isMoving: false,
           arrival: Array.from({ length: partitions }, () => 0),
           brought: new Set(),
           holding: createHolding(partitions, (partition) => consumer?.onMissed(partition)),
