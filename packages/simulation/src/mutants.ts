@@ -161,6 +161,19 @@ export const MUTANTS: readonly Mutant[] = [
     firstWorld: 820_000_000,
   },
   {
+    name: "give-up-while-giving-back",
+    rule: "(8) a partition is given up once no lease is being given back, too",
+    file: LANE,
+    changes: [{ from: `(!this.#leased || this.#pendingEnd !== NOTHING)`, to: `!this.#leased` }],
+    firstWorld: 462_264_000,
+  },
+  {
+    name: "end-the-lease-of-the-next",
+    rule: "(8) what ends of another generation leaves the lease to what comes after it",
+    file: LANE,
+    changes: [{ from: ` && this.#runs === 1) await this.#endLease();`, to: `) await this.#endLease();` }],
+  },
+  {
     name: "release-while-asking",
     rule: "(8) a lane that asks for the lease keeps what it holds until the answer",
     file: LANE,

@@ -131,6 +131,8 @@ export class Lane {
   #wanted: Wanted | undefined;
   /** The endpoint's lease is the sender's, as far as the lane knows. */
   #leased = false;
+  /** (8) A statement under way that may give the lease back: none that takes it may overtake it. */
+  #pendingEnd: Promise<unknown> = NOTHING;
   /** (8) The lease was asked for over a push from the line: what comes next is read from the log. */
   #readOnNext = false;
   #pendingHold: Promise<unknown> = NOTHING;
@@ -168,7 +170,7 @@ export class Lane {
    * planned, and written after another lane had taken the lease, would end that.)
    */
   get forgettable(): boolean {
-    const isAtRest = !this.busy && this.#pendingHold === NOTHING && this.#unwritten === 0;
+    const isAtRest = !this.busy && this.#pendingHold === NOTHING && this.#pendingEnd === NOTHING && this.#unwritten === 0;
     return isAtRest && this.#entries.length === 0 && this.#cursor <= this.#committed;
   }
 
@@ -256,11 +258,11 @@ export class Lane {
   }
 
   /**
-   * (8) Resolves once no push is in flight but under the lease, and the lease is not being asked for: then the partition may go to another sender. No push
+   * (8) Resolves once no push is in flight but under the lease, and the lease is neither being asked for nor given back: then the partition may go to another sender. No push
    * must begin from the line meanwhile. Without a broker message of it, the partition is somebody else's already.
    */
   async secure(): Promise<void> {
-    while (!this.#leased && this.#entries.length > 0) {
+    while ((!this.#leased || this.#pendingEnd !== NOTHING) && this.#entries.length > 0) {
       if (this.#inFlight !== undefined || this.state === "pushing") {
         if (this.#pendingHold === NOTHING) void this.#hold();
         await Promise.race([this.#pendingHold, this.#run]);
@@ -357,6 +359,7 @@ export class Lane {
   /** Returns whether the lease is, or was, the sender's. */
   async #askForLease(): Promise<boolean> {
     const disconnects = this.#disconnects;
+    await this.#pendingEnd;
     const held = await this.#deps.holdLease(this.#endpoint.id).catch(() => false); // the sender stops
     if (!held) return false;
     const isUsed = this.#inFlight !== undefined || this.state === "pushing" || this.state === "behind";
@@ -386,7 +389,18 @@ export class Lane {
 
   async #endLease(): Promise<void> {
     this.#leased = false;
-    await this.#deps.endLease(this.#endpoint.id).catch(() => undefined); // the sender stops: it runs out
+    await this.#giveBack(() => this.#deps.endLease(this.#endpoint.id)).catch(() => undefined); // the sender stops: it runs out
+  }
+
+  #giveBack<Result>(run: () => Promise<Result>): Promise<Result> {
+    const answer = this.#pendingEnd.then(run);
+    const ending: Promise<unknown> = answer
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#pendingEnd === ending) this.#pendingEnd = NOTHING;
+      });
+    this.#pendingEnd = ending;
+    return answer;
   }
 
   /** Does with what is held what another generation asks for: not before a push that is in flight is covered by the lease (8). */
@@ -529,8 +543,8 @@ export class Lane {
     } catch (error) {
       this.#deps.onFault(error);
     } finally {
-      // What it took the lease for has ended; the next one, of another generation, takes it anew.
-      if (this.#leased && epoch !== this.#epoch) await this.#endLease();
+      // What it took the lease for has ended; whatever waits to run, of another generation, goes on with it.
+      if (this.#leased && epoch !== this.#epoch && this.#runs === 1) await this.#endLease();
       this.#runs -= 1;
       if (this.#runs === 0) this.#run = NOTHING;
       if (this.state === "waiting" && this.#entries.length > 0) this.#cover();
@@ -742,6 +756,7 @@ export class Lane {
     this.#deps.hurry();
     await this.#lastReport;
     await this.#pendingHold;
+    await this.#pendingEnd;
     if (epoch !== this.#epoch) return;
     // (8) Whoever has the partition now may push from the line: a lease that is taken after the connection was lost would be too late to stop that.
     if (!this.#leased && disconnects !== this.#disconnects) {
@@ -867,7 +882,7 @@ export class Lane {
     await this.#lastReport;
     if (epoch !== this.#epoch) return false;
     const covered = [...this.#entries];
-    const cleared = await this.#deps.clearLevel(this.#endpoint.id);
+    const cleared = await this.#giveBack(() => this.#deps.clearLevel(this.#endpoint.id));
     if (cleared !== "kept") this.#leased = false;
     if (epoch !== this.#epoch) return false;
     if (cleared === "lost") {
