@@ -168,12 +168,6 @@ export const MUTANTS: readonly Mutant[] = [
     firstWorld: 462_264_000,
   },
   {
-    name: "end-the-lease-of-the-next",
-    rule: "(8) what ends of another generation leaves the lease to what comes after it",
-    file: LANE,
-    changes: [{ from: ` && this.#runs === 1) await this.#endLease();`, to: `) await this.#endLease();` }],
-  },
-  {
     name: "release-while-asking",
     rule: "(8) a lane that asks for the lease keeps what it holds until the answer",
     file: LANE,
