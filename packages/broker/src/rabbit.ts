@@ -43,7 +43,8 @@ interface Member {
   /** What it consumes each partition by. */
   tags: string[];
   /** What it holds by this channel. */
-  holding: Holding;
+  /** Of the channel. */
+  holding: Holding | undefined;
   stopped: boolean;
 }
 
@@ -77,7 +78,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     member.channel = channel;
     member.tags = [];
     member.holding = createHolding(options.partitions, (partition) => member.options.onMissed(partition));
-    await channel.prefetch(member.options.prefetch + 1); // one of them may be kept
+    await channel.prefetch(member.options.prefetch);
     await consumeAll(member, channel, started, seat);
   }
 
@@ -124,6 +125,8 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       current.end(new Error("the broker cancelled a consumer: its queue has gone"));
       return;
     }
+    const { holding } = member;
+    if (holding === undefined || member.channel !== channel) return; // of a channel that is no more: it comes again
     const ackAll = (): void => {
       // Once the channel is another one, or closed, the tag means nothing.
       if (member.channel === channel) channel.ack(message);
@@ -143,7 +146,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       ackAll();
       return;
     }
-    const ack = member.holding.take(partition, messages.length, ackAll);
+    const ack = holding.take(partition, messages.length, ackAll);
     for (const decoded of messages) member.options.onDelivery({ message: decoded, ack });
   }
 
@@ -297,7 +300,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     void Promise.race([improved, current.ended]).then(() => (improving = false));
   }, LOOK_FOR_SEAT_EVERY_MS);
   seats.unref();
-  const settling = setInterval(() => members.forEach(({ holding }) => holding.tick()), SETTLE_KEPT_EVERY_MS);
+  const settling = setInterval(() => members.forEach(({ holding }) => holding?.tick()), SETTLE_KEPT_EVERY_MS);
   settling.unref();
 
   const running = run();
@@ -325,21 +328,20 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       }
     },
     async consume(consumeOptions) {
-      const holding = createHolding(0, () => undefined); // until there is a channel
-      const member: Member = { options: consumeOptions, channel: undefined, tags: [], holding, stopped: false };
+      const member: Member = { options: consumeOptions, channel: undefined, tags: [], holding: undefined, stopped: false };
       members.add(member);
       if (session !== undefined) await startNow(member, session);
       const stop = async (): Promise<void> => {
         member.stopped = true;
-        const { channel, tags, holding } = member;
-        holding.stopKeeping();
+        const { channel, tags } = member;
+        member.holding?.stopKeeping();
         member.tags = [];
         // All at once: each may take long where much is delivered. A lost channel has no consumers.
         await Promise.all(tags.map(async (tag) => channel?.cancel(tag).catch(() => undefined)));
       };
       const consumer: Consumer = {
         stop,
-        held: (partition) => member.holding.held(partition),
+        held: (partition) => member.holding?.held(partition) ?? 0,
         async close() {
           await stop();
           members.delete(member);

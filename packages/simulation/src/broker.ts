@@ -97,7 +97,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
     }
     for (const entry of queue) {
       const { prefetch } = session.consumer;
-      if (prefetch === 0 || held > prefetch) return; // one more, as one may be kept
+      if (held >= prefetch) return;
       if (entry.holder !== undefined) continue;
       entry.holder = session;
       held += 1;

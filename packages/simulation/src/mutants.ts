@@ -16,6 +16,7 @@ export interface Mutant {
 }
 
 const LANE = "services/sender/src/lane.ts";
+const HOLDING = "packages/broker/src/holding.ts";
 const MAILBOX = "services/sender/src/mailbox.ts";
 const SENDER = "services/sender/src/sender.ts";
 const PUBLISHER = "services/listener/src/publisher.ts";
@@ -166,6 +167,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: LANE,
     changes: [{ from: `(!this.#leased || this.#pendingEnd !== NOTHING)`, to: `!this.#leased` }],
     firstWorld: 462_264_000,
+  },
+  {
+    name: "never-missed",
+    rule: "(8) a consumer that held nothing of a partition says that another may have had it",
+    file: HOLDING,
+    changes: [{ from: `      if (held[partition] === 0) onMissed(partition);\n`, to: `` }],
   },
   {
     name: "release-while-asking",

@@ -18,7 +18,7 @@ export interface LaneDeps {
   permits: Permits;
   /** Call `onLongWait` of a lane that waits for too long: for leave to push, or for the answer to a push from its line. */
   longWaits: Readonly<Record<Source, TimeLimit<Lane>>>;
-  /** Calls `onLinger` of a lane whose push has been in flight for a while. */
+  /** Calls `onLinger` of a lane whose push has been in flight for a while, and again for as long as the lane asks for it. */
   lingers: TimeLimit<Lane>;
   push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult>;
   report(progress: Progress): Promise<ProgressAnswer | null>;
@@ -38,7 +38,7 @@ export interface LaneDeps {
   brokerHeard(): boolean;
   /** The inbox's partition is about to go to another sender. */
   isYielding(inbox: number): boolean;
-  /** The sender holds so much of the inbox's partition that what others have there may soon wait. */
+  /** The sender holds half of what it may of the inbox's partition, or more. */
   isCrowded(inbox: number): boolean;
   /** It may have gone to another sender. */
   isGivenUp(inbox: number): boolean;
@@ -87,6 +87,8 @@ const SETTINGS_MAX_AGE_MS = 30_000;
 export const LEASE_RENEW_AFTER_MS = 10_000;
 /** No push starts with less of the lease left. */
 const LEASE_MIN_LEFT_MS = 15_000;
+/** In a crowded partition, a lane keeps its messages for so long while it waits for an answer. */
+const CROWDED_WAIT_MS = 200;
 /** One for all lanes that do nothing: there are many. */
 const NOTHING = Promise.resolve();
 
@@ -122,7 +124,7 @@ export class Lane {
   #turn = 0;
   /** How often the broker's connection was lost. */
   #disconnects = 0;
-  #inFlight: { seq: number; epoch: number; permit: Permit } | undefined;
+  #inFlight: { seq: number; epoch: number; permit: Permit; since: number } | undefined;
   /** It waits long for leave to push, or for an answer: what it holds is covered otherwise. */
   #stalled = false;
   /** How the endpoint answered last; a failure is in the standing. */
@@ -376,7 +378,7 @@ export class Lane {
     const held = await this.#askForLease();
     if (epoch !== this.#epoch) return;
     // A lane of the line goes on waiting for its permit from the log, where it renews its lease meanwhile.
-    if (held && this.state === "pushing" && this.#inFlight === undefined) this.#wanted?.settle(undefined);
+    if (this.#leased && this.state === "pushing" && this.#inFlight === undefined) this.#wanted?.settle(undefined);
     if (!held && (this.#inFlight !== undefined || this.state === "pushing")) {
       // Somebody else has the lease, or planned a retry: what is in flight stays covered by the broker until it has ended.
       this.#pause();
@@ -611,8 +613,11 @@ export class Lane {
 
   /** Its push has been in flight for a while: it is the receiver that takes long. */
   onLinger(): void {
-    this.#inFlight?.permit.linger();
-    if (this.#deps.isCrowded(this.#endpoint.inbox)) this.onLongWait("line");
+    if (this.#inFlight === undefined) return;
+    const { permit, since } = this.#inFlight;
+    const mayWait = this.#deps.clock.monotonic() - since < CROWDED_WAIT_MS;
+    if (!permit.linger() || mayWait) this.#deps.lingers.begin(this); // to be asked again
+    if (!mayWait && this.#deps.isCrowded(this.#endpoint.inbox)) this.onLongWait("line");
   }
 
   /** It waits for too long. From the line: lets go of what it holds, so that it holds up nobody; from the log: keeps its lease. */
@@ -671,8 +676,8 @@ export class Lane {
       if (this.#deps.isStopping()) return false;
       startedAt = clock.now();
       started = clock.monotonic();
-      this.#inFlight = { seq: event.seq, epoch, permit };
-      this.#deps.longWaits.line.begin(this);
+      this.#inFlight = { seq: event.seq, epoch, permit, since: started };
+      if (this.state === "pushing") this.#deps.longWaits.line.begin(this);
       this.#deps.lingers.begin(this);
       result = await this.#deps.push(this.#endpoint, event);
     } finally {

@@ -16,6 +16,7 @@ export interface SenderMetrics {
   observe(sources: {
     mailboxes(): ReadonlyMap<number, { lanes: Iterable<{ state: LaneState }> }>;
     inFlight(): number;
+    lingering(): number;
     waiting(): number;
     readAheadBytes(): number;
   }): void;
@@ -120,10 +121,18 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
       });
       new Gauge({
         name: "messenger_pushes_in_flight",
-        help: "Pushes that wait for an answer",
+        help: "Pushes that wait for an answer, but for those that linger",
         registers,
         collect() {
           this.set(sources.inFlight());
+        },
+      });
+      new Gauge({
+        name: "messenger_pushes_lingering",
+        help: "Pushes that have waited for an answer for so long that they no longer count against PUSH_CONCURRENCY",
+        registers,
+        collect() {
+          this.set(sources.lingering());
         },
       });
       new Gauge({

@@ -92,13 +92,13 @@ describe("permits", () => {
     const pushes = asking(permits);
     for (let account = 1; account <= 60; account += 1) pushes.ask(account, `new${account}`, 1, "new");
     for (let n = 0; n < 10; n += 1) for (const { permit } of pushes.granted) permit.linger();
-    expect(permits.inFlight).toBe(32 + 8);
+    expect([permits.inFlight, permits.lingering]).toEqual([8, 32]);
     expect(permits.take({ account: 99, origin: "quick", pace: "quick" })).toBeDefined();
     pushes.release(1);
-    expect(permits.inFlight).toBe(32 + 8);
+    expect([permits.inFlight, permits.lingering]).toEqual([8, 32]);
     for (const { permit } of pushes.granted) permit.linger();
     while (pushes.granted.length > 0) pushes.release();
-    expect([permits.inFlight, permits.waiting]).toEqual([1, 0]);
+    expect([permits.inFlight, permits.lingering, permits.waiting]).toEqual([1, 0, 0]);
   });
 
   it.each<Pace>(["slow", "failing"])("count %s ones for as long as they are in flight", (pace) => {
@@ -164,6 +164,23 @@ describe("permits", () => {
     expect(permits.inFlight).toBe(0);
   });
 
+  it("go to another one that waits for the origin, when whose turn it was gives up", () => {
+    const permits = createPermits(256);
+    const take = (count: number, origin: (n: number) => string, pace: Pace) =>
+      Array.from({ length: count }, (_, n) => permits.take({ account: n, origin: origin(n), pace }) as Permit);
+    const full = take(32, () => "shared", "quick");
+    const slow = take(63, (n) => `slow${n}`, "slow");
+    let granted = 0;
+    const waiting = Array.from({ length: 33 }, (_, n) =>
+      permits.wait({ account: 1_000 + n, origin: "shared", pace: "slow" }, () => (granted += 1)),
+    );
+    slow.push(...take(1, () => "slow63", "slow"));
+    for (const permit of full) permit.release();
+    for (const one of waiting.slice(0, 32)) one.withdraw();
+    for (const permit of slow) permit.release();
+    expect([granted, permits.waiting]).toEqual([1, 0]);
+  });
+
   it("leave nobody waiting while there is room, in any order of asking, lingering, withdrawing and releasing", () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
     let state = seed;
@@ -171,33 +188,57 @@ describe("permits", () => {
       state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
       return Math.floor((state / 2 ** 31) * below);
     };
-    const permits = createPermits(24);
-    const held: { permit: Permit; request: { account: number; origin: string; pace: Pace } }[] = [];
-    const waiting = new Map<object, { account: number; origin: string; pace: Pace }>();
-    for (let step = 0; step < 20_000; step += 1) {
-      const what = pick(10);
-      if (what < 5) {
-        const request = {
-          account: pick(12),
-          origin: `o${pick(3)}`,
-          pace: (["quick", "new", "slow", "failing"] as const)[pick(4)] as Pace,
-        };
-        const key = {};
-        let isGranted = false;
-        const handle = permits.wait(request, (permit) => {
-          isGranted = true;
-          waiting.delete(key);
-          held.push({ permit, request });
-        });
-        if (!isGranted) waiting.set(key, request);
-        if (!isGranted && pick(10) === 0) {
-          handle.withdraw();
-          waiting.delete(key);
-        }
-      } else if (what < 9) held.splice(pick(held.length), 1)[0]?.permit.release();
-      else held[pick(held.length)]?.permit.linger();
-      expect(permits.inFlight, `seed ${seed}`).toBe(held.length);
-      expect(permits.waiting, `seed ${seed}`).toBe(waiting.size);
+    const TOTAL = 160;
+    const SHARES: Record<Pace, number> = { quick: TOTAL, new: 80, slow: 40, failing: 40 };
+    const PACES = Object.keys(SHARES) as Pace[];
+    const permits = createPermits(TOTAL);
+    interface Push {
+      account: number;
+      origin: string;
+      pace: Pace;
+      lingers: boolean;
+    }
+    const held: { permit: Permit; push: Push }[] = [];
+    const waiting = new Map<Push, { withdraw(): void }>();
+    const count = (fits: (push: Push) => boolean): number => held.filter(({ push }) => fits(push)).length;
+
+    function ask(): void {
+      const origin = pick(2) === 0 ? "shared" : `o${pick(400)}`;
+      const push: Push = { account: pick(60), origin, pace: PACES[pick(4)] as Pace, lingers: false };
+      let isGranted = false;
+      const handle = permits.wait(push, (permit) => {
+        isGranted = true;
+        waiting.delete(push);
+        held.push({ permit, push });
+      });
+      if (!isGranted) waiting.set(push, handle);
+    }
+
+    function expectNobodyWaitsInVain(): void {
+      const counted = (...paces: Pace[]) => count(({ pace, lingers }) => !lingers && paces.includes(pace));
+      const isFull = counted(...PACES) >= TOTAL;
+      const unknown = counted("new", "slow");
+      for (const { account, origin, pace } of waiting.keys()) {
+        const paceIsFull = counted(pace) >= SHARES[pace] || (["new", "slow"].includes(pace) && unknown >= SHARES.new);
+        const isRefused = count((push) => push.origin === origin) >= 32 || count((push) => push.account === account) >= 20;
+        expect(isFull || paceIsFull || isRefused, `seed ${seed}: ${pace} of ${account} to ${origin}`).toBe(true);
+      }
+    }
+
+    for (let step = 0; step < 4_000; step += 1) {
+      const what = pick(20);
+      if (what < 10) ask();
+      else if (what < 12) {
+        const [push, handle] = [...waiting][pick(waiting.size)] ?? [];
+        handle?.withdraw();
+        if (push !== undefined) waiting.delete(push);
+      } else if (what < 19) held.splice(pick(held.length), 1)[0]?.permit.release();
+      else {
+        const one = held[pick(held.length)];
+        if (one?.permit.linger() === true && ["quick", "new"].includes(one.push.pace)) one.push.lingers = true;
+      }
+      expect([permits.inFlight + permits.lingering, permits.waiting], `seed ${seed}`).toEqual([held.length, waiting.size]);
+      if (step % 20 === 0) expectNobodyWaitsInVain();
     }
     // Everything comes to an end: whoever waits gets a permit once others are released.
     for (let step = 0; held.length > 0; step += 1) {

@@ -17,8 +17,11 @@ export interface PermitRequest {
 
 /** One push may be in flight. */
 export interface Permit {
-  /** It has been in flight for long: it counts no longer against its pace, nor against the total, if there is room among those that linger. */
-  linger(): void;
+  /**
+   * It has been in flight for long: from now on it counts among those that linger, and against neither its pace nor the total. Returns false where there is no room among
+   * them. Slow and failing endpoints have a share of their own, and stay in it.
+   */
+  linger(): boolean;
   release(): void;
 }
 
@@ -27,8 +30,8 @@ export interface Waiting {
   /** Gives up waiting: `grant` is not called any more. */
   withdraw(): void;
   /**
-   * Whether its turn is near: since it began to wait, or since this was last asked, at least half as many had theirs as wait now, of its pace, or where
-   * its origin is full, for that. Never behind others of its own account.
+   * Whether its turn is near: since it began to wait, or since this was last asked, at least half as many of its pace had theirs as wait now. Where its origin is full,
+   * those count that wait for that origin, and those that went on there; the first time, all since it filled up. Never behind others of its own account.
    */
   isAdvancing(): boolean;
 }
@@ -38,14 +41,10 @@ export interface Permits {
   take(request: PermitRequest): Permit | undefined;
   /** Waits for a permit: `grant` is called once, at once or later, unless it is withdrawn. */
   wait(request: PermitRequest, grant: (permit: Permit) => void): Waiting;
-  /** Those that linger included. */
+  /** Without those that linger. */
   readonly inFlight: number;
+  readonly lingering: number;
   readonly waiting: number;
-}
-
-interface Waiter {
-  request: PermitRequest;
-  grant(permit: Permit): void;
 }
 
 /** Where accounts are parked. */
@@ -53,6 +52,11 @@ interface Place {
   accounts: Set<number>;
   /** How many have gone on from here. */
   left: number;
+}
+
+interface Waiter {
+  request: PermitRequest;
+  grant(permit: Permit): void;
 }
 
 /** The pushes of one pace, and who waits: accounts in the order of their turns. */
@@ -73,7 +77,7 @@ interface Queue {
 /** To one origin at most. */
 const PER_ORIGIN = 32;
 
-/** Pushes that linger, for each that may be in flight: they wait for a receiver, and cost little. */
+/** For each push that may be in flight, so many may linger beside it: they wait for a receiver, and cost little. */
 const LINGERING = 2;
 
 /**
@@ -118,12 +122,14 @@ export function createPermits(total: number): Permits {
     change(byAccount, account, 1);
     return {
       linger() {
-        if (released || lingers || queue === slow || queue === failing || lingering >= LINGERING * total) return;
+        if (released || lingers || queue === slow || queue === failing) return true;
+        if (lingering >= LINGERING * total) return false;
         lingers = true;
         lingering += 1;
         inFlight -= 1;
         queue.inFlight -= 1;
         serveAll();
+        return true;
       },
       release() {
         if (released) return;
@@ -135,13 +141,13 @@ export function createPermits(total: number): Permits {
         }
         change(byOrigin, origin, -1);
         change(byAccount, account, -1);
-        if (waiting === 0) return;
         for (const one of inTurns) {
+          if (waiting === 0) one.parked.clear(); // who was there has withdrawn
           if (one.parked.size === 0) continue;
           unpark(one, origin);
           unpark(one, account);
         }
-        serveAll();
+        if (waiting > 0) serveAll();
       },
     };
   }
@@ -153,26 +159,26 @@ export function createPermits(total: number): Permits {
   }
 
   /** There is room for one: one account that waits for it may go. */
-  function unpark(queue: Queue, place: string | number): void {
-    const parked = queue.parked.get(place);
-    if (parked === undefined) return;
-    const { accounts } = parked;
+  function unpark(queue: Queue, at: string | number): void {
+    const place = queue.parked.get(at);
+    if (place === undefined) return;
+    const { accounts } = place;
     for (const account of accounts) {
       accounts.delete(account);
-      parked.left += 1;
+      place.left += 1;
       // It may have gone on meanwhile, by room that was made elsewhere.
-      const waits = queue.waiters.get(account)?.some(({ request }) => place === account || request.origin === place);
+      const waits = queue.waiters.get(account)?.some(({ request }) => at === account || request.origin === at);
       if (waits !== true) continue;
       queue.turns.add(account);
       break;
     }
-    if (accounts.size === 0) queue.parked.delete(place);
+    if (accounts.size === 0) queue.parked.delete(at);
   }
 
-  function park(queue: Queue, place: string | number, account: number): void {
-    const parked = queue.parked.get(place);
-    if (parked === undefined) queue.parked.set(place, { accounts: new Set([account]), left: 0 });
-    else parked.accounts.add(account);
+  function park(queue: Queue, at: string | number, account: number): void {
+    const place = queue.parked.get(at);
+    if (place === undefined) queue.parked.set(at, { accounts: new Set([account]), left: 0 });
+    else place.accounts.add(account);
   }
 
   /** Takes an account's first waiter whose origin has room; parks the account where there is none. */
@@ -217,7 +223,10 @@ export function createPermits(total: number): Permits {
 
   return {
     get inFlight() {
-      return inFlight + lingering;
+      return inFlight;
+    },
+    get lingering() {
+      return lingering;
     },
     get waiting() {
       return waiting;
@@ -243,17 +252,22 @@ export function createPermits(total: number): Permits {
           all.splice(at, 1);
           waiting -= 1;
           queue.waiting -= 1;
-          if (all.length > 0) return;
-          queue.waiters.delete(account);
-          queue.turns.delete(account);
+          if (all.length === 0) {
+            queue.waiters.delete(account);
+            queue.turns.delete(account);
+          }
+          // It may have been its turn because there is room at its origin, or for its account: that is another's, then.
+          if (originHasRoom(request.origin)) unpark(queue, request.origin);
+          if (accountHasRoom(account)) unpark(queue, account);
+          serve(queue);
         },
         isAdvancing() {
           if (queue.waiters.get(account)?.[0] !== waiter) return false;
-          const parked = queue.parked.get(request.origin);
-          const place = parked?.accounts.has(account) === true ? parked : undefined;
+          const full = queue.parked.get(request.origin);
+          const place = full?.accounts.has(account) === true ? full : undefined;
           if (place === undefined && !queue.turns.has(account)) return false;
           const { served, waiting: ahead } = place === undefined ? queue : { served: place.left, waiting: place.accounts.size };
-          const since = served - (before.place === place ? before.served : 0);
+          const since = served - (before.place === place ? before.served : place === undefined ? served : 0);
           before = { place, served };
           return 2 * since >= ahead;
         },

@@ -507,6 +507,38 @@ describe("a sender", () => {
     expect(seqs()).toEqual([1, 2]);
   });
 
+  describe("with a clock that is moved by hand", () => {
+    const byHand = { ...systemClock, monotonic: () => skew };
+    let hanging: PromiseWithResolvers<PushResult>;
+    beforeEach(async () => {
+      await sender.stop();
+      hanging = Promise.withResolvers();
+      answer = () => hanging.promise;
+    });
+    afterEach(() => hanging.resolve(OK));
+
+    it("gives the permit of a push that takes long to another one", async () => {
+      sender = await start("slow", { clock: byHand, maxInFlight: 1 });
+      const carol = await user();
+      await logIn("http://a/");
+      await logIn("http://b/", carol.id);
+      await broker.publish([...(await append(1)), ...(await append(1, carol.id))]);
+      await waitFor(() => pushes.length === 1, { what: "one push" });
+      skew = 75;
+      await waitFor(() => pushes.length === 2, { what: "the other one" });
+    });
+
+    it("acknowledges what waits for an answer sooner where it holds half of what it may", async () => {
+      sender = await start("slow", { clock: byHand, prefetch: 4 });
+      await logIn("http://a/");
+      await broker.publish(await append(2));
+      await waitFor(() => pushes.length === 1, { what: "a push" });
+      skew = 300; // of the second for which it keeps them elsewhere
+      await waitFor(() => acknowledged.length === 2, { what: "both to be acknowledged" });
+      expect((await endpoint()).leased).toBe("slow");
+    });
+  });
+
   it("stops while the broker confirms nothing", async () => {
     await sender.stop();
     let wakes = 0;

@@ -57,10 +57,12 @@ export interface SenderOptions {
   metrics: SenderMetrics;
   /** Undefined where nothing is traced. */
   tracing?: Tracing | undefined;
-  /** Pushes in flight at most, beside twice as many whose receivers take longer than a quarter of a second. */
+  /** Pushes in flight at most, beside up to twice as many that have been in flight for longer than `LINGER_MS`. */
   maxInFlight: number;
   /** Mailboxes in memory at most. */
   maxMailboxes: number;
+  /** Bundles of each partition that are not acknowledged, at most. */
+  prefetch?: number;
   /** Bytes of an inbox's log that are read at once, or one event; each push in flight may have so much in memory. */
   readBytes?: number;
   partitions: number;
@@ -74,18 +76,16 @@ export interface Sender {
 }
 
 /**
- * Unacknowledged bundles of each partition, of 1 to 16 events: under load enough to keep all pushes going that may be in flight, and few enough that
- * few wait long for leave to push. Who waits longer than a second for that, or for a receiver's answer, lets go of them.
+ * Unacknowledged bundles of each partition, of 1 to 16 events each. With fewer, pushes would end before new bundles come.
+ * With more, many events would wait longer than a second for a permit, and each of their lanes would take a lease then.
  */
-const PREFETCH = 32;
-/** With so many of them, who waits for a receiver lets go sooner: once its push lingers. */
-const CROWDED = PREFETCH / 2;
+const PREFETCH = 16;
 const BROKER_SILENT_MS = 20_000;
 /** A lane that waits longer, for leave to push or for an answer, lets go of what it holds. */
 const LINE_WAIT_MS = 1_000;
 /** A push lingers that is in flight for longer. */
-const LINGER_MS = 250;
-const LINGER_EVERY_MS = 50;
+const LINGER_MS = 75;
+const LINGER_EVERY_MS = 25;
 const READ_BYTES = 128 * 1024;
 /** What was evicted is written by then, and makes room. */
 const EVICT_EVERY_MS = 100;
@@ -102,7 +102,7 @@ type Prepared = Pick<Push, "target" | "secrets">;
 
 /** Consumes all partitions and pushes what comes, until it is stopped. */
 export async function startSender(options: SenderOptions): Promise<Sender> {
-  const { name, store, broker, channel, keyring, clock, random, log, metrics, tracing } = options;
+  const { name, store, broker, channel, keyring, clock, random, log, metrics, tracing, prefetch = PREFETCH } = options;
   /** Nothing is tried again any more. */
   const aborting = new AbortController();
   let stopping = false;
@@ -216,7 +216,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     onReadAhead: (bytes: number) => void (readAheadBytes += bytes),
     load: calls.load,
     isYielding: (inbox: number) => yielding.size > 0 && yielding.has(partitionOf(inbox, options.partitions)),
-    isCrowded: (inbox: number) => (consumer?.held(partitionOf(inbox, options.partitions)) ?? 0) >= CROWDED,
+    isCrowded: (inbox: number) => (consumer?.held(partitionOf(inbox, options.partitions)) ?? 0) >= prefetch / 2,
     isGivenUp: (inbox: number) => givenUp.size > 0 && givenUp.has(partitionOf(inbox, options.partitions)),
     timesMissed: (inbox: number) => missed[partitionOf(inbox, options.partitions)] as number,
     isStopping: () => stopping,
@@ -297,6 +297,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   metrics.observe({
     mailboxes: () => mailboxes,
     inFlight: () => deps.permits.inFlight,
+    lingering: () => deps.permits.lingering,
     waiting: () => deps.permits.waiting,
     readAheadBytes: () => readAheadBytes,
   });
@@ -310,7 +311,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   });
   consumer = await broker.consume({
     name,
-    prefetch: PREFETCH,
+    prefetch,
     onDelivery,
     async onYield(partition, giveUp) {
       const isConcerned = (inbox: number): boolean => partitionOf(inbox, options.partitions) === partition;
