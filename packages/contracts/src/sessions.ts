@@ -1,33 +1,107 @@
 import { type Static, Type } from "typebox";
 import { Id, LoginName, Password, PublicKey, UserAddress } from "./fields.ts";
+import { type Route, shape } from "./route.ts";
 import { SessionTokens } from "./users.ts";
 
-export const LoginBody = Type.Object({
-  username: LoginName,
-  password: Password,
-  user_address: UserAddress,
-  public_key: PublicKey,
-});
-export type LoginBody = Static<typeof LoginBody>;
+const SMALL_BYTES = 4 * 1024;
+/** Its largest part is the public key, each character of which can be written as six bytes. */
+const LOGIN_BYTES = 128 * 1024;
 
-export const LoginAnswer = Type.Interface([SessionTokens], {
-  msg: Type.String(),
-  user_id: Id,
-  /** The access token. */
-  token: Type.String(),
-  /** Signs the pushes to `user_address`; shown only now. */
-  webhook_secret: Type.String(),
-  /** Why nothing is pushed to `user_address`; null where it is. */
-  address_refusal: Type.Union([Type.String(), Type.Null()]),
-});
+export const Login = shape(
+  "Login",
+  { username: LoginName, password: Password, user_address: UserAddress, public_key: PublicKey },
+  {
+    username: "ada",
+    password: "correct horse battery staple",
+    user_address: "https://ada.example/messages",
+    public_key: "LS0tLS1CRUdJTiBQVUJMSUMgS0VZ",
+  },
+);
+export type Login = Static<typeof Login>;
 
-export const LogoutBody = Type.Object({ username: LoginName });
-export type LogoutBody = Static<typeof LogoutBody>;
+export const LoggedIn = shape(
+  "LoggedIn",
+  {
+    msg: Type.String(),
+    user_id: Id,
+    token: Type.String({ description: "The access token." }),
+    ...SessionTokens.properties,
+    webhook_secret: Type.String({ description: "Signs the pushes to `user_address` (Standard Webhooks)." }),
+    address_refusal: Type.Union([Type.String(), Type.Null()], {
+      description: "Why nothing is pushed to `user_address`; null where it is.",
+    }),
+  },
+  {
+    msg: "Login successful.",
+    user_id: 17,
+    token: "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxNyJ9.c2lnbmF0dXJl",
+    access_token: "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxNyJ9.c2lnbmF0dXJl",
+    refresh_token: "31.q5Zb2p0c9vUO3T1bW8yVqg",
+    token_type: "Bearer",
+    expires_in: 3600,
+    webhook_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    address_refusal: null,
+  },
+);
 
-export const LogoutAnswer = Type.Object({ msg: Type.String(), username: Type.String() });
+export const Logout = shape("Logout", { username: LoginName }, { username: "ada" });
+export type Logout = Static<typeof Logout>;
 
-export const RefreshBody = Type.Object(
+export const LoggedOut = shape(
+  "LoggedOut",
+  { msg: Type.String(), username: Type.String() },
+  { msg: "Logout successful.", username: "ada" },
+);
+
+export const Refresh = shape(
+  "Refresh",
   { refresh_token: Type.String({ minLength: 1, maxLength: 200 }) },
+  { refresh_token: "31.q5Zb2p0c9vUO3T1bW8yVqg" },
   { additionalProperties: false },
 );
-export type RefreshBody = Static<typeof RefreshBody>;
+export type Refresh = Static<typeof Refresh>;
+
+export const SESSION_ROUTES = {
+  logIn: {
+    method: "POST",
+    path: "/api/login",
+    auth: "public",
+    tag: "sessions",
+    summary: "Sign in, and have messages pushed to an address",
+    description:
+      "Messages that arrive from now on are pushed to the address, as are those that no other address of the user has taken yet. An address that nothing can be pushed to does not stop the log-in: `address_refusal` says why.",
+    isContract: true,
+    isSecret: true,
+    body: Login,
+    bodyLimit: LOGIN_BYTES,
+    answer: { status: 200, description: "Signed in.", body: LoggedIn },
+    problems: ["unauthorized", "wrong_credentials", "too_many_attempts"],
+  },
+  logOut: {
+    method: "POST",
+    path: "/api/logout",
+    auth: "session",
+    tag: "sessions",
+    summary: "End this session",
+    description: "Its tokens are no longer valid. Its address gets no more pushes, unless another session uses it.",
+    isContract: true,
+    body: Logout,
+    bodyLimit: SMALL_BYTES,
+    answer: { status: 200, description: "The session has ended.", body: LoggedOut },
+    problems: [],
+  },
+  refreshToken: {
+    method: "POST",
+    path: "/api/token/refresh",
+    auth: "public",
+    tag: "sessions",
+    summary: "Get a new access token",
+    description:
+      "The refresh token is replaced by the one in the answer. The same token again within 30 s gets the same answer, for a client that did not get it; later it ends the session.",
+    isSecret: true,
+    body: Refresh,
+    bodyLimit: SMALL_BYTES,
+    answer: { status: 200, description: "The next tokens of the session.", body: SessionTokens },
+    problems: ["unauthorized"],
+  },
+} as const satisfies Record<string, Route>;

@@ -1,43 +1,111 @@
 import { type Static, Type } from "typebox";
 import { Email, FullName, Id, Password, PhoneNumber, PublicKey, Username } from "./fields.ts";
+import { type Route, shape } from "./route.ts";
 
-/** Either user name, phone number and password, or e-mail address, full name and password. */
-export const NewUserBody = Type.Object({
-  username: Type.Optional(Username),
-  phone_number: Type.Optional(PhoneNumber),
-  email: Type.Optional(Email),
-  full_name: Type.Optional(FullName),
-  password: Password,
-});
-export type NewUserBody = Static<typeof NewUserBody>;
+/** Its largest field can be written in escapes, of six bytes for each character. */
+const USER_BYTES = 64 * 1024;
+
+const TOKENS_EXAMPLE = {
+  access_token: "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxNyJ9.c2lnbmF0dXJl",
+  refresh_token: "31.q5Zb2p0c9vUO3T1bW8yVqg",
+  token_type: "Bearer",
+  expires_in: 3600,
+} as const;
+
+const tokens = {
+  access_token: Type.String({ description: "For `Authorization: Bearer`." }),
+  refresh_token: Type.String({ description: "Gets the next access token, once." }),
+  token_type: Type.Literal("Bearer"),
+  expires_in: Type.Integer({ description: "Seconds that the access token is valid." }),
+};
 
 /** What a client needs to act as a session. */
-export const SessionTokens = Type.Object({
-  access_token: Type.String(),
-  refresh_token: Type.String(),
-  token_type: Type.Literal("Bearer"),
-  /** Seconds. */
-  expires_in: Type.Integer(),
-});
+export const SessionTokens = shape("SessionTokens", tokens, TOKENS_EXAMPLE);
 export type SessionTokens = Static<typeof SessionTokens>;
 
-export const NewUserAnswer = Type.Interface([SessionTokens], {
-  user_id: Id,
-  username: Type.Union([Type.String(), Type.Null()]),
-});
+export const NewUser = shape(
+  "NewUser",
+  {
+    username: Type.Optional(Username),
+    phone_number: Type.Optional(PhoneNumber),
+    email: Type.Optional(Email),
+    full_name: Type.Optional(FullName),
+    password: Password,
+  },
+  { username: "ada", phone_number: "+44 20 7946 0000", password: "correct horse battery staple" },
+  { description: "Either a user name, phone number and password, or an e-mail address, full name and password." },
+);
+export type NewUser = Static<typeof NewUser>;
+
+export const MadeUser = shape(
+  "MadeUser",
+  { user_id: Id, username: Type.Union([Type.String(), Type.Null()]), ...tokens },
+  { user_id: 17, username: "ada", ...TOKENS_EXAMPLE },
+);
 
 /** `?username=`, or the same as a JSON body. */
-export const FindUserQuery = Type.Object({ username: Type.Optional(Username), q: Type.Optional(Type.String()) });
-export type FindUserQuery = Static<typeof FindUserQuery>;
-
-export const UserAnswer = Type.Object({
-  user_id: Id,
-  username: Type.String(),
-  full_name: Type.Union([Type.String(), Type.Null()]),
-  public_key: Type.Union([PublicKey, Type.Null()]),
+export const FindUserQuery = Type.Object({
+  username: Type.Optional(Username),
+  q: Type.Optional(Type.String({ description: "Reserved; refused." })),
 });
 
-export const DeleteUserBody = Type.Object({ user_id: Id });
-export type DeleteUserBody = Static<typeof DeleteUserBody>;
+export const User = shape(
+  "User",
+  {
+    user_id: Id,
+    username: Type.String(),
+    full_name: Type.Union([Type.String(), Type.Null()]),
+    public_key: Type.Union([PublicKey, Type.Null()], { description: "The one of the user's newest session that gave any." }),
+  },
+  { user_id: 23, username: "bob", full_name: null, public_key: "LS0tLS1CRUdJTiBQVUJMSUMgS0VZ" },
+);
 
-export const DeleteUserAnswer = Type.Object({ msg: Type.String(), user_id: Id });
+export const DeleteUser = shape("DeleteUser", { user_id: Id }, { user_id: 17 });
+export type DeleteUser = Static<typeof DeleteUser>;
+
+export const DeletedUser = shape("DeletedUser", { msg: Type.String(), user_id: Id }, { msg: "User deleted.", user_id: 17 });
+
+export const USER_ROUTES = {
+  createUser: {
+    method: "POST",
+    path: "/api/users",
+    auth: "public",
+    tag: "account",
+    summary: "Make an account, and sign in",
+    description:
+      "The answer holds the tokens of a session, so that nothing else is needed to send messages. Nothing is pushed anywhere before the user logs in with an address.",
+    isContract: true,
+    isSecret: true,
+    body: NewUser,
+    bodyLimit: USER_BYTES,
+    answer: { status: 201, description: "The account, and its first session.", body: MadeUser },
+    problems: ["unauthorized", "taken", "too_many_sign_ups"],
+  },
+  findUser: {
+    method: "GET",
+    path: "/api/users",
+    auth: "session",
+    tag: "account",
+    summary: "Find a user by name",
+    description: "The name is given as a query, or as a JSON body. Case does not matter.",
+    isContract: true,
+    query: FindUserQuery,
+    bodyLimit: USER_BYTES,
+    answer: { status: 200, description: "The user of that name.", body: User },
+    problems: ["no_such_user"],
+  },
+  deleteUser: {
+    method: "DELETE",
+    path: "/api/users",
+    auth: "session",
+    tag: "account",
+    summary: "Delete an account",
+    description:
+      "One's own, or any as an admin. Its sessions end, its addresses get no more pushes, and what is known of it is erased; what it sent stays with those who received it.",
+    isContract: true,
+    body: DeleteUser,
+    bodyLimit: USER_BYTES,
+    answer: { status: 200, description: "The account is gone.", body: DeletedUser, text: "User deleted." },
+    problems: ["forbidden", "no_such_user"],
+  },
+} as const satisfies Record<string, Route>;

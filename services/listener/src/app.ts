@@ -2,6 +2,7 @@ import helmet from "@fastify/helmet";
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
+import { describeApi, HEALTH_ROUTES, MESSAGE_ROUTES, ROUTES, SESSION_ROUTES, USER_ROUTES } from "@messenger/contracts";
 import { traceIdOf } from "@messenger/core";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import fastify, {
@@ -12,20 +13,23 @@ import fastify, {
   type RawServerDefault,
 } from "fastify";
 import type { Context } from "./context.ts";
-import { describeAnswers } from "./http/description.ts";
-import { answerErrors } from "./http/errors.ts";
+import { answerErrors, codeOf } from "./http/errors.ts";
 import { requireLocalHost } from "./http/hosts.ts";
 import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
 import { sendProblemDetails } from "./http/problem.ts";
 import { createRequestIds } from "./http/request-ids.ts";
 import { createBoundedServer } from "./http/server.ts";
+import { addRoutes } from "./http/route.ts";
 import { requireSessions } from "./http/session.ts";
 import { traceRequests } from "./http/trace.ts";
 import { networkOf } from "./networks.ts";
-import { healthRoutes } from "./routes/health.ts";
-import { messageRoutes } from "./routes/messages.ts";
-import { sessionRoutes } from "./routes/sessions.ts";
-import { userRoutes } from "./routes/users.ts";
+import { healthHandlers } from "./routes/health.ts";
+import { messageHandlers } from "./routes/messages.ts";
+import { sessionHandlers } from "./routes/sessions.ts";
+import { userHandlers } from "./routes/users.ts";
+import { createMessages } from "./use-cases/messages.ts";
+import { createSessions } from "./use-cases/sessions.ts";
+import { createUsers } from "./use-cases/users.ts";
 
 export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>;
 
@@ -36,15 +40,13 @@ declare module "fastify" {
     /** The user who signed in, or up, by it. */
     signedInAs: number | undefined;
   }
-  interface FastifyContextConfig {
-    /** Its answer holds tokens or secrets. */
-    secret?: boolean;
-  }
 }
 
 /** In JSON, a byte of a message can take six: `\u001f`. */
 const ESCAPED_BYTES = 6;
 const OTHER_FIELDS_BYTES = 32 * 1024;
+/** Of the API, as its description says. */
+const VERSION = "0.1.0";
 const DOCS = "/api/docs";
 const HEALTH = "/api/health";
 /** Of a path, in a line of the log. */
@@ -68,7 +70,7 @@ export async function createApp(context: Context): Promise<App> {
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAMETER },
     // What Fastify refuses before it knows the route: a path that cannot be decoded, for one.
     frameworkErrors(error, request, reply) {
-      const problem = { status: error.statusCode ?? 400, code: "bad_request", detail: error.message };
+      const problem = { code: codeOf(error), detail: error.message };
       context.metrics.onRejected(problem.code);
       void sendProblemDetails(request, reply as unknown as FastifyReply, problem);
     },
@@ -94,8 +96,8 @@ export async function createApp(context: Context): Promise<App> {
   app.addHook("onSend", (request, reply, _payload, done) => {
     reply.header("x-request-id", request.id);
     reply.header("x-content-type-options", "nosniff");
-    const { session, secret } = request.routeOptions.config;
-    if (session === true || secret === true) reply.header("cache-control", "no-store"); // tokens, and what people write
+    const { route } = request.routeOptions.config;
+    if (route !== undefined && (route.auth !== "public" || route.isSecret === true)) reply.header("cache-control", "no-store"); // tokens, and what people write
     done();
   });
   app.addHook("onResponse", (request, reply, done) => {
@@ -137,33 +139,21 @@ export async function createApp(context: Context): Promise<App> {
     if (route.url.startsWith(DOCS)) route.helmet = {};
   });
   await app.register(helmet, { global: false, contentSecurityPolicy: false, strictTransportSecurity: false });
-  const complete = describeAnswers(app);
-  await app.register(swagger, {
-    transformObject: (document) => complete("openapiObject" in document ? document.openapiObject : document.swaggerObject),
-    openapi: {
-      openapi: "3.1.0",
-      info: {
-        title: "Messenger",
-        version: "0.1.0",
-        description: "A self-hosted, queue-backed messenger. See the README for the push that receivers get.",
-        license: { name: "Apache-2.0", identifier: "Apache-2.0" },
-      },
-      servers: [{ url: "/" }],
-      components: { securitySchemes: { session: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
-    },
-  });
+  const description = describeApi(ROUTES, VERSION);
+  // Its types know no OpenAPI but 3.0.
+  await app.register(swagger, { mode: "static", specification: { document: description as never } });
   await app.register(swaggerUi, {
     routePrefix: DOCS,
     staticCSP: true,
     // Over plain HTTP, as an embedded Messenger is, the page's own files must not be asked for over HTTPS.
     transformStaticCSP: (header) => header.replace("upgrade-insecure-requests;", ""),
   });
-  app.get("/api/openapi.json", { schema: { hide: true } }, () => app.swagger());
+  app.get("/api/openapi.json", () => description);
 
-  healthRoutes(app, context);
-  userRoutes(app, context);
-  sessionRoutes(app, context);
-  messageRoutes(app, context);
+  addRoutes(app, HEALTH_ROUTES, healthHandlers(context));
+  addRoutes(app, USER_ROUTES, userHandlers(createUsers(context)));
+  addRoutes(app, SESSION_ROUTES, sessionHandlers(createSessions(context)));
+  addRoutes(app, MESSAGE_ROUTES, messageHandlers(createMessages(context)));
   await app.ready();
   return app;
 }

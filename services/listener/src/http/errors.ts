@@ -1,42 +1,40 @@
+import type { ProblemCode } from "@messenger/contracts";
+import { PROBLEMS } from "@messenger/contracts";
 import type { FastifyError, FastifyInstance } from "fastify";
 import { Overloaded } from "../append-queue.ts";
 import type { Context } from "../context.ts";
-import { HttpProblem, type ProblemOptions, sendProblem, VALIDATION_TEXT } from "./problem.ts";
+import { Refused } from "../refused.ts";
+import { type Answered, sendProblem } from "./problem.ts";
+
+/** What Fastify refuses, but for what the schemas say. */
+const BY_STATUS: Readonly<Record<number, ProblemCode>> = {
+  413: "too_large",
+  414: "uri_too_long",
+  415: "unsupported_media_type",
+};
+
+export function codeOf(error: FastifyError): ProblemCode {
+  const status = error.statusCode ?? 500;
+  return BY_STATUS[status] ?? (status >= 400 && status < 500 ? "bad_request" : "internal");
+}
 
 /** `bodyLimit`: the bytes of a body that the route reads. */
-function describe(error: FastifyError, bodyLimit: number): ProblemOptions {
-  if (error instanceof HttpProblem) return error.options;
-  if (error instanceof Overloaded) {
-    return { status: 503, code: "overloaded", detail: `${error.message}; nothing was lost: try again` };
-  }
+function describe(error: FastifyError, bodyLimit: number): Answered {
+  if (error instanceof Refused) return { code: error.code, detail: error.message, retryAfterSeconds: error.retryAfterSeconds };
+  if (error instanceof Overloaded) return { code: "overloaded", detail: `${error.message}; nothing was lost: try again` };
   if (error.validation !== undefined) {
     const faults = error.validation.map(
       ({ instancePath, message }) => `${instancePath === "" ? "" : `${instancePath.slice(1)} `}${message}`,
     );
-    return {
-      status: 400,
-      code: "validation_error",
-      detail: `${error.validationContext ?? "body"}: ${faults.slice(0, 5).join("; ")}`,
-      text: VALIDATION_TEXT,
-    };
+    return { code: "validation_error", detail: `${error.validationContext ?? "body"}: ${faults.slice(0, 5).join("; ")}` };
   }
-  const status = error.statusCode ?? 500;
-  switch (status) {
-    case 413:
-      return { status: 413, code: "too_large", detail: `the body is too large: it may have at most ${bodyLimit} bytes` };
-    case 415:
-      return {
-        status: 415,
-        code: "unsupported_media_type",
-        detail: "a body must be JSON, and say so: Content-Type: application/json",
-      };
-    default: {
-      if (status >= 400 && status < 500) {
-        return { status, code: "bad_request", detail: error.message, text: status === 400 ? VALIDATION_TEXT : undefined };
-      }
-      return { status: 500, code: "internal", detail: "something failed here; it was logged under this request's id" };
-    }
+  const code = codeOf(error);
+  if (code === "too_large") return { code, detail: `the body is too large: it may have at most ${bodyLimit} bytes` };
+  if (code === "unsupported_media_type") {
+    return { code, detail: "a body must be JSON, and say so: Content-Type: application/json" };
   }
+  if (code === "internal") return { code, detail: "something failed here; it was logged under this request's id" };
+  return { code, detail: error.message };
 }
 
 /** Makes an answer of everything that is thrown, and of requests for what is not there. */
@@ -45,15 +43,15 @@ export function answerErrors(app: FastifyInstance, context: Context): void {
     if (request.raw.destroyed && !request.raw.complete) {
       // The client went away in the middle of its request: nobody's fault, and nobody reads the answer.
       context.metrics.onRejected("client_closed");
-      return sendProblem(request, reply, { status: 400, code: "client_closed", detail: "the request was cut short" });
+      return sendProblem(request, reply, { code: "client_closed", detail: "the request was cut short" });
     }
-    const unavailable = error instanceof HttpProblem ? undefined : context.whyUnavailable(error);
-    const problem =
+    const unavailable = error instanceof Refused ? undefined : context.whyUnavailable(error);
+    const problem: Answered =
       unavailable === undefined
         ? describe(error, request.routeOptions.bodyLimit)
-        : { status: 503, code: "store_unavailable", detail: `${unavailable}; try again` };
+        : { code: "store_unavailable", detail: `${unavailable}; try again` };
     // Load is no fault: it is counted, and the request's own line says it.
-    if (problem.status >= 500 && !(error instanceof Overloaded))
+    if (PROBLEMS[problem.code].status >= 500 && !(error instanceof Overloaded))
       request.log.error({ requestId: request.id, err: error }, "a request failed");
     context.metrics.onRejected(problem.code);
     return sendProblem(request, reply, problem);
@@ -61,6 +59,6 @@ export function answerErrors(app: FastifyInstance, context: Context): void {
   app.setNotFoundHandler((request, reply) => {
     const code = "no_such_route";
     context.metrics.onRejected(code);
-    return sendProblem(request, reply, { status: 404, code, detail: "there is nothing at this address; see /api/docs" });
+    return sendProblem(request, reply, { code, detail: "there is nothing at this address; see /api/docs" });
   });
 }

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import type { FastifyInstance } from "fastify";
-import { HttpProblem } from "./problem.ts";
+import { Refused } from "../refused.ts";
 
 /**
  * For an instance that only this machine reaches: refuses requests for other names. A page in a browser on this machine, whose name was made to lead here,
@@ -17,7 +17,7 @@ export function requireLocalHost(app: FastifyInstance): void {
     else {
       const detail =
         "this instance answers to an address or localhost only: set HOST, or TRUSTED_PROXIES behind a proxy, to serve other names";
-      done(new HttpProblem({ status: 421, code: "misdirected", detail }));
+      done(new Refused("misdirected", detail));
     }
   });
 }

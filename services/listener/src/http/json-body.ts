@@ -1,13 +1,12 @@
 import { isUtf8 } from "node:buffer";
 import secureJson from "secure-json-parse";
-import { HttpProblem, VALIDATION_TEXT } from "./problem.ts";
+import { Refused } from "../refused.ts";
 
-const malformed = (detail: string): HttpProblem =>
-  new HttpProblem({ status: 400, code: "malformed_body", detail, text: VALIDATION_TEXT });
+const malformed = (detail: string): Refused => new Refused("malformed_body", detail);
 
 /**
  * Looks through all strings of a value for what cannot be stored as text: Postgres has no NUL, and a lone surrogate is no character.
- * @throws {HttpProblem} 400
+ * @throws {Refused} malformed_body
  */
 export function refuseUnstorable(value: unknown): void {
   if (typeof value === "string") {
@@ -25,7 +24,7 @@ export function refuseUnstorable(value: unknown): void {
 /**
  * Reads a JSON body. An empty one counts as none. Both characters that are refused can only be written as escapes, so a body without any
  * is not searched.
- * @throws {HttpProblem} 400
+ * @throws {Refused} malformed_body
  */
 export function parseJsonBody(body: Buffer): unknown {
   if (body.length === 0) return undefined;
@@ -36,7 +35,7 @@ export function parseJsonBody(body: Buffer): unknown {
     value = secureJson.parse(text, { protoAction: "error", constructorAction: "error" });
     if (text.includes("\\u")) refuseUnstorable(value);
   } catch (error) {
-    if (error instanceof HttpProblem) throw error;
+    if (error instanceof Refused) throw error;
     throw malformed(error instanceof RangeError ? "the body is nested too deeply" : "the body is not JSON");
   }
   return value;

@@ -1,7 +1,7 @@
 import { systemClock } from "@messenger/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { createLoginThrottle, type LoginThrottle } from "./login-throttle.ts";
-import { isLoopback, neighbourhoodOf, networkOf } from "./networks.ts";
+import { isLoopback, neighbourhoodOf, networkOf } from "../networks.ts";
 
 describe("the throttle of log-ins", () => {
   let now: number;
@@ -16,12 +16,12 @@ describe("the throttle of log-ins", () => {
       .attempt({ ip, account, isFamiliar }, () => Promise.resolve(isRight ? "in" : null))
       .then(
         (result) => result ?? "wrong",
-        (error: { options: { status: number } }) => String(error.options.status),
+        (error: { code: string }) => error.code,
       );
 
   it("lets an account be guessed at ten times from a network in five minutes, and then again", async () => {
     for (let n = 0; n < 10; n += 1) expect(await tryAs(`2001:db8::${n}`)).toBe("wrong");
-    expect(await tryAs("2001:db8::ffff", true)).toBe("429");
+    expect(await tryAs("2001:db8::ffff", true)).toBe("too_many_attempts");
     expect(await tryAs("2001:db8:0:1::1", true)).toBe("in");
     now = 5 * 60_000;
     expect(await tryAs("2001:db8::1", true)).toBe("in");
@@ -30,7 +30,9 @@ describe("the throttle of log-ins", () => {
   it("counts attempts that are under way, and none that succeed", async () => {
     const gate = Promise.withResolvers<null>();
     const guesses = Array.from({ length: 30 }, () =>
-      throttle.attempt({ ip: "192.0.2.1", account: "bob", isFamiliar: false }, () => gate.promise).catch(() => "429"),
+      throttle
+        .attempt({ ip: "192.0.2.1", account: "bob", isFamiliar: false }, () => gate.promise)
+        .catch((error: { code: string }) => error.code),
     );
     gate.resolve(null);
     expect((await Promise.all(guesses)).filter((outcome) => outcome === null)).toHaveLength(10);
@@ -56,7 +58,7 @@ describe("the throttle of log-ins", () => {
       try {
         return throttle.checkRemembered(ip, "bob");
       } catch (error) {
-        return String((error as { options: { status: number } }).options.status);
+        return (error as { code: string }).code;
       }
     };
     expect(refusalOf("192.0.2.1")).toBe(false);
@@ -65,7 +67,7 @@ describe("the throttle of log-ins", () => {
     for (let n = 0; n < 60; n += 1) expect(await tryAs(`10.1.${n}.1`, false, false, "7")).toBe("wrong");
     expect(refusalOf("192.0.2.1")).toBe(true); // one guess
     expect(await tryAs("192.0.2.9", false, false, "7")).toBe("wrong");
-    expect(refusalOf("192.0.2.1")).toBe("429");
+    expect(refusalOf("192.0.2.1")).toBe("too_many_attempts");
     expect(refusalOf("198.51.100.1")).toBe(false); // who knows
     now = 60_001;
     expect(refusalOf("192.0.2.1")).toBe(false);

@@ -1,15 +1,15 @@
 import type { Clock } from "@messenger/core";
-import { Overloaded } from "./append-queue.ts";
+import { Overloaded } from "../append-queue.ts";
 import { createAttemptCounts, createUnderwayCounts } from "./attempt-counts.ts";
-import { HttpProblem } from "./http/problem.ts";
-import { isLoopback, networkOf } from "./networks.ts";
+import { isLoopback, networkOf } from "../networks.ts";
+import { Refused } from "../refused.ts";
 
 /** Limits the accounts that a network makes in an hour, and its sign-ups under way. */
 export interface SignUpLimit {
   /**
    * Runs a sign-up. It counts unless it throws: one that a busy server refuses takes nothing from the people of the same network. (One whose name is
    * taken counts, so that nobody can try names without limit.)
-   * @throws {HttpProblem} 429
+   * @throws {Refused} too_many_sign_ups
    * @throws {Overloaded} if too many of this network are under way
    */
   attempt<Result>(ip: string, run: () => Promise<Result>): Promise<Result>;
@@ -32,12 +32,8 @@ export function createSignUpLimit(clock: Clock, perHour: number): SignUpLimit {
       const running = underway.of(network);
       // This machine itself makes any number.
       if (made.of(network) + running >= perHour && !isLoopback(ip)) {
-        throw new HttpProblem({
-          status: 429,
-          code: "too_many_sign_ups",
-          detail: "too many accounts were made from this network; try again later",
-          retryAfterSeconds: made.secondsLeft(network),
-        });
+        const detail = "too many accounts were made from this network; try again later";
+        throw new Refused("too_many_sign_ups", detail, made.secondsLeft(network));
       }
       if (running >= MAX_UNDERWAY) throw new Overloaded("too many sign in or sign up from this network at this moment");
       underway.begin(network);

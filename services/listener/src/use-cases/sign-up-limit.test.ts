@@ -1,6 +1,6 @@
 import { systemClock } from "@messenger/core";
 import { expect, it } from "vitest";
-import { Overloaded } from "./append-queue.ts";
+import { Overloaded } from "../append-queue.ts";
 import { createSignUpLimit } from "./sign-up-limit.ts";
 
 let now = 0;
@@ -8,8 +8,7 @@ const open = (perHour: number) => createSignUpLimit({ ...systemClock, monotonic:
 const outcomeOf = (attempt: Promise<unknown>): Promise<string> =>
   attempt.then(
     () => "made",
-    (error: { name: string; options?: { status: number } }) =>
-      error instanceof Overloaded ? "503" : String(error.options?.status),
+    (error: { name: string; code?: string }) => (error instanceof Overloaded ? "503" : String(error.code)),
   );
 const make = () => Promise.resolve("hash");
 
@@ -34,14 +33,15 @@ it("asks the database for no more sign-ups of a network than can wait for their 
 
   const failing = limit.attempt("192.0.2.1", () => Promise.reject(new Overloaded("full")));
   expect(await outcomeOf(failing)).toBe("503");
-  for (const expected of ["made", "made", "429"]) expect(await outcomeOf(limit.attempt("192.0.2.1", make))).toBe(expected);
+  for (const expected of ["made", "made", "too_many_sign_ups"])
+    expect(await outcomeOf(limit.attempt("192.0.2.1", make))).toBe(expected);
 });
 
 it("lets no more accounts be made at the same moment than an hour has left", async () => {
   const limit = open(3);
   const crowd = Array.from({ length: 8 }, () => outcomeOf(limit.attempt("2001:db8::1", make)));
   expect((await Promise.all(crowd)).filter((outcome) => outcome === "made")).toHaveLength(3);
-  expect(await outcomeOf(limit.attempt("2001:db8::2", make))).toBe("429");
+  expect(await outcomeOf(limit.attempt("2001:db8::2", make))).toBe("too_many_sign_ups");
   now += 60 * 60_000;
   expect(await outcomeOf(limit.attempt("2001:db8::2", make))).toBe("made");
 });

@@ -1,8 +1,8 @@
 import type { Clock } from "@messenger/core";
 import { LRUCache } from "lru-cache";
 import { createAttemptCounts, createUnderwayCounts } from "./attempt-counts.ts";
-import { HttpProblem } from "./http/problem.ts";
-import { neighbourhoodOf, networkOf } from "./networks.ts";
+import { neighbourhoodOf, networkOf } from "../networks.ts";
+import { Refused } from "../refused.ts";
 
 /** A log-in that is tried. */
 interface LoginAttempt {
@@ -20,13 +20,13 @@ interface LoginAttempt {
 export interface LoginThrottle {
   /**
    * Runs an attempt, whose result is null where it failed. Attempts that are under way count as failures until they have ended.
-   * @throws {HttpProblem} 429
+   * @throws {Refused} too_many_attempts
    */
   attempt<Result>(attempt: LoginAttempt, run: () => Promise<Result | null>): Promise<Result | null>;
   /**
    * Refuses by what is remembered of the network, and of the last attempt at this name from this neighbourhood: a guess that is refused in any case then costs
    * no statement. Returns whether the neighbourhood is known not to be familiar.
-   * @throws {HttpProblem} 429
+   * @throws {Refused} too_many_attempts
    */
   checkRemembered(ip: string, name: string): boolean;
   /** What the database says of a name, for `checkRemembered`. */
@@ -53,15 +53,11 @@ export function createLoginThrottle(clock: Clock): LoginThrottle {
   const ofAccount = (account: string): string => `account ${account}`;
 
   function refuse(key: string, atMostSeconds = Number.POSITIVE_INFINITY): never {
-    throw new HttpProblem({
-      status: 429,
-      code: "too_many_attempts",
-      detail: "too many failed log-ins from this network; try again later",
-      retryAfterSeconds: Math.min(failures.secondsLeft(key), atMostSeconds),
-    });
+    const retryAfterSeconds = Math.min(failures.secondsLeft(key), atMostSeconds);
+    throw new Refused("too_many_attempts", "too many failed log-ins from this network; try again later", retryAfterSeconds);
   }
 
-  /** Returns what counts for an attempt. @throws {HttpProblem} 429 where that is too much. */
+  /** Returns what counts for an attempt. @throws {Refused} too_many_attempts where that is too much. */
   function check({ ip, account, isFamiliar }: LoginAttempt, atMostSeconds?: number): readonly string[] {
     const ofNeighbourhood = `${account} ${neighbourhoodOf(ip)}`;
     const isStrict = !isFamiliar && failures.of(ofAccount(account)) >= ACCOUNT_UNDER_ATTACK;

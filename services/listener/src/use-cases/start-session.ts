@@ -2,9 +2,9 @@ import type { SessionTokens } from "@messenger/contracts";
 import { formatSecret, refusalOf, SECRET_BYTES } from "@messenger/channels";
 import { SealError, webhookSecretContext } from "@messenger/core";
 import { beginSession, type BegunSession, endSession } from "@messenger/store";
-import type { Context } from "./context.ts";
-import { HttpProblem } from "./http/problem.ts";
-import type { Identity } from "./tokens.ts";
+import type { Context } from "../context.ts";
+import { Refused } from "../refused.ts";
+import type { Identity } from "../tokens.ts";
 
 /** A refresh token that is not used for so long is no longer valid. */
 export const REFRESH_DAYS = 90;
@@ -79,7 +79,7 @@ export async function startSession(
     begun = await begin(true);
     if (begun?.secret != null) secret = unseal(begun.secret);
   }
-  if (begun === null) throw new HttpProblem({ status: 401, code: "unauthorized", detail: "the account was deleted" });
+  if (begun === null) throw new Refused("unauthorized", "the account was deleted");
   context.publisher.wake(begun.changed);
   return {
     tokens: await sessionTokens(context, { ...user, sessionId: begun.sessionId }, refreshToken),

@@ -1,0 +1,108 @@
+import { type Static, Type } from "typebox";
+
+/** Problem details (RFC 9457). */
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: "Always about:blank: `code` tells problems apart." }),
+    title: Type.String({ description: "What the status means." }),
+    status: Type.Integer(),
+    detail: Type.Optional(Type.String({ description: "What went wrong, for a person." })),
+    code: Type.String({ description: "What went wrong, for a program: stable." }),
+    request_id: Type.String({ description: "Names the request in the server's log." }),
+  },
+  {
+    title: "Problem",
+    examples: [
+      {
+        type: "about:blank",
+        title: "Bad Request",
+        status: 400,
+        detail: "body: message must not have fewer than 1 characters",
+        code: "validation_error",
+        request_id: "b7d0c1f2a9e34c55",
+      },
+    ],
+  },
+);
+export type Problem = Static<typeof Problem>;
+
+/** What is answered instead of a result. */
+export interface ProblemKind {
+  status: number;
+  /** What it means, for whoever reads the description of the API. */
+  about: string;
+  /** What a route of the wire contract answers as text; where there is none, the detail. */
+  text?: string;
+}
+
+/** What the wire contract answers to every field that is missing or malformed. */
+const VALIDATION_TEXT = "Validation error.";
+
+/** All problems, by the code that programs can rely on. */
+export const PROBLEMS = {
+  bad_request: { status: 400, about: "The request is malformed.", text: VALIDATION_TEXT },
+  client_closed: { status: 400, about: "The request was cut short: nobody reads this answer." },
+  malformed_body: {
+    status: 400,
+    about: "The body is not UTF-8, not JSON, or holds what cannot be stored.",
+    text: VALIDATION_TEXT,
+  },
+  unknown_receiver: { status: 400, about: "There is no such receiver.", text: "Unknown receiver." },
+  validation_error: {
+    status: 400,
+    about: "Something is missing, malformed or out of bounds; nothing was changed.",
+    text: VALIDATION_TEXT,
+  },
+  not_the_sender: { status: 401, about: "The sender is not the user who is signed in." },
+  unauthorized: { status: 401, about: "There is no valid token, or its session has ended." },
+  wrong_credentials: {
+    status: 401,
+    about: "There is no such user, or the password is wrong.",
+    text: "Incorrect username or password.",
+  },
+  forbidden: { status: 403, about: "Whoever is signed in may not do this." },
+  no_such_message: { status: 404, about: "There is no such message, or it is not yours to read." },
+  no_such_route: { status: 404, about: "There is nothing at this address." },
+  no_such_user: { status: 404, about: "There is no such user.", text: "User not found." },
+  taken: { status: 409, about: "Somebody else has this already." },
+  too_large: { status: 413, about: "The body, or the message in it, is too large." },
+  uri_too_long: { status: 414, about: "A part of the path is too long." },
+  unsupported_media_type: { status: 415, about: "The body is not JSON, or does not say so." },
+  misdirected: { status: 421, about: "This instance does not answer to this name." },
+  idempotency_key_reused: { status: 422, about: "The Idempotency-Key was used for something else." },
+  rate_limited: { status: 429, about: "Too many requests from this address." },
+  too_many_attempts: { status: 429, about: "Too many wrong passwords lately." },
+  too_many_sign_ups: { status: 429, about: "Too many accounts were made from this network lately." },
+  internal: { status: 500, about: "Something failed; it was logged under this request's id." },
+  unanswered: {
+    status: 502,
+    about: "No listener answered, and it may have been done: look before you send it again, or send an Idempotency-Key.",
+  },
+  away: { status: 503, about: "No listener can be reached; nothing was done." },
+  not_ready: { status: 503, about: "Messages cannot be accepted now." },
+  overloaded: { status: 503, about: "Too much is waiting; nothing was done." },
+  store_unavailable: {
+    status: 503,
+    about: "What is needed is away, and it may have been done: send a message again under the same Idempotency-Key.",
+  },
+} as const satisfies Record<string, ProblemKind>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** What the status of each problem means (RFC 9110, 15; RFC 6585). */
+export const TITLES: Readonly<Record<(typeof PROBLEMS)[ProblemCode]["status"], string>> = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  409: "Conflict",
+  413: "Content Too Large",
+  414: "URI Too Long",
+  415: "Unsupported Media Type",
+  421: "Misdirected Request",
+  422: "Unprocessable Content",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+};

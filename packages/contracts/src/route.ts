@@ -1,0 +1,83 @@
+import type { Static, TObject, TProperties, TSchema, TSchemaOptions } from "typebox";
+import { Type } from "typebox";
+import { type ProblemCode, PROBLEMS } from "./problems.ts";
+
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** Who may call a route: anybody, or whoever is signed in (by `Authorization: Bearer`). */
+export type Auth = "public" | "session";
+
+export const TAGS = {
+  account: "Accounts: making, finding and deleting them.",
+  sessions: "Signing in and out.",
+  messages: "Sending and reading messages.",
+  operation: "For whoever runs it.",
+} as const;
+
+/** What a route answers when nothing stands against it. */
+export interface Answer {
+  status: 200 | 201 | 202 | 204;
+  description: string;
+  /** Undefined where the answer has no JSON form. */
+  body?: TSchema;
+  /** What a route of the wire contract answers by default; JSON is answered to those who prefer it. */
+  text?: string;
+  /** By their names in lower case. */
+  headers?: Readonly<Record<string, { description: string; schema: TSchema }>>;
+}
+
+/** An operation of the HTTP API: all that callers must know of it. Its name in `ROUTES` is its operation id. */
+export interface Route {
+  method: Method;
+  /** Without a slash at its end (which a request may have), and with parameters as in `/api/messages/{id}`. */
+  path: `/api/${string}`;
+  auth: Auth;
+  tag: keyof typeof TAGS;
+  summary: string;
+  description: string;
+  /** Of the wire contract: unknown fields are ignored, and problems are text unless JSON is preferred. */
+  isContract?: true;
+  /** Its answer holds tokens or secrets. */
+  isSecret?: true;
+  params?: TObject;
+  query?: TObject;
+  headers?: TObject;
+  body?: TSchema;
+  /** Bytes that its body has at most; as much as the largest message needs if not given. */
+  bodyLimit?: number;
+  answer: Answer;
+  /** Beside those of every route, and those that follow from what it takes. */
+  problems: readonly ProblemCode[];
+}
+
+/** A named shape, with an example for whoever reads the description. */
+export function shape<Properties extends TProperties>(
+  title: string,
+  properties: Properties,
+  example: Static<TObject<Properties>>,
+  options: TSchemaOptions = {},
+): TObject<Properties> {
+  return Type.Object(properties, { title, examples: [example], ...options });
+}
+
+const OF_EVERY_ROUTE: readonly ProblemCode[] = [
+  "bad_request",
+  "validation_error",
+  "malformed_body",
+  "misdirected",
+  "rate_limited",
+  "internal",
+  "away",
+  "overloaded",
+  "store_unavailable",
+];
+
+/** All problems that a route can answer, in the order of the table. */
+export function problemsOf(route: Route): readonly ProblemCode[] {
+  const codes = new Set<ProblemCode>([...OF_EVERY_ROUTE, ...route.problems]);
+  // Even where no body is asked for, one that is sent is looked at.
+  codes.add("too_large").add("unsupported_media_type");
+  if (route.auth === "session") codes.add("unauthorized");
+  if (route.method === "POST") codes.add("unanswered");
+  return (Object.keys(PROBLEMS) as ProblemCode[]).filter((code) => codes.has(code));
+}

@@ -1,0 +1,11 @@
+import { HEALTH_ROUTES } from "./health.ts";
+import { MESSAGE_ROUTES } from "./messages.ts";
+import type { Route } from "./route.ts";
+import { SESSION_ROUTES } from "./sessions.ts";
+import { USER_ROUTES } from "./users.ts";
+
+/** Every operation of the API, by its id. */
+export const ROUTES = { ...USER_ROUTES, ...SESSION_ROUTES, ...MESSAGE_ROUTES, ...HEALTH_ROUTES } as const satisfies Record<
+  string,
+  Route
+>;

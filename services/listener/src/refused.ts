@@ -1,0 +1,15 @@
+import type { ProblemCode } from "@messenger/contracts";
+
+/** Why something is not done: thrown by whatever looks into it, and answered as the problem of that code. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+  readonly code: ProblemCode;
+  readonly retryAfterSeconds: number | undefined;
+
+  /** `detail` says to a person what is wrong, and with what. */
+  constructor(code: ProblemCode, detail: string, retryAfterSeconds?: number) {
+    super(detail);
+    this.code = code;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}

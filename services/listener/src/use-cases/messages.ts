@@ -1,0 +1,121 @@
+import { createHash } from "node:crypto";
+import type { SendMessage } from "@messenger/contracts";
+import { type MessageContent, parseSendDate } from "@messenger/core";
+import { type AppendResult, findMessage } from "@messenger/store";
+import type { OutgoingMessage } from "../append-queue.ts";
+import type { Context } from "../context.ts";
+import { Refused } from "../refused.ts";
+import type { Identity } from "../tokens.ts";
+import { loginKeys } from "./login-keys.ts";
+
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/u;
+
+/** A message to be sent. */
+interface Sending {
+  given: SendMessage;
+  idempotencyKey: string | undefined;
+  /** The `traceparent` of what it is part of, if of anything. */
+  trace: string | undefined;
+}
+
+interface Accepted {
+  id: string;
+  seq: number;
+  conversation: number;
+  createdAt: string;
+}
+
+interface ReadMessage {
+  id: string;
+  conversation: number;
+  createdAt: string;
+  content: MessageContent;
+}
+
+export interface Messages {
+  /**
+   * Sends a message: it is durable when this resolves. A repeat under the same key gets the first answer.
+   * @throws {Refused} not_the_sender, too_large, validation_error, unknown_receiver, idempotency_key_reused
+   */
+  send(by: Identity, sending: Sending): Promise<Accepted>;
+  /** @throws {Refused} no_such_message */
+  read(by: Identity, id: string): Promise<ReadMessage>;
+}
+
+/** Names are compared as they are when one signs in. */
+function isNameOf(identity: Identity, name: string): boolean {
+  if (name === identity.name) return true;
+  const claimed = loginKeys(name);
+  const own = loginKeys(identity.name);
+  return own.usernameKey === null ? claimed.emailKey === own.emailKey : claimed.usernameKey === own.usernameKey;
+}
+
+/** SHA-256 of the sender and the key, so that one sender's keys are nobody else's. */
+function requestKeyOf(key: string | undefined, senderId: number): Uint8Array | null {
+  if (key === undefined) return null;
+  if (!IDEMPOTENCY_KEY.test(key)) {
+    throw new Refused("validation_error", "Idempotency-Key must be 1 to 255 visible ASCII characters");
+  }
+  return createHash("sha256").update(`${senderId}\n${key}`).digest();
+}
+
+/** Sending and reading messages. */
+export function createMessages(context: Context): Messages {
+  const { settings, keyring } = context;
+
+  /** Checks what the shape cannot say, and seals the content. */
+  function prepare(by: Identity, { given, idempotencyKey, trace }: Sending): OutgoingMessage {
+    const { message, sender_id, sender_username, receiver_id, send_date } = given;
+    if (sender_id !== by.userId || !isNameOf(by, sender_username)) {
+      const detail = `the sender is not the user who is signed in: user ${by.userId}, ${by.name}`;
+      throw new Refused("not_the_sender", detail);
+    }
+    if (Buffer.byteLength(message) > settings.maxMessageBytes) {
+      throw new Refused("too_large", `a message has at most ${settings.maxMessageBytes} bytes of UTF-8`);
+    }
+    const sentAt = parseSendDate(send_date);
+    if (sentAt === undefined) {
+      throw new Refused("validation_error", "send_date must be ISO 8601 or YYYY-MM-DD HH:MM:SS, and exist");
+    }
+    const id = context.ids.next();
+    const content: MessageContent = { message, sender_id, sender_username: by.name, receiver_id, send_date };
+    const plain = Buffer.from(JSON.stringify(content));
+    return {
+      id,
+      sentEventId: context.ids.next(),
+      senderId: sender_id,
+      receiverId: receiver_id,
+      sessionId: by.sessionId,
+      content: keyring.contents.seal(id, plain),
+      plain,
+      trace,
+      sentAt,
+      requestKey: requestKeyOf(idempotencyKey, sender_id),
+    };
+  }
+
+  /** Whether a repeat has the body of the first; once that is erased, it is taken for one. */
+  function isSameBody(result: AppendResult & { status: "repeat" }, message: OutgoingMessage): boolean {
+    if (result.content === null) return true;
+    return keyring.contents.unseal(result.message.id, result.content).equals(message.plain);
+  }
+
+  return {
+    async send(by, sending) {
+      const message = prepare(by, sending);
+      const result = await context.appends.append(message);
+      if (result.status === "no-receiver") throw new Refused("unknown_receiver", "Unknown receiver.");
+      if (result.status === "repeat" && !isSameBody(result, message)) {
+        throw new Refused("idempotency_key_reused", "this Idempotency-Key was used for another message");
+      }
+      context.metrics.onAccepted(result.status === "repeat" ? "repeat" : "accepted");
+      return result.message;
+    },
+    async read(by, id) {
+      const stored = await findMessage(context.db, id, by.userId);
+      if (stored?.content == null) throw new Refused("no_such_message", "there is no such message");
+      const content = JSON.parse(keyring.contents.unseal(stored.id, stored.content).toString()) as MessageContent;
+      return { id: stored.id, conversation: stored.conversation, createdAt: stored.createdAt, content };
+    },
+  };
+}

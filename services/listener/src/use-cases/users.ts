@@ -1,0 +1,103 @@
+import type { DeleteUser, NewUser as NewUserGiven, SessionTokens } from "@messenger/contracts";
+import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
+import {
+  createUser,
+  deleteUser as deleteStored,
+  findRole,
+  findTaken,
+  findUserByName,
+  type NewUser,
+  type PublicUser,
+  rememberNetwork,
+  type UniqueUserField,
+} from "@messenger/store";
+import type { Context } from "../context.ts";
+import { neighbourhoodOf, networkOf } from "../networks.ts";
+import { Refused } from "../refused.ts";
+import type { Identity } from "../tokens.ts";
+import { keyOr } from "./login-keys.ts";
+import { createSignUpLimit } from "./sign-up-limit.ts";
+import { startSession } from "./start-session.ts";
+
+const isTaken = (field: UniqueUserField): Refused => new Refused("taken", `this ${field.replace("_", " ")} is taken`);
+const noSuchUser = (): Refused => new Refused("no_such_user", "User not found.");
+
+/** The names of a new user, in the forms they are shown and compared in. @throws {Refused} validation_error */
+function namesOf({ username, phone_number, email, full_name }: NewUserGiven): Omit<NewUser, "passwordHash"> {
+  const named = username !== undefined && phone_number !== undefined;
+  const mailed = username === undefined && phone_number === undefined && email !== undefined && full_name !== undefined;
+  if (!named && !mailed) {
+    throw new Refused("validation_error", "give username, phone_number and password, or email, full_name and password");
+  }
+  try {
+    if (username !== undefined) checkUsername(username);
+    return {
+      username: username ?? null,
+      usernameKey: username === undefined ? null : usernameKey(username),
+      phoneNumber: phone_number ?? null,
+      phoneKey: phone_number === undefined ? null : phoneKey(phone_number),
+      email: email ?? null,
+      emailKey: email === undefined ? null : emailKey(email),
+      fullName: full_name ?? null,
+    };
+  } catch (error) {
+    if (error instanceof InvalidName) throw new Refused("validation_error", error.message);
+    throw error;
+  }
+}
+
+interface MadeUser {
+  id: number;
+  username: string | null;
+  tokens: SessionTokens;
+}
+
+export interface Users {
+  /** Makes an account, and signs in. @throws {Refused} validation_error, taken, too_many_sign_ups */
+  create(given: NewUserGiven, ip: string): Promise<MadeUser>;
+  /** @throws {Refused} no_such_user */
+  findByName(name: string): Promise<PublicUser>;
+  /** Deletes an account: one's own, or any as an admin. @throws {Refused} forbidden, no_such_user */
+  delete(by: Identity, given: DeleteUser): Promise<void>;
+}
+
+/** Accounts. */
+export function createUsers(context: Context): Users {
+  const { db, passwords, revocations, settings } = context;
+  const signUps = createSignUpLimit(context.clock, settings.signUpsPerHour);
+
+  return {
+    async create(given, ip) {
+      const { password } = given;
+      const names = namesOf(given);
+      if (Array.from(password).length < settings.passwordMinLength) {
+        throw new Refused("validation_error", `a password has at least ${settings.passwordMinLength} characters`);
+      }
+      const made = await signUps.attempt(ip, async () => {
+        // Before the hash, which is what costs; the database has the last word.
+        const taken = await findTaken(db, names);
+        if (taken !== undefined) return { taken };
+        return createUser(db, { ...names, passwordHash: await passwords.hash(password, networkOf(ip)) });
+      });
+      if ("taken" in made) throw isTaken(made.taken);
+      await rememberNetwork(db, made.id, neighbourhoodOf(ip));
+      const user = { userId: made.id, name: names.username ?? names.email ?? "", role: "user" as const };
+      const { tokens } = await startSession(context, user, { publicKey: null, address: null });
+      return { id: made.id, username: names.username, tokens };
+    },
+    async findByName(name) {
+      const key = keyOr(usernameKey, name);
+      const user = key === null ? null : await findUserByName(db, key);
+      if (user === null) throw noSuchUser();
+      return user;
+    },
+    async delete(by, { user_id: id }) {
+      // Not by the token: an admin that was demoted is none at once.
+      if (id !== by.userId && (await findRole(db, by.userId)) !== "admin") {
+        throw new Refused("forbidden", "only an admin deletes another user's account");
+      }
+      if (!(await deleteStored(db, id))) throw noSuchUser();
+      if (id === by.userId) revocations.add(by.sessionId);
+    },
+  };
+}

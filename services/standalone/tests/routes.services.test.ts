@@ -1,0 +1,71 @@
+import { type ProblemCode, problemsOf, type Route, ROUTES } from "@messenger/contracts";
+import { type Call, http, logIn, type Person, register, type ScriptedReceiver, startScriptedReceiver } from "@messenger/testkit";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Deployment, deployments } from "./deployments.ts";
+
+const JSON_ONLY = "application/json";
+const routes = Object.entries<Route>(ROUTES).map(([name, route]) => ({ name, route, auth: route.auth }));
+
+/** What every route does, whatever it is for: taken from the table of routes, so that a new one cannot be forgotten. */
+describe.each(deployments)("every route, $name", ({ deploy }) => {
+  let deployment: Deployment;
+  let base: string;
+  let receiver: ScriptedReceiver;
+  let ada: Person;
+
+  beforeAll(async () => {
+    deployment = await deploy();
+    base = deployment.urls[0] as string;
+    receiver = await startScriptedReceiver();
+    ada = await register(base);
+  });
+  afterAll(async () => {
+    await receiver.close();
+    await deployment.close();
+  });
+
+  async function call({ method, path }: Route, given: Call = {}): Promise<{ status: number; code: unknown }> {
+    const url = base + path.replace(/\{\w+\}/gu, "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f");
+    const answer = await http(url, { method, accept: JSON_ONLY, ...given });
+    return { status: answer.status, code: answer.json["code"] };
+  }
+  const needsSession = routes.filter(({ auth }) => auth === "session");
+  const unauthorized = { status: 401, code: "unauthorized" };
+
+  it.each(needsSession)("$name tells nothing to who is signed out, by no, a broken or an ended session", async ({ route }) => {
+    const body = route.body === undefined ? undefined : "{"; // they are not even told that it is broken
+    expect(await call(route, { body })).toEqual(unauthorized);
+    expect(await call(route, { body, token: `${ada.token}x` })).toEqual(unauthorized);
+    const ended = await logIn(base, ada, receiver.url);
+    await http(`${base}/api/logout/`, { body: { username: ada.name }, token: ended.token });
+    expect(await call(route, { body, token: ended.token })).toEqual(unauthorized);
+  });
+
+  it.each(routes.filter(({ auth }) => auth === "public"))("$name asks nobody who they are", async ({ route }) => {
+    const { code } = await call(route, { body: route.body === undefined ? undefined : {} });
+    expect(code).not.toBe("unauthorized");
+  });
+
+  const takesBody = routes.filter(({ route }) => route.body !== undefined);
+  const refusals: [string, Call, ProblemCode][] = [
+    ["JSON that is cut short", { body: "{" }, "malformed_body"],
+    ["a body of another type", { body: "{}", headers: { "content-type": "text/csv" } }, "unsupported_media_type"],
+    ["an object without its fields", { body: {} }, "validation_error"],
+    ["a list", { body: [] }, "validation_error"],
+    ["a body beyond all limits", { body: `"${"x".repeat(1024 * 1024)}"` }, "too_large"],
+  ];
+  describe.each(takesBody)("$name", ({ route }) => {
+    it.each(refusals)("refuses %s", async (_what, given, code) => {
+      expect(await call(route, { ...given, token: ada.token })).toMatchObject({ code });
+      expect(problemsOf(route)).toContain(code);
+    });
+
+    it("refuses null in every field", async () => {
+      const [example] = (route.body as { examples?: Record<string, unknown>[] }).examples ?? [];
+      for (const field of Object.keys(example ?? {})) {
+        const answer = await call(route, { body: { ...example, [field]: null }, token: ada.token });
+        expect([field, answer.code]).toEqual([field, "validation_error"]);
+      }
+    });
+  });
+});
