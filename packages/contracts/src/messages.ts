@@ -4,7 +4,7 @@ import { type Route, shape } from "./route.ts";
 
 const MESSAGE_ID = "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f";
 const UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
-const MessageId = Type.String({ pattern: UUID });
+const MessageId = Type.String({ pattern: UUID, description: "A UUID, as the answer to sending it names it." });
 
 export const SendMessage = shape(
   "SendMessage",

@@ -76,12 +76,16 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
   }
 
   const parameters = (where: "path" | "query" | "header", object: TObject | undefined): Json[] =>
-    Object.entries(object?.properties ?? {}).map(([name, schema]) => ({
-      name: where === "header" ? name.replace(/(^|-)[a-z]/gu, (letter) => letter.toUpperCase()) : name,
-      in: where,
-      required: where === "path" || object?.required?.includes(name) === true,
-      schema: describe(schema),
-    }));
+    Object.entries(object?.properties ?? {}).map(([name, schema]) => {
+      const { description, ...shape } = describe(schema) as Json;
+      return {
+        name: where === "header" ? name.replace(/(^|-)[a-z]/gu, (letter) => letter.toUpperCase()) : name,
+        in: where,
+        required: where === "path" || object?.required?.includes(name) === true,
+        ...(description === undefined ? undefined : { description }),
+        schema: shape,
+      };
+    });
 
   function describeRoute(operationId: string, route: Route): Json {
     const byStatus = Map.groupBy(problemsOf(route), (code) => PROBLEMS[code].status);

@@ -45,7 +45,7 @@ export const MadeUser = shape(
 
 /** `?username=`, or the same as a JSON body. */
 export const FindUserQuery = Type.Object({
-  username: Type.Optional(Username),
+  username: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: "The whole name." })),
   q: Type.Optional(Type.String({ description: "Reserved; refused." })),
 });
 
