@@ -1,3 +1,5 @@
+export * from "./conversations.ts";
+export * from "./events.ts";
 export * from "./health.ts";
 export * from "./messages.ts";
 export * from "./openapi.ts";

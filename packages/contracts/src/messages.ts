@@ -4,7 +4,7 @@ import { type Route, shape } from "./route.ts";
 
 const MESSAGE_ID = "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f";
 const UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
-const MessageId = Type.String({ pattern: UUID, description: "A UUID, as the answer to sending it names it." });
+export const MessageId = Type.String({ pattern: UUID, description: "A UUID, as the answer to sending it names it." });
 
 export const SendMessage = shape(
   "SendMessage",
@@ -31,6 +31,17 @@ export const AcceptedMessage = shape(
   { message_id: MESSAGE_ID, seq: 4, conversation_id: 9, status: "accepted", created_at: "2026-11-27T09:30:00.412Z" },
 );
 
+export const MESSAGE_EXAMPLE = {
+  message_id: MESSAGE_ID,
+  conversation_id: 9,
+  message: "Hello Bob!",
+  sender_id: 17,
+  sender_username: "ada",
+  receiver_id: 23,
+  send_date: "2026-11-27T09:30:00Z",
+  created_at: "2026-11-27T09:30:00.412Z",
+};
+
 export const Message = shape(
   "Message",
   {
@@ -43,17 +54,9 @@ export const Message = shape(
     send_date: Type.String(),
     created_at: Timestamp,
   },
-  {
-    message_id: MESSAGE_ID,
-    conversation_id: 9,
-    message: "Hello Bob!",
-    sender_id: 17,
-    sender_username: "ada",
-    receiver_id: 23,
-    send_date: "2026-11-27T09:30:00Z",
-    created_at: "2026-11-27T09:30:00.412Z",
-  },
+  MESSAGE_EXAMPLE,
 );
+export type Message = Static<typeof Message>;
 
 export const MESSAGE_ROUTES = {
   sendMessage: {

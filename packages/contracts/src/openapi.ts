@@ -55,7 +55,8 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
     const { description, headers = {}, body } = answer;
     const own = Object.entries(headers).map(([name, { schema, ...header }]) => [name, { ...header, schema: describe(schema) }]);
     const inText = isContract && answer.text !== undefined ? text(answer.text) : undefined;
-    const content = body === undefined && inText === undefined ? undefined : { content: { ...inText, ...(body && json(body)) } };
+    const stream = answer.stream === undefined ? undefined : { [answer.stream]: { schema: { type: "string" } } };
+    const content = { ...inText, ...(body && json(body)), ...stream };
     return { description, headers: { ...Object.fromEntries(own), "X-Request-Id": headerRef("X-Request-Id") }, ...content };
   }
 

@@ -61,6 +61,11 @@ export const PROBLEMS = {
     text: "Incorrect username or password.",
   },
   forbidden: { status: 403, about: "Whoever is signed in may not do this." },
+  no_such_conversation: { status: 404, about: "There is no such conversation, or you do not take part in it." },
+  no_such_event: {
+    status: 404,
+    about: "There is no event of this seq: read the lists anew, and go on from the seq that they name.",
+  },
   no_such_message: { status: 404, about: "There is no such message, or it is not yours to read." },
   no_such_route: { status: 404, about: "There is nothing at this address." },
   no_such_user: { status: 404, about: "There is no such user.", text: "User not found." },
@@ -72,6 +77,7 @@ export const PROBLEMS = {
   idempotency_key_reused: { status: 422, about: "The Idempotency-Key was used for something else." },
   rate_limited: { status: 429, about: "Too many requests from this address." },
   too_many_attempts: { status: 429, about: "Too many wrong passwords lately." },
+  too_many_streams: { status: 429, about: "Too many streams of this user, or at this listener, are open." },
   too_many_sign_ups: { status: 429, about: "Too many accounts were made from this network lately." },
   internal: { status: 500, about: "Something failed; it was logged under this request's id." },
   unanswered: {

@@ -11,6 +11,8 @@ export const TAGS = {
   account: "Accounts: making, finding and deleting them.",
   sessions: "Signing in and out.",
   messages: "Sending and reading messages.",
+  conversations: "Who writes with whom, and what was written.",
+  events: "What happens, for clients that read it themselves.",
   operation: "For whoever runs it.",
 } as const;
 
@@ -20,6 +22,8 @@ export interface Answer {
   description: string;
   /** Undefined where the answer has no JSON form. */
   body?: TSchema;
+  /** The media type of an answer that does not end; it is written by the handler. */
+  stream?: string;
   /** What a route of the wire contract answers by default; JSON is answered to those who prefer it. */
   text?: string;
   /** By their names in lower case. */

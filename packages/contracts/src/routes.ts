@@ -1,3 +1,5 @@
+import { CONVERSATION_ROUTES } from "./conversations.ts";
+import { EVENT_ROUTES } from "./events.ts";
 import { HEALTH_ROUTES } from "./health.ts";
 import { MESSAGE_ROUTES } from "./messages.ts";
 import type { Route } from "./route.ts";
@@ -5,7 +7,11 @@ import { SESSION_ROUTES } from "./sessions.ts";
 import { USER_ROUTES } from "./users.ts";
 
 /** Every operation of the API, by its id. */
-export const ROUTES = { ...USER_ROUTES, ...SESSION_ROUTES, ...MESSAGE_ROUTES, ...HEALTH_ROUTES } as const satisfies Record<
-  string,
-  Route
->;
+export const ROUTES = {
+  ...USER_ROUTES,
+  ...SESSION_ROUTES,
+  ...MESSAGE_ROUTES,
+  ...CONVERSATION_ROUTES,
+  ...EVENT_ROUTES,
+  ...HEALTH_ROUTES,
+} as const satisfies Record<string, Route>;

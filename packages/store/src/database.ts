@@ -74,7 +74,7 @@ export interface Database {
     created_at: Time;
   };
   conversations: { id: GeneratedId; low_user_id: number; high_user_id: number; created_at: Time };
-  participants: { conversation_id: number; user_id: number; read_seq: Generated<number> };
+  participants: { conversation_id: number; user_id: number; read_at: NullableTime; read_id: string | null };
   messages: {
     id: string;
     conversation_id: number;

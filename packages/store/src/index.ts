@@ -6,6 +6,16 @@ export {
   type NewMessage,
 } from "./append-messages.ts";
 export { type Backlog, readBacklog } from "./backlog.ts";
+export {
+  type ConversationRow,
+  findConversation,
+  listConversations,
+  listMessages,
+  markRead,
+  type MessageRow,
+  type Place,
+  type ReadMarker,
+} from "./conversations.ts";
 export type { Db } from "./database.ts";
 export {
   type Attempt,
@@ -29,6 +39,7 @@ export {
   takeLeases,
 } from "./deliveries.ts";
 export { recoverFromFailOver } from "./fail-over.ts";
+export { findInbox, type Inbox } from "./inboxes.ts";
 export { isFamiliarNetwork, rememberNetwork } from "./familiar-networks.ts";
 export { isUnavailable, whyUnavailable } from "./errors.ts";
 export { createEmbeddedMaintenance, ping, prune } from "./maintenance.ts";

@@ -1,3 +1,4 @@
+export { type EventStream, openEventStream, type Streamed } from "./event-stream.ts";
 export { freePort } from "./free-port.ts";
 export { type Answer, type Call, http } from "./http.ts";
 export { findUncovered, type Uncovered } from "./invariant.ts";

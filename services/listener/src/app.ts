@@ -2,7 +2,16 @@ import helmet from "@fastify/helmet";
 import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
-import { describeApi, HEALTH_ROUTES, MESSAGE_ROUTES, ROUTES, SESSION_ROUTES, USER_ROUTES } from "@messenger/contracts";
+import {
+  CONVERSATION_ROUTES,
+  describeApi,
+  EVENT_ROUTES,
+  HEALTH_ROUTES,
+  MESSAGE_ROUTES,
+  ROUTES,
+  SESSION_ROUTES,
+  USER_ROUTES,
+} from "@messenger/contracts";
 import { traceIdOf } from "@messenger/core";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import fastify, {
@@ -23,10 +32,14 @@ import { addRoutes } from "./http/route.ts";
 import { requireSessions } from "./http/session.ts";
 import { traceRequests } from "./http/trace.ts";
 import { networkOf } from "./networks.ts";
+import { conversationHandlers } from "./routes/conversations.ts";
+import { eventHandlers } from "./routes/events.ts";
 import { healthHandlers } from "./routes/health.ts";
 import { messageHandlers } from "./routes/messages.ts";
 import { sessionHandlers } from "./routes/sessions.ts";
 import { userHandlers } from "./routes/users.ts";
+import { createConversations } from "./use-cases/conversations.ts";
+import { createEvents } from "./use-cases/events.ts";
 import { createMessages } from "./use-cases/messages.ts";
 import { createSessions } from "./use-cases/sessions.ts";
 import { createUsers } from "./use-cases/users.ts";
@@ -106,7 +119,8 @@ export async function createApp(context: Context): Promise<App> {
     const ms = Math.round(reply.elapsedTime * 10) / 10;
     // What asks for health all the time would hide, on a quiet day, how the others fare.
     const asksForHealth = path?.startsWith(HEALTH) === true;
-    if (!asksForHealth) context.metrics.onAnswered(status, reply.elapsedTime);
+    const isStream = request.routeOptions.config.route?.answer.stream !== undefined; // which lasts as long as its client likes
+    if (!asksForHealth && !isStream) context.metrics.onAnswered(status, reply.elapsedTime);
     const { id, method, identity, messageId, signedInAs, trace } = request;
     // Of who is refused, the log says from where.
     const network = status >= 400 && status < 500 ? networkOf(request.ip) : undefined;
@@ -154,6 +168,8 @@ export async function createApp(context: Context): Promise<App> {
   addRoutes(app, USER_ROUTES, userHandlers(createUsers(context)));
   addRoutes(app, SESSION_ROUTES, sessionHandlers(createSessions(context)));
   addRoutes(app, MESSAGE_ROUTES, messageHandlers(createMessages(context)));
+  addRoutes(app, CONVERSATION_ROUTES, conversationHandlers(createConversations(context)));
+  addRoutes(app, EVENT_ROUTES, eventHandlers(createEvents(context)));
   await app.ready();
   return app;
 }

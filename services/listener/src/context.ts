@@ -1,3 +1,4 @@
+import type { Broker } from "@messenger/broker";
 import type { AddressGuard } from "@messenger/channels";
 import type { Clock, Ids, Keyring, Random } from "@messenger/core";
 import type { Logger, Tracing } from "@messenger/runtime";
@@ -30,6 +31,10 @@ export interface Context {
   tokens: Tokens;
   passwords: Passwords;
   revocations: Revocations;
+  /** See the broker's. */
+  subscribe: Broker["subscribe"];
+  /** Aborted once the listener stops: nothing that does not end by itself goes on. */
+  closing: AbortSignal;
   guard: AddressGuard;
   clock: Clock;
   random: Random;

@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -77,6 +77,9 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   closing.add(() => revocations.stop());
   closing.add(() => publisher.idle());
 
+  const stopping = new AbortController();
+  setMaxListeners(0, stopping.signal); // one for each stream
+
   const context: Context = {
     settings: options.settings,
     db,
@@ -86,6 +89,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     tokens: createTokens({ keys: options.keyring.tokenKeys, ttlSeconds: options.tokenTtlSeconds, clock, random }),
     passwords: await createPasswords(),
     revocations,
+    subscribe: (inbox, onNotice) => broker.subscribe(inbox, onNotice),
+    closing: stopping.signal,
     guard: options.guard,
     clock,
     random,
@@ -106,6 +111,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   try {
     const url = await listen(app, options.host, options.port);
     closing.add(() => closeApp(app, options.closeGraceMs, options.drainMs ?? 0));
+    closing.add(() => Promise.resolve(stopping.abort()));
     return { url, close: () => closing.closeAll() };
   } catch (error) {
     await closing.closeAll();

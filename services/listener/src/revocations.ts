@@ -5,6 +5,8 @@ export interface Revocations extends Periodic {
   has(sessionId: number): boolean;
   /** Ended here: counts at once. */
   add(sessionId: number): void;
+  /** Calls `onEnded` once the session has ended, or at once where it has; until it is closed. */
+  watch(sessionId: number, onEnded: () => void): { close(): void };
   /** False where the store could not be read for 2 s: nobody's token can be trusted then. */
   readonly fresh: boolean;
   /**
@@ -30,13 +32,19 @@ export async function startRevocations(deps: {
 }): Promise<Revocations> {
   const { clock, ttlSeconds } = deps;
   const endedAt = new Map<number, number>();
+  const watched = new Map<number, Set<() => void>>();
   let readAt = clock.monotonic();
   let reading: Promise<void> | undefined;
+
+  function end(session: number, at: number): void {
+    endedAt.set(session, at);
+    for (const onEnded of watched.get(session) ?? []) onEnded();
+  }
 
   async function read(seconds: number): Promise<void> {
     const startedAt = clock.monotonic();
     const sessions = await deps.recentRevocations(seconds);
-    for (const session of sessions) if (!endedAt.has(session)) endedAt.set(session, startedAt);
+    for (const session of sessions) if (!endedAt.has(session)) end(session, startedAt);
     readAt = startedAt;
     for (const [session, at] of endedAt) {
       if (startedAt - at < (ttlSeconds + OVERLAP_SECONDS) * 1000) break; // the rest is newer
@@ -57,8 +65,17 @@ export async function startRevocations(deps: {
 
   return {
     has: (sessionId) => endedAt.has(sessionId),
-    add(sessionId) {
-      endedAt.set(sessionId, clock.monotonic());
+    add: (sessionId) => end(sessionId, clock.monotonic()),
+    watch(sessionId, onEnded) {
+      const watchers = watched.get(sessionId) ?? new Set();
+      watched.set(sessionId, watchers.add(onEnded));
+      if (endedAt.has(sessionId)) onEnded();
+      return {
+        close() {
+          watchers.delete(onEnded);
+          if (watchers.size === 0) watched.delete(sessionId);
+        },
+      };
     },
     get fresh() {
       return isFresh();

@@ -2,6 +2,7 @@ import { type ProblemCode, problemsOf, type Route, ROUTES } from "@messenger/con
 import { type Call, http, logIn, type Person, register, type ScriptedReceiver, startScriptedReceiver } from "@messenger/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Deployment, deployments } from "./deployments.ts";
+import { samplePath } from "./sample-path.ts";
 
 const JSON_ONLY = "application/json";
 const routes = Object.entries<Route>(ROUTES).map(([name, route]) => ({ name, route, auth: route.auth }));
@@ -24,9 +25,8 @@ describe.each(deployments)("every route, $name", ({ deploy }) => {
     await deployment.close();
   });
 
-  async function call({ method, path }: Route, given: Call = {}): Promise<{ status: number; code: unknown }> {
-    const url = base + path.replace(/\{\w+\}/gu, "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f");
-    const answer = await http(url, { method, accept: JSON_ONLY, ...given });
+  async function call(route: Route, given: Call = {}): Promise<{ status: number; code: unknown }> {
+    const answer = await http(base + samplePath(route), { method: route.method, accept: JSON_ONLY, ...given });
     return { status: answer.status, code: answer.json["code"] };
   }
   const needsSession = routes.filter(({ auth }) => auth === "session");

@@ -5,6 +5,7 @@ import { up as liveSessions } from "./0003-live-sessions.ts";
 import { up as indexes } from "./0004-indexes.ts";
 import { up as names } from "./0005-names.ts";
 import { up as familiarNetworks } from "./0006-familiar-networks.ts";
+import { up as readMarkers } from "./0007-read-markers.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -24,4 +25,5 @@ export const steps: Record<string, SchemaStep> = {
   "0004-indexes": { up: indexes, withoutTransaction: true },
   "0005-names": { up: names, withoutTransaction: true },
   "0006-familiar-networks": { up: familiarNetworks },
+  "0007-read-markers": { up: readMarkers },
 };

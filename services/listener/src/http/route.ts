@@ -23,7 +23,7 @@ type RequestOf<R extends Route> = FastifyRequest<{
   Params: Given<R, "params">;
 }> & { identity: R["auth"] extends "public" ? null : Identity };
 
-/** Returns the JSON form of the answer. Where that is refused, throws `Refused`. */
+/** Returns the JSON form of the answer, or the stream. Where that is refused, throws `Refused`. */
 type Handler<R extends Route> = (request: RequestOf<R>, reply: FastifyReply) => Promise<Given<R["answer"], "body">>;
 
 /** What the routes of one area do. */
@@ -45,6 +45,7 @@ export function addRoutes<Routes extends Readonly<Record<string, Route>>>(
       method: route.method,
       url: route.path.replace(/\{(\w+)\}/gu, ":$1"),
       config: { route },
+      exposeHeadRoute: answer.stream === undefined,
       ...(bodyLimit === undefined ? undefined : { bodyLimit }),
       schema: {
         ...(params && { params }),
@@ -56,6 +57,7 @@ export function addRoutes<Routes extends Readonly<Record<string, Route>>>(
       async handler(request: FastifyRequest, reply: FastifyReply) {
         const result = await handle(request, reply);
         reply.code(answer.status);
+        if (answer.stream !== undefined) reply.type(answer.stream);
         if (answer.text !== undefined && speaksText(request)) return reply.type("text/plain; charset=utf-8").send(answer.text);
         return reply.send(result);
       },

@@ -1,0 +1,93 @@
+import { type Static, Type } from "typebox";
+import { Id, Seq, Timestamp } from "./fields.ts";
+import { MESSAGE_EXAMPLE } from "./messages.ts";
+import { type Route, shape } from "./route.ts";
+
+const EVENT_EXAMPLE = {
+  seq: 4,
+  id: MESSAGE_EXAMPLE.message_id,
+  type: "message.created",
+  timestamp: MESSAGE_EXAMPLE.created_at,
+  conversation_id: 9,
+  message_id: MESSAGE_EXAMPLE.message_id,
+  message: "Hello Bob!",
+  sender_id: 17,
+  sender_username: "ada",
+  receiver_id: 23,
+  send_date: "2026-11-27T09:30:00Z",
+};
+
+const OfMessage = <Schema extends Type.TSchema>(schema: Schema) => Type.Optional(schema);
+
+export const Event = shape(
+  "Event",
+  {
+    seq: Seq,
+    id: Type.String({ description: "A repeat, by whatever way it comes, carries the same one." }),
+    type: Type.String({
+      description:
+        "What happened: `message.created`, or `message.sent` from another session of one's own. There will be more: pass over those you do not know.",
+    }),
+    timestamp: Timestamp,
+    conversation_id: Type.Union([Id, Type.Null()]),
+    message_id: Type.Union([Type.String(), Type.Null()]),
+    message: OfMessage(Type.String({ description: "Absent, as are the fields of a message after it, where it was erased." })),
+    sender_id: OfMessage(Id),
+    sender_username: OfMessage(Type.String()),
+    receiver_id: OfMessage(Id),
+    send_date: OfMessage(Type.String()),
+  },
+  EVENT_EXAMPLE,
+);
+export type Event = Static<typeof Event>;
+
+export const EventPage = shape(
+  "EventPage",
+  {
+    events: Type.Array(Event),
+    next_after: Type.Integer({ minimum: 0, description: "`after` of the next call." }),
+    has_more: Type.Boolean({ description: "Whether there are more now." }),
+  },
+  { events: [EVENT_EXAMPLE], next_after: 4, has_more: false },
+);
+export type EventPage = Static<typeof EventPage>;
+
+const after = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: "A `seq`; 0 for all events." });
+
+export const EVENT_ROUTES = {
+  pullEvents: {
+    method: "GET",
+    path: "/api/events",
+    auth: "session",
+    tag: "events",
+    summary: "Read what happened since",
+    description:
+      "Events of one's inbox in their order, for clients that no address leads to. Reading takes nothing away: other sessions and the pushes to addresses have places of their own.",
+    query: Type.Object(
+      {
+        after,
+        limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: "At most so many; 100 if not given." })),
+      },
+      { additionalProperties: false },
+    ),
+    answer: { status: 200, description: "The next events.", body: EventPage },
+    problems: ["no_such_event"],
+  },
+  streamEvents: {
+    method: "GET",
+    path: "/api/events/stream",
+    auth: "session",
+    tag: "events",
+    summary: "Follow what happens",
+    description:
+      "Server-sent events: `id` is the `seq`, `event` the type, `data` the JSON of the event. It begins after `Last-Event-ID`, or `after`; without either, with what happens next. A line of comment comes every 15 s while nothing happens. The first event is `resync` where the place to begin at is not in the log: read the lists anew. It ends with its session, or where the client does not read what is sent; begin again after the last `id`.",
+    query: Type.Object({ after: Type.Optional(after) }, { additionalProperties: false }),
+    headers: Type.Object({
+      "last-event-id": Type.Optional(
+        Type.String({ pattern: "^[0-9]{0,16}$", description: "As browsers send it when they connect again." }),
+      ),
+    }),
+    answer: { status: 200, description: "Events, for as long as the client listens.", stream: "text/event-stream" },
+    problems: ["too_many_streams"],
+  },
+} as const satisfies Record<string, Route>;

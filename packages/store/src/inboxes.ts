@@ -1,0 +1,14 @@
+import { sql } from "kysely";
+import type { Db } from "./database.ts";
+
+export interface Inbox {
+  id: number;
+  /** The seq of its last event; 0 where there was none yet. */
+  head: number;
+}
+
+/** The inbox of a user; null where there is no such user. */
+export async function findInbox(db: Db, userId: number): Promise<Inbox | null> {
+  const { rows } = await sql<Inbox>`select id, head from inboxes where user_id = ${userId}`.execute(db);
+  return rows[0] ?? null;
+}

@@ -1,0 +1,39 @@
+import { Readable } from "node:stream";
+import type { EVENT_ROUTES } from "@messenger/contracts";
+import type { Handlers } from "../http/route.ts";
+import type { Events, Told } from "../use-cases/events.ts";
+
+const PULLED_AT_ONCE = 100;
+const BUFFERED_BYTES = 16 * 1024;
+
+export function eventHandlers(events: Events): Handlers<typeof EVENT_ROUTES> {
+  return {
+    pullEvents: ({ identity, query }) => events.pull(identity, query.after, query.limit ?? PULLED_AT_ONCE),
+    async streamEvents(request, reply) {
+      const gone = new AbortController();
+      reply.raw.once("close", () => gone.abort());
+      const last = request.headers["last-event-id"];
+      const after = typeof last === "string" && last !== "" ? Number(last) : request.query.after;
+      const told = await events.follow(request.identity, after, gone.signal);
+      // A client that reads nothing is cut off by the server's limit of silence, as even heartbeats do not leave.
+      return Readable.from(framed(told), { objectMode: false, highWaterMark: BUFFERED_BYTES });
+    },
+  };
+}
+
+/** As server-sent events (HTML Standard, 9.2). */
+async function* framed(told: AsyncIterable<Told>): AsyncGenerator<string, void> {
+  yield "retry: 1000\n\n";
+  for await (const what of told) {
+    switch (what.kind) {
+      case "event":
+        yield `id: ${what.event.seq}\nevent: ${what.event.type}\ndata: ${JSON.stringify(what.event)}\n\n`;
+        break;
+      case "resync":
+        yield `id: ${what.seq}\nevent: resync\ndata: {"seq":${what.seq}}\n\n`;
+        break;
+      case "heartbeat":
+        yield ":\n\n";
+    }
+  }
+}

@@ -1,0 +1,188 @@
+import type { Event, EventPage } from "@messenger/contracts";
+import type { Subscription } from "@messenger/broker";
+import { type Clock, createBatcher, type InboxEvent, type MessageContent } from "@messenger/core";
+import { findInbox, type Inbox, readEvents } from "@messenger/store";
+import type { Context } from "../context.ts";
+import { Refused } from "../refused.ts";
+import type { Identity } from "../tokens.ts";
+
+/** What a stream says, in its order. */
+export type Told =
+  | { kind: "event"; event: Event }
+  /** The place to begin at is not in the log: what comes is what happens after this seq. */
+  | { kind: "resync"; seq: number }
+  | { kind: "heartbeat" };
+
+export interface Events {
+  /** Events after a seq, up to `limit`. @throws {Refused} no_such_event */
+  pull(by: Identity, after: number, limit: number): Promise<EventPage>;
+  /**
+   * What happens after a seq, or from now on, until the session ends, `signal` says so, or the listener stops. Reads on as fast as it is asked to.
+   * @throws {Refused} too_many_streams
+   */
+  follow(by: Identity, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<Told, void>>;
+}
+
+const READ_BYTES = 64 * 1024;
+const READ_AT_ONCE = 100;
+/** Inboxes whose logs are read by one statement. */
+const READS = 20;
+/** A notice may be lost: the log is looked at as often, too. */
+const HEARTBEAT_MS = 15_000;
+const STREAMS_OF_A_USER = 20;
+const STREAMS = 20_000;
+
+/** Reading the log of an inbox: once, or as it grows. */
+export function createEvents(context: Context): Events {
+  const { db, clock, keyring } = context;
+  const streams = new Map<number, number>();
+  let open = 0;
+
+  const reads = createBatcher<{ inbox: number; after: number; limit: number }, readonly InboxEvent[]>({
+    clock,
+    maxBatch: READS,
+    maxRunning: 2,
+    run: (wanted) => readEvents(db, wanted, READ_BYTES),
+  });
+
+  function describe(event: InboxEvent): Event {
+    const { seq, id, kind, createdAt, conversation, messageId, content } = event;
+    const own = { seq, id, type: kind, timestamp: createdAt, conversation_id: conversation, message_id: messageId };
+    if (messageId === null || content.length === 0) return own;
+    return { ...own, ...(JSON.parse(keyring.contents.unseal(messageId, content).toString()) as MessageContent) };
+  }
+
+  async function inboxOf({ userId }: Identity): Promise<Inbox> {
+    const inbox = await findInbox(db, userId);
+    if (inbox === null) throw new Refused("unauthorized", "the account was deleted");
+    return inbox;
+  }
+
+  function enter(userId: number): () => void {
+    const own = streams.get(userId) ?? 0;
+    if (own >= STREAMS_OF_A_USER) {
+      throw new Refused("too_many_streams", `a user has at most ${STREAMS_OF_A_USER} open streams at a listener`);
+    }
+    if (open >= STREAMS) throw new Refused("too_many_streams", "this listener has no room for another stream");
+    open += 1;
+    streams.set(userId, own + 1);
+    return () => {
+      open -= 1;
+      const left = (streams.get(userId) ?? 1) - 1;
+      if (left === 0) streams.delete(userId);
+      else streams.set(userId, left);
+    };
+  }
+
+  return {
+    async pull(by, after, limit) {
+      const inbox = await inboxOf(by);
+      if (after > inbox.head) throw new Refused("no_such_event", `the last event is ${inbox.head}: read the lists anew`);
+      const read = await reads.add({ inbox: inbox.id, after, limit });
+      const next = read.at(-1)?.seq ?? after;
+      return { events: read.map(describe), next_after: next, has_more: next < inbox.head };
+    },
+
+    async follow(by, after, signal) {
+      const leave = enter(by.userId);
+      const over = new AbortController();
+      const notices = createNotices();
+      const end = (): void => {
+        over.abort();
+        notices.wakeUp();
+      };
+      const ends = [signal, context.closing];
+      for (const one of ends) one.addEventListener("abort", end);
+      const session = context.revocations.watch(by.sessionId, end);
+      let subscription: Subscription | undefined;
+
+      async function close(): Promise<void> {
+        leave();
+        session.close();
+        for (const one of ends) one.removeEventListener("abort", end);
+        await subscription?.close();
+      }
+
+      try {
+        const { id } = await inboxOf(by);
+        subscription = await context.subscribe(id, ({ seq }) => notices.add(seq));
+        // Read once it is subscribed to: what comes after this is heard of.
+        const { head } = await inboxOf(by);
+        notices.add(head);
+        return told({ inbox: id, after: after ?? head, head, notices, over: over.signal, close });
+      } catch (error) {
+        await close();
+        throw error;
+      }
+    },
+  };
+
+  async function* told(stream: Stream): AsyncGenerator<Told, void> {
+    const { inbox, notices, over } = stream;
+    let at = Math.min(stream.after, stream.head);
+    try {
+      if (at < stream.after) yield { kind: "resync", seq: at };
+      else yield { kind: "heartbeat" };
+      while (!over.aborted) {
+        if (at < notices.head) {
+          const { count } = notices;
+          const read = await reads.add({ inbox, after: at, limit: READ_AT_ONCE });
+          for (const event of read) {
+            at = event.seq;
+            yield { kind: "event", event: describe(event) };
+            if (over.aborted) return;
+          }
+          if (read.length === 0 && notices.count === count) notices.head = at; // there is nothing, whatever was said
+        } else if (!(await notices.wait(clock, HEARTBEAT_MS))) {
+          yield { kind: "heartbeat" };
+          notices.add(at + 1);
+        }
+      }
+    } finally {
+      await stream.close();
+    }
+  }
+}
+
+interface Stream {
+  inbox: number;
+  after: number;
+  /** The inbox's last event when the stream began. */
+  head: number;
+  notices: Notices;
+  over: AbortSignal;
+  close(): Promise<void>;
+}
+
+/** What a stream has heard of its inbox. */
+interface Notices {
+  /** There may be events up to here. */
+  head: number;
+  /** How many have come. */
+  count: number;
+  add(seq: number): void;
+  wakeUp(): void;
+  /** Waits for the next notice; returns false where none came in time. */
+  wait(clock: Clock, ms: number): Promise<boolean>;
+}
+
+function createNotices(): Notices {
+  let next = Promise.withResolvers<boolean>();
+  return {
+    head: 0,
+    count: 0,
+    add(seq) {
+      this.head = Math.max(this.head, seq);
+      this.count += 1;
+      next.resolve(true);
+    },
+    wakeUp: () => next.resolve(true),
+    async wait(clock, ms) {
+      const timer = clock.after(ms, () => next.resolve(false));
+      const heard = await next.promise;
+      timer.cancel();
+      next = Promise.withResolvers<boolean>();
+      return heard;
+    },
+  };
+}
