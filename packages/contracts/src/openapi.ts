@@ -57,7 +57,7 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
     const inText = isContract && answer.text !== undefined ? text(answer.text) : undefined;
     const stream = answer.stream === undefined ? undefined : { [answer.stream]: { schema: { type: "string" } } };
     const content = { ...inText, ...(body && json(body)), ...stream };
-    return { description, headers: { ...Object.fromEntries(own), "X-Request-Id": headerRef("X-Request-Id") }, ...content };
+    return { description, headers: { ...Object.fromEntries(own), "X-Request-Id": headerRef("X-Request-Id") }, content };
   }
 
   function describeProblems(status: number, codes: readonly ProblemCode[], isContract: boolean): Json {

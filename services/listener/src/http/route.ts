@@ -1,7 +1,8 @@
 import type { Route } from "@messenger/contracts";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { Static, TSchema } from "typebox";
+import type { Static, TObject, TSchema } from "typebox";
 import type { App } from "../app.ts";
+import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { speaksText } from "./problem.ts";
 
@@ -29,6 +30,18 @@ type Handler<R extends Route> = (request: RequestOf<R>, reply: FastifyReply) => 
 /** What the routes of one area do. */
 export type Handlers<Routes extends Readonly<Record<string, Route>>> = { readonly [Name in keyof Routes]: Handler<Routes[Name]> };
 
+const INTEGER = /^-?\d{1,16}$/u;
+
+/** Refuses what would be rounded to an integer, as `1.5` is: a query and a path are text. */
+function refuseRounded(where: string, shape: TObject | undefined, given: unknown): void {
+  for (const [name, { type }] of Object.entries(shape?.properties ?? {}) as [string, { type?: string }][]) {
+    const value = (given as Record<string, unknown>)[name];
+    if (type === "integer" && value !== undefined && !(typeof value === "string" && INTEGER.test(value))) {
+      throw new Refused("validation_error", `${where}: ${name} must be integer`);
+    }
+  }
+}
+
 /** Serves routes as they are described. Their auth is seen to before (`requireSessions`). */
 export function addRoutes<Routes extends Readonly<Record<string, Route>>>(
   app: App,
@@ -53,6 +66,15 @@ export function addRoutes<Routes extends Readonly<Record<string, Route>>>(
         ...(headers && { headers }),
         ...(body && { body }),
         ...(answer.body && { response: { [answer.status]: answer.body } }),
+      },
+      preValidation(request, _reply, done) {
+        try {
+          refuseRounded("params", params, request.params);
+          refuseRounded("querystring", query, request.query);
+          done();
+        } catch (error) {
+          done(error as Error);
+        }
       },
       async handler(request: FastifyRequest, reply: FastifyReply) {
         const result = await handle(request, reply);
