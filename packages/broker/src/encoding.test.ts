@@ -87,7 +87,7 @@ describe("a bundle", () => {
 
   it("takes events of kinds that a later version made for wakes, beside those that it knows", () => {
     const known = { ...event(4, 1), kind: "message.created" };
-    const [made] = bundle([{ ...event(4, 2), kind: "receipt.read" }, known], PARTITIONS, sealer);
+    const [made] = bundle([{ ...event(4, 2), kind: "something.new" }, known], PARTITIONS, sealer);
     const { messages } = unbundle(BUNDLE_TYPE, made?.body as Buffer, {
       partition: 4 % PARTITIONS,
       partitions: PARTITIONS,

@@ -129,7 +129,8 @@ export const CONVERSATION_ROUTES = {
     auth: "session",
     tag: "conversations",
     summary: "Mark a conversation as read up to a message",
-    description: "The marker only moves forward: an earlier message than the one it is at leaves it there.",
+    description:
+      "The marker only moves forward: an earlier message than the one it is at leaves it there. Whoever takes part gets a `receipt.read` event, one's other sessions too.",
     params,
     body: MarkRead,
     bodyLimit: SMALL_BYTES,

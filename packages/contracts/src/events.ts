@@ -15,6 +15,7 @@ const EVENT_EXAMPLE = {
   sender_username: "ada",
   receiver_id: 23,
   send_date: "2026-11-27T09:30:00Z",
+  version: 1,
 };
 
 const OfMessage = <Schema extends Type.TSchema>(schema: Schema) => Type.Optional(schema);
@@ -26,16 +27,23 @@ export const Event = shape(
     id: Type.String({ description: "A repeat, by whatever way it comes, carries the same one." }),
     type: Type.String({
       description:
-        "What happened: `message.created`, or `message.sent` from another session of one's own. There will be more: pass over those you do not know.",
+        "What happened: `message.created`, or `message.sent` from another session of one's own; `message.edited`; `message.deleted`; `receipt.read`. There will be more: pass over those you do not know.",
     }),
     timestamp: Timestamp,
     conversation_id: Type.Union([Id, Type.Null()]),
     message_id: Type.Union([Type.String(), Type.Null()]),
-    message: OfMessage(Type.String({ description: "Absent, as are the fields of a message after it, where it was erased." })),
+    message: OfMessage(
+      Type.String({
+        description:
+          "The text of this version. Absent, as are the fields after it, where it was deleted since, and where the event tells of no text.",
+      }),
+    ),
     sender_id: OfMessage(Id),
     sender_username: OfMessage(Type.String()),
     receiver_id: OfMessage(Id),
     send_date: OfMessage(Type.String()),
+    version: OfMessage(Type.Integer({ minimum: 1, description: "Of the message: 1 as it was sent." })),
+    user_id: Type.Optional(Type.Integer({ ...Id, description: "Of `receipt.read`: who has read up to the message." })),
   },
   EVENT_EXAMPLE,
 );

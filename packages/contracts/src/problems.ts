@@ -70,6 +70,7 @@ export const PROBLEMS = {
   no_such_route: { status: 404, about: "There is nothing at this address." },
   no_such_user: { status: 404, about: "There is no such user.", text: "User not found." },
   taken: { status: 409, about: "Somebody else has this already." },
+  too_many_versions: { status: 409, about: "The message was edited as often as it may be." },
   too_large: { status: 413, about: "The body, or the message in it, is too large." },
   uri_too_long: { status: 414, about: "A part of the path is too long." },
   unsupported_media_type: { status: 415, about: "The body is not JSON, or does not say so." },

@@ -3,10 +3,16 @@
  * as a wake.
  */
 export type EventKind = KnownKind | (string & {});
-type KnownKind = "message.created" | "message.sent";
+type KnownKind = "message.created" | "message.sent" | "message.edited" | "message.deleted" | "receipt.read";
 
 /** The kinds that this version pushes straight from the broker. */
-export const KNOWN_KINDS: ReadonlySet<string> = new Set<KnownKind>(["message.created", "message.sent"]);
+export const KNOWN_KINDS: ReadonlySet<string> = new Set<KnownKind>([
+  "message.created",
+  "message.sent",
+  "message.edited",
+  "message.deleted",
+  "receipt.read",
+]);
 
 /** In an effective version or generation, the log's incarnation is the part above these bits. */
 const INCARNATION = 2 ** 32;
@@ -38,6 +44,10 @@ export interface InboxEvent {
   createdAt: string;
   /** The JSON of a `MessageContent`. Empty when it was erased. */
   content: Uint8Array;
+  /** What it says beside a message's content, sealed under its id; as the log has it, a broker does not carry it. */
+  data?: Uint8Array | null;
+  /** The version of the message that it is about; undefined or null for the first. As the log has it, likewise. */
+  messageVersion?: number | null;
   /** Whether `content` is sealed by itself, under `messageId` (see `Keyring.contents`): in the log it is; what goes through a broker is sealed there. */
   sealed: boolean;
   /** The `traceparent` of the request that it came of, where that had one, and the event comes by the broker: the log does not keep it. */

@@ -207,8 +207,9 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
  */
 async function findRepeats(db: Db, skipped: readonly NewMessage[]): Promise<(message: NewMessage) => AppendResult | undefined> {
   const { rows } = await sql<RepeatRow>`
-    select m.id, m.request_key, m.content, m.conversation_id as conversation, coalesce(e.seq, 0) as seq, m.created_at
+    select m.id, m.request_key, coalesce(v.content, m.content) as content, m.conversation_id as conversation, coalesce(e.seq, 0) as seq, m.created_at
     from messages m left join events e on e.message_id = m.id and e.kind = 'message.created'
+      left join message_versions v on v.message_id = m.id and v.version = 1
     where m.id = any(${skipped.map((m) => m.id)}::uuid[])
       or m.request_key = any(${skipped.map((m) => m.requestKey).filter((key) => key !== null)}::bytea[])
   `.execute(db);

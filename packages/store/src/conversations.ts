@@ -25,6 +25,7 @@ export interface MessageRow {
   senderId: number;
   /** Sealed under the id. */
   content: Uint8Array;
+  version: number;
   at: number;
 }
 
@@ -41,6 +42,7 @@ interface ListedConversation {
   messageId: string;
   senderId: number;
   content: Uint8Array;
+  version: number;
   at: number;
   unread: number;
   readId: string | null;
@@ -49,7 +51,7 @@ interface ListedConversation {
 /** Finds what follows from the participant `p` and its last message `last`. */
 const CONVERSATION_COLUMNS = sql`
   p.conversation_id as id, peer.id as "peerId", peer.username as "peerUsername", peer.full_name as "peerFullName",
-  last.id as "messageId", last.sender_id as "senderId", last.content, ${micros("last.created_at")} as at,
+  last.id as "messageId", last.sender_id as "senderId", last.content, last.version, ${micros("last.created_at")} as at,
   p.read_id as "readId", (
     select count(*)::integer from (
       select from messages m
@@ -62,7 +64,7 @@ const CONVERSATION_COLUMNS = sql`
 
 /** The last message of the participant's conversation; one without any is not listed. */
 const LAST = sql`
-  select m.id, m.sender_id, m.content, m.created_at from messages m
+  select m.id, m.sender_id, m.content, m.version, m.created_at from messages m
   where m.conversation_id = p.conversation_id and m.content is not null
   order by m.created_at desc, m.id desc limit 1
 `;
@@ -73,11 +75,11 @@ const PEER = sql`
 `;
 
 function conversationOf(row: ListedConversation): ConversationRow {
-  const { id, peerId, content, senderId, at } = row;
+  const { id, peerId, content, version, senderId, at } = row;
   return {
     id,
     peer: peerId === null ? null : { id: peerId, username: row.peerUsername, fullName: row.peerFullName },
-    last: { id: row.messageId, conversation: id, senderId, content, at },
+    last: { id: row.messageId, conversation: id, senderId, content, version, at },
     unread: row.unread,
     readId: row.readId,
   };
@@ -141,7 +143,7 @@ export async function listMessages(
   const following = isNewest ? sql`<` : sql`>`;
   const { rows } = await sql<{ head: number } & (MessageRow | { id: null })>`
     select b.head, page.* from participants p join inboxes b on b.user_id = p.user_id left join lateral (
-      select m.id, m.conversation_id as conversation, m.sender_id as "senderId", m.content, ${micros("m.created_at")} as at
+      select m.id, m.conversation_id as conversation, m.sender_id as "senderId", m.content, m.version, ${micros("m.created_at")} as at
       from messages m
       where m.conversation_id = p.conversation_id and m.content is not null
         ${after === null ? sql`` : sql`and (m.created_at, m.id) ${following} (${timestamp(after.at)}, ${after.id}::uuid)`}
@@ -154,33 +156,8 @@ export async function listMessages(
   if (first === undefined) return null;
   const messages = rows.flatMap((row) => {
     if (row.id === null) return [];
-    const { id, senderId, content, at } = row;
-    return [{ id, conversation, senderId, content, at }];
+    const { id, senderId, content, version, at } = row;
+    return [{ id, conversation, senderId, content, version, at }];
   });
   return { head: first.head, messages };
-}
-
-/** Up to where somebody has read a conversation. */
-export interface ReadMarker {
-  messageId: string;
-  unread: number;
-}
-
-/**
- * Moves a user's read marker forward to a message; one that is further already stays. Null where the user does not take part in the conversation, or the message is
- * not in it. Locks the participant.
- */
-export async function markRead(db: Db, userId: number, conversation: number, messageId: string): Promise<ReadMarker | null> {
-  const { rows } = await sql<{ id: string }>`
-    update participants p set
-      read_at = case when p.read_at > m.created_at or (p.read_at = m.created_at and p.read_id > m.id) then p.read_at else m.created_at end,
-      read_id = case when p.read_at > m.created_at or (p.read_at = m.created_at and p.read_id > m.id) then p.read_id else m.id end
-    from messages m
-    where p.user_id = ${userId} and p.conversation_id = ${conversation} and m.id = ${messageId} and m.conversation_id = p.conversation_id
-    returning p.read_id as id
-  `.execute(db);
-  const [row] = rows;
-  if (row === undefined) return null;
-  const found = await findConversation(db, userId, conversation);
-  return found === null ? null : { messageId: row.id, unread: found.conversation.unread };
 }

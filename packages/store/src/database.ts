@@ -49,6 +49,7 @@ export interface Database {
     id: string;
     kind: string;
     message_id: string | null;
+    message_version: number | null;
     data: Uint8Array | null;
     created_at: Time;
   };
@@ -83,9 +84,11 @@ export interface Database {
     request_key: Uint8Array | null;
     sent_at: Time;
     created_at: Time;
+    version: Generated<number>;
     edited_at: NullableTime;
     deleted_at: NullableTime;
   };
+  message_versions: { message_id: string; version: number; content: Uint8Array; at: Date };
   outbox: { id: GeneratedId; created_at: Time; due_at: Time; inbox_ids: number[] };
   attempts: {
     endpoint_id: number;

@@ -90,8 +90,11 @@ export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise
   return [...found.values()];
 }
 
+/** Kinds whose events have the content of a message. */
+const SAYING = ["message.created", "message.sent", "message.edited"];
+
 /**
- * Reads an inbox's log: up to `limit` events after `after`, in order, of `maxBytes` of content in all, or one; several inboxes in one statement. An event
+ * Reads an inbox's log, with the contents of the versions that the events are about: up to `limit` events after `after`, in order, of `maxBytes` of content in all, or one; several inboxes in one statement. An event
  * without a message has no content. Their version is only that of the log's incarnation. Locks nothing.
  */
 export async function readEvents(
@@ -109,19 +112,29 @@ export async function readEvents(
     conversation: number | null;
     createdAt: Date;
     content: Uint8Array | null;
+    data: Uint8Array | null;
+    messageVersion: number | null;
     version: number;
   }>`
-    select w.n, w.inbox, e.seq, e.id, e.kind, e.message_id as "messageId", e.conversation, e.created_at as "createdAt", e.content,
+    select w.n, w.inbox, e.seq, e.id, e.kind, e.message_id as "messageId", e.conversation, e.created_at as "createdAt", e.content, e.data,
+      e.message_version as "messageVersion",
       ${incarnation} as version
     from unnest(
       ${wanted.map((w) => w.inbox)}::bigint[], ${wanted.map((w) => w.after)}::bigint[], ${wanted.map((w) => w.limit)}::integer[]
     ) with ordinality as w (inbox, after, most, n)
     cross join lateral (
       select * from (
-        select l.*, m.conversation_id as conversation, m.content,
-          sum(coalesce(octet_length(m.content), 0)) over (order by l.seq) - coalesce(octet_length(m.content), 0) as bytes_before
+        select l.*, m.conversation_id as conversation, said.content,
+          sum(coalesce(octet_length(said.content), 0)) over (order by l.seq) - coalesce(octet_length(said.content), 0) as bytes_before
         from (select * from events where inbox_id = w.inbox and seq > w.after order by seq limit w.most) l
         left join messages m on m.id = l.message_id
+        left join lateral (
+          select m.content where l.kind in (${sql.join(SAYING)}) and m.version = coalesce(l.message_version, 1)
+          union all
+          select v.content from message_versions v
+          where l.kind in (${sql.join(SAYING)}) and m.version > coalesce(l.message_version, 1)
+            and v.message_id = m.id and v.version = coalesce(l.message_version, 1)
+        ) said on true
       ) measured
       where bytes_before < ${maxBytes}
     ) e

@@ -5,16 +5,24 @@ export {
   type AppendResult,
   type NewMessage,
 } from "./append-messages.ts";
+export {
+  type AppendedEvents,
+  type ChangeResult,
+  deleteMessage,
+  editMessage,
+  listVersions,
+  markRead,
+  MAX_VERSIONS,
+  type MessageVersion,
+} from "./change-messages.ts";
 export { type Backlog, readBacklog } from "./backlog.ts";
 export {
   type ConversationRow,
   findConversation,
   listConversations,
   listMessages,
-  markRead,
   type MessageRow,
   type Place,
-  type ReadMarker,
 } from "./conversations.ts";
 export type { Db } from "./database.ts";
 export {

@@ -1,6 +1,6 @@
 import { type Broker, bytesOf } from "@messenger/broker";
 import { type Clock, createBatcher, type PlainEvent, type QueueMessage } from "@messenger/core";
-import type { EndpointsChanged } from "@messenger/store";
+import type { AppendedEvents, EndpointsChanged } from "@messenger/store";
 
 /** Publishes what was committed, and drops the outbox rows of what the broker confirmed. What it cannot publish, the relay will. */
 export interface Publisher {
@@ -9,6 +9,12 @@ export interface Publisher {
   wake(changed: EndpointsChanged | null): void;
   /** Resolves when all that was handed over is settled, after 5 s at the latest: what is not published is covered. */
   idle(): Promise<void>;
+}
+
+/** Publishes events that have been appended, all of the same content, not sealed; empty where they tell of none. */
+export function publishEvents(publisher: Publisher, { events, outboxId }: AppendedEvents, content: Uint8Array): void {
+  if (events.length === 0) return;
+  publisher.publishEvents({ events: events.map((event) => ({ ...event, content, sealed: false })), outboxId });
 }
 
 /** What one outbox row covers. */

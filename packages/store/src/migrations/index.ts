@@ -6,6 +6,7 @@ import { up as indexes } from "./0004-indexes.ts";
 import { up as names } from "./0005-names.ts";
 import { up as familiarNetworks } from "./0006-familiar-networks.ts";
 import { up as readMarkers } from "./0007-read-markers.ts";
+import { up as messageVersions } from "./0008-message-versions.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -26,4 +27,5 @@ export const steps: Record<string, SchemaStep> = {
   "0005-names": { up: names, withoutTransaction: true },
   "0006-familiar-networks": { up: familiarNetworks },
   "0007-read-markers": { up: readMarkers },
+  "0008-message-versions": { up: messageVersions },
 };

@@ -81,7 +81,7 @@ export function addRoutes<Routes extends Readonly<Record<string, Route>>>(
         reply.code(answer.status);
         if (answer.stream !== undefined) reply.type(answer.stream);
         if (answer.text !== undefined && speaksText(request)) return reply.type("text/plain; charset=utf-8").send(answer.text);
-        return reply.send(result);
+        return answer.status === 204 ? reply.send() : reply.send(result);
       },
     });
   }

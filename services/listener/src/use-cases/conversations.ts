@@ -7,9 +7,9 @@ import {
   listMessages,
   markRead,
   type MessageRow,
-  type ReadMarker,
 } from "@messenger/store";
 import type { Context } from "../context.ts";
+import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { placeOfId, placeOfNumber, readPage, type Page, type PageRequest } from "./pages.ts";
@@ -21,7 +21,7 @@ export interface Conversations {
   /** @throws {Refused} no_such_conversation */
   history(by: Identity, id: number, request: PageRequest & { order: "newest" | "oldest" }): Promise<Page<Message>>;
   /** @throws {Refused} no_such_conversation, no_such_message */
-  markRead(by: Identity, id: number, messageId: string): Promise<ReadMarker>;
+  markRead(by: Identity, id: number, messageId: string): Promise<{ messageId: string; unread: number }>;
 }
 
 const noSuchConversation = (): Refused => new Refused("no_such_conversation", "there is no such conversation");
@@ -29,10 +29,10 @@ const noSuchConversation = (): Refused => new Refused("no_such_conversation", "t
 const timestampOf = (at: number): string => new Date(Math.floor(at / 1_000)).toISOString();
 
 /** Who writes with whom, and what was written. */
-export function createConversations({ db, keyring }: Context): Conversations {
-  function describeMessage({ id, conversation, content, at }: MessageRow): Message {
+export function createConversations({ db, keyring, ids, publisher }: Context): Conversations {
+  function describeMessage({ id, conversation, content, version, at }: MessageRow): Message {
     const { message, ...rest } = JSON.parse(keyring.contents.unseal(id, content).toString()) as MessageContent;
-    return { message_id: id, conversation_id: conversation, message, ...rest, created_at: timestampOf(at) };
+    return { message_id: id, conversation_id: conversation, message, ...rest, version, created_at: timestampOf(at) };
   }
 
   function describe({ id, peer, last, unread, readId }: ConversationRow): Conversation {
@@ -65,10 +65,17 @@ export function createConversations({ db, keyring }: Context): Conversations {
         return { seq: found.head, rows: found.messages.map((row) => ({ at: row.at, id: row.id, item: describeMessage(row) })) };
       }),
     async markRead(by, conversation, messageId) {
-      const marker = await markRead(db, by.userId, conversation, messageId);
-      if (marker !== null) return marker;
-      if ((await findConversation(db, by.userId, conversation)) === null) throw noSuchConversation();
-      throw new Refused("no_such_message", "there is no such message in this conversation");
+      const eventId = ids.next();
+      const data = keyring.contents.seal(eventId, Buffer.from(JSON.stringify({ user_id: by.userId })));
+      const marked = await markRead(db, { userId: by.userId, conversation, messageId, eventId, data });
+      if (marked !== null) publishEvents(publisher, marked, new Uint8Array());
+      const found = await findConversation(db, by.userId, conversation);
+      if (found === null) throw noSuchConversation();
+      const { readId, unread } = found.conversation;
+      if (marked === null || readId === null) {
+        throw new Refused("no_such_message", "there is no such message in this conversation");
+      }
+      return { messageId: readId, unread };
     },
   };
 }

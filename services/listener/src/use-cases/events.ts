@@ -45,11 +45,25 @@ export function createEvents(context: Context): Events {
     run: (wanted) => readEvents(db, wanted, READ_BYTES),
   });
 
+  const unsealed = (id: string, sealed: Uint8Array): unknown => JSON.parse(keyring.contents.unseal(id, sealed).toString());
+
   function describe(event: InboxEvent): Event {
-    const { seq, id, kind, createdAt, conversation, messageId, content } = event;
-    const own = { seq, id, type: kind, timestamp: createdAt, conversation_id: conversation, message_id: messageId };
-    if (messageId === null || content.length === 0) return own;
-    return { ...own, ...(JSON.parse(keyring.contents.unseal(messageId, content).toString()) as MessageContent) };
+    const { seq, id, kind, createdAt, conversation, messageId, content, data } = event;
+    const said =
+      messageId === null || content.length === 0
+        ? undefined
+        : { ...(unsealed(messageId, content) as MessageContent), version: event.messageVersion ?? 1 };
+    const beside = data == null ? undefined : (unsealed(id, data) as { user_id: number });
+    return {
+      seq,
+      id,
+      type: kind,
+      timestamp: createdAt,
+      conversation_id: conversation,
+      message_id: messageId,
+      ...said,
+      ...beside,
+    };
   }
 
   async function inboxOf({ userId }: Identity): Promise<Inbox> {

@@ -1,9 +1,19 @@
 import { createHash } from "node:crypto";
 import type { SendMessage } from "@messenger/contracts";
 import { type MessageContent, parseSendDate } from "@messenger/core";
-import { type AppendResult, findMessage } from "@messenger/store";
+import {
+  type AppendedEvents,
+  type AppendResult,
+  type ChangeResult,
+  deleteMessage,
+  editMessage,
+  findMessage,
+  listVersions,
+  MAX_VERSIONS,
+} from "@messenger/store";
 import type { OutgoingMessage } from "../append-queue.ts";
 import type { Context } from "../context.ts";
+import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { loginKeys } from "./login-keys.ts";
@@ -28,8 +38,15 @@ interface Accepted {
 interface ReadMessage {
   id: string;
   conversation: number;
+  version: number;
   createdAt: string;
   content: MessageContent;
+}
+
+interface Version {
+  version: number;
+  message: string;
+  writtenAt: string;
 }
 
 export interface Messages {
@@ -40,6 +57,12 @@ export interface Messages {
   send(by: Identity, sending: Sending): Promise<Accepted>;
   /** @throws {Refused} no_such_message */
   read(by: Identity, id: string): Promise<ReadMessage>;
+  /** Gives a message of one's own another text. @throws {Refused} no_such_message, forbidden, too_large, too_many_versions */
+  edit(by: Identity, id: string, text: string): Promise<ReadMessage>;
+  /** @throws {Refused} no_such_message, forbidden */
+  delete(by: Identity, id: string): Promise<void>;
+  /** The first one first. @throws {Refused} no_such_message */
+  versions(by: Identity, id: string): Promise<readonly Version[]>;
 }
 
 /** Names are compared as they are when one signs in. */
@@ -63,6 +86,31 @@ function requestKeyOf(key: string | undefined, senderId: number): Uint8Array | n
 export function createMessages(context: Context): Messages {
   const { settings, keyring } = context;
 
+  const noSuchMessage = (): Refused => new Refused("no_such_message", "there is no such message");
+
+  function checkSize(message: string): void {
+    if (Buffer.byteLength(message) > settings.maxMessageBytes) {
+      throw new Refused("too_large", `a message has at most ${settings.maxMessageBytes} bytes of UTF-8`);
+    }
+  }
+
+  const contentOf = (id: string, sealed: Uint8Array): MessageContent =>
+    JSON.parse(keyring.contents.unseal(id, sealed).toString()) as MessageContent;
+
+  async function read(by: Identity, id: string): Promise<ReadMessage> {
+    const stored = await findMessage(context.db, id, by.userId);
+    if (stored?.content == null) throw noSuchMessage();
+    const { conversation, version, createdAt } = stored;
+    return { id: stored.id, conversation, version, createdAt, content: contentOf(stored.id, stored.content) };
+  }
+
+  /** What became of a change. @throws {Refused} no_such_message, forbidden */
+  function changed<Changed>(result: ChangeResult<Changed>): Changed & AppendedEvents {
+    if (result.status === "changed") return result.change;
+    if (result.status === "no-message") throw noSuchMessage();
+    throw new Refused("forbidden", "somebody else sent this message");
+  }
+
   /** Checks what the shape cannot say, and seals the content. */
   function prepare(by: Identity, { given, idempotencyKey, trace }: Sending): OutgoingMessage {
     const { message, sender_id, sender_username, receiver_id, send_date } = given;
@@ -70,9 +118,7 @@ export function createMessages(context: Context): Messages {
       const detail = `the sender is not the user who is signed in: user ${by.userId}, ${by.name}`;
       throw new Refused("not_the_sender", detail);
     }
-    if (Buffer.byteLength(message) > settings.maxMessageBytes) {
-      throw new Refused("too_large", `a message has at most ${settings.maxMessageBytes} bytes of UTF-8`);
-    }
+    checkSize(message);
     const sentAt = parseSendDate(send_date);
     if (sentAt === undefined) {
       throw new Refused("validation_error", "send_date must be ISO 8601 or YYYY-MM-DD HH:MM:SS, and exist");
@@ -111,11 +157,31 @@ export function createMessages(context: Context): Messages {
       context.metrics.onAccepted(result.status === "repeat" ? "repeat" : "accepted");
       return result.message;
     },
-    async read(by, id) {
-      const stored = await findMessage(context.db, id, by.userId);
-      if (stored?.content == null) throw new Refused("no_such_message", "there is no such message");
-      const content = JSON.parse(keyring.contents.unseal(stored.id, stored.content).toString()) as MessageContent;
-      return { id: stored.id, conversation: stored.conversation, createdAt: stored.createdAt, content };
+    read,
+    async edit(by, id, text) {
+      checkSize(text);
+      const before = await read(by, id);
+      const content: MessageContent = { ...before.content, message: text };
+      const plain = Buffer.from(JSON.stringify(content));
+      const change = { messageId: before.id, senderId: by.userId, eventId: context.ids.next() };
+      const sealed = keyring.contents.seal(before.id, plain);
+      const { version, events, outboxId } = changed(await editMessage(context.db, { ...change, content: sealed }));
+      if (version === null) throw new Refused("too_many_versions", `a message has at most ${MAX_VERSIONS} versions`);
+      publishEvents(context.publisher, { events, outboxId }, plain);
+      return { ...before, version, content };
+    },
+    async delete(by, id) {
+      const change = { messageId: id, senderId: by.userId, eventId: context.ids.next() };
+      publishEvents(context.publisher, changed(await deleteMessage(context.db, change)), new Uint8Array());
+    },
+    async versions(by, id) {
+      const versions = await listVersions(context.db, by.userId, id);
+      if (versions === null) throw noSuchMessage();
+      return versions.map(({ version, content, at }) => ({
+        version,
+        message: contentOf(id.toLowerCase(), content).message,
+        writtenAt: at.toISOString(),
+      }));
     },
   };
 }
