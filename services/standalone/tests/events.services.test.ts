@@ -146,6 +146,30 @@ describe.each(deployments)("events, $name", ({ deploy }) => {
     );
   });
 
+  it("leave room for others, at whatever moment their clients go away", async () => {
+    const ada = await register(base);
+    const url = `${other}/api/events/stream`;
+    for (let n = 0; n < 60; n += 1) {
+      const gone = new AbortController();
+      const asked = fetch(url, { headers: { authorization: `Bearer ${ada.token}` }, signal: gone.signal }).catch(() => undefined);
+      await new Promise((resolve) => setTimeout(resolve, n % 12));
+      gone.abort();
+      await asked;
+    }
+    const all = () => Promise.all(Array.from({ length: 20 }, () => follow(ada)));
+    await waitFor(
+      () =>
+        all().then(
+          () => true,
+          () => {
+            for (const stream of open.splice(0)) stream.close();
+            return false;
+          },
+        ),
+      { what: "room for twenty streams" },
+    );
+  });
+
   it("carry the headers of an answer that nobody keeps", async () => {
     const ada = await register(base);
     const controller = new AbortController();

@@ -12,6 +12,7 @@ export function eventHandlers(events: Events): Handlers<typeof EVENT_ROUTES> {
     async streamEvents(request, reply) {
       const gone = new AbortController();
       reply.raw.once("close", () => gone.abort());
+      if (reply.raw.destroyed) gone.abort();
       const last = request.headers["last-event-id"];
       const after = typeof last === "string" && last !== "" ? Number(last) : request.query.after;
       const told = await events.follow(request.identity, after, gone.signal);

@@ -101,31 +101,33 @@ export function createEvents(context: Context): Events {
       const leave = enter(by.userId);
       const over = new AbortController();
       const notices = createNotices();
-      const end = (): void => {
-        over.abort();
-        notices.wakeUp();
-      };
       const ends = [signal, context.closing];
-      for (const one of ends) one.addEventListener("abort", end);
-      const session = context.revocations.watch(by.sessionId, end);
       let subscription: Subscription | undefined;
 
-      async function close(): Promise<void> {
+      /** Whatever ends it first: also where nobody has read anything of it yet. */
+      function end(): void {
+        if (over.signal.aborted) return;
+        over.abort();
+        notices.wakeUp();
         leave();
         session.close();
         for (const one of ends) one.removeEventListener("abort", end);
-        await subscription?.close();
+        void subscription?.close();
       }
 
+      const session = context.revocations.watch(by.sessionId, () => queueMicrotask(end));
+      for (const one of ends) one.addEventListener("abort", end);
+      if (ends.some(({ aborted }) => aborted)) end();
       try {
         const { id } = await inboxOf(by);
         subscription = await context.subscribe(id, ({ seq }) => notices.add(seq));
+        if (over.signal.aborted) await subscription.close();
         // Read once it is subscribed to: what comes after this is heard of.
         const { head } = await inboxOf(by);
         notices.add(head);
-        return told({ inbox: id, after: after ?? head, head, notices, over: over.signal, close });
+        return told({ inbox: id, after: after ?? head, head, notices, over: over.signal, end });
       } catch (error) {
-        await close();
+        end();
         throw error;
       }
     },
@@ -153,7 +155,7 @@ export function createEvents(context: Context): Events {
         }
       }
     } finally {
-      await stream.close();
+      stream.end();
     }
   }
 }
@@ -165,7 +167,7 @@ interface Stream {
   head: number;
   notices: Notices;
   over: AbortSignal;
-  close(): Promise<void>;
+  end(): void;
 }
 
 /** What a stream has heard of its inbox. */
