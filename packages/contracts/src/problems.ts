@@ -83,7 +83,8 @@ export const PROBLEMS = {
   internal: { status: 500, about: "Something failed; it was logged under this request's id." },
   unanswered: {
     status: 502,
-    about: "No listener answered, and it may have been done: look before you send it again, or send an Idempotency-Key.",
+    about:
+      "No listener answered, and it may have been done: look before you send it again; a message can be sent again under its Idempotency-Key.",
   },
   away: { status: 503, about: "No listener can be reached; nothing was done." },
   not_ready: { status: 503, about: "Messages cannot be accepted now." },

@@ -82,6 +82,6 @@ export function problemsOf(route: Route): readonly ProblemCode[] {
   // Even where no body is asked for, one that is sent is looked at.
   codes.add("too_large").add("unsupported_media_type");
   if (route.auth === "session") codes.add("unauthorized");
-  if (route.method === "POST") codes.add("unanswered");
+  if (route.method === "POST" || route.method === "PATCH") codes.add("unanswered"); // what a proxy does not repeat
   return (Object.keys(PROBLEMS) as ProblemCode[]).filter((code) => codes.has(code));
 }

@@ -74,7 +74,7 @@ interface LockedMessage {
   content: Uint8Array | null;
 }
 
-/** What became of a change: `no-message` where the user takes no part in its conversation, or it was deleted; `not-own` where somebody else sent it. */
+/** What became of a change: `no-message` where the user takes no part in its conversation; `not-own` where somebody else sent it. */
 export type ChangeResult<Changed> =
   { status: "changed"; change: Changed & AppendedEvents } | { status: "no-message" | "not-own" };
 
@@ -93,13 +93,15 @@ function changeMessage<Changed>(
     const conversation = found.rows[0]?.conversation;
     if (conversation === undefined) return { status: "no-message" };
     const inboxes = await lockInboxes(tx, conversation);
+    // Again, as the account may have been deleted meanwhile.
     const { rows } = await sql<LockedMessage>`
-      select conversation_id as conversation, sender_id as "senderId", version, content from messages
-      where id = ${messageId} and content is not null for update
+      select m.conversation_id as conversation, m.sender_id as "senderId", m.version, m.content
+      from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${senderId}
+      where m.id = ${messageId} for update of m
     `.execute(tx);
     const [message] = rows;
     if (message === undefined) return { status: "no-message" };
-    if (message.senderId !== senderId) return { status: "not-own" };
+    if (message.senderId !== senderId) return { status: message.content === null ? "no-message" : "not-own" };
     return { status: "changed", change: await change(tx, message, inboxes) };
   });
 }
@@ -108,17 +110,21 @@ function changeMessage<Changed>(
 export const MAX_VERSIONS = 100;
 
 /**
- * Gives a message another content, and keeps the one before. Null for `version` where it has as many versions as it may. Locks the inboxes of those who take
- * part, by id, then the message.
+ * Gives a message another content, and keeps the one before; where `isSame` says so of the one before, nothing changes. Null for `version` where it has as many
+ * versions as it may, or was deleted (then `isDeleted`). Locks the inboxes of those who take part, by id, then the message.
  */
 export function editMessage(
   db: Db,
-  change: MessageChange & { content: Uint8Array },
-): Promise<ChangeResult<{ version: number | null; conversation: number }>> {
-  const { messageId, eventId, content } = change;
+  change: MessageChange & { content: Uint8Array; isSame: (sealed: Uint8Array) => boolean },
+): Promise<ChangeResult<{ version: number | null; isDeleted: boolean }>> {
+  const { messageId, eventId, content, isSame } = change;
   return changeMessage(db, change, async (tx, message, inboxes) => {
     const { conversation } = message;
-    if (message.version >= MAX_VERSIONS) return { version: null, conversation, events: [], outboxId: null };
+    const isDeleted = message.content === null;
+    const unchanged = { isDeleted, events: [], outboxId: null };
+    if (message.content === null) return { version: null, ...unchanged };
+    if (isSame(message.content)) return { version: message.version, ...unchanged };
+    if (message.version >= MAX_VERSIONS) return { version: null, ...unchanged };
     await sql`
       insert into message_versions (message_id, version, content, at)
       select id, version, content, coalesce(edited_at, created_at) from messages where id = ${messageId}
@@ -129,17 +135,18 @@ export function editMessage(
     `.execute(tx);
     const kind = "message.edited";
     const announcement = { kind, eventId, messageId, messageVersion: version, conversation, data: null };
-    return { version, conversation, ...(await announce(tx, inboxes, announcement)) };
+    return { version, isDeleted, ...(await announce(tx, inboxes, announcement)) };
   });
 }
 
 /**
- * Deletes a message: the contents of all its versions are gone, and a row without content stays. Locks the inboxes of those who take part, by id, then
+ * Deletes a message: the contents of all its versions are gone, and a row without content stays. One that is deleted already stays as it is. Locks the inboxes of those who take part, by id, then
  * the message.
  */
 export function deleteMessage(db: Db, change: MessageChange): Promise<ChangeResult<object>> {
   const { messageId, eventId } = change;
-  return changeMessage(db, change, async (tx, { conversation, version }, inboxes) => {
+  return changeMessage(db, change, async (tx, { conversation, version, content }, inboxes) => {
+    if (content === null) return { events: [], outboxId: null };
     await sql`delete from message_versions where message_id = ${messageId}`.execute(tx);
     await sql`update messages set content = null, deleted_at = now() where id = ${messageId}`.execute(tx);
     const kind = "message.deleted";
@@ -159,7 +166,7 @@ export function markRead(
   return db.transaction().execute(async (tx) => {
     const { rows } = await sql<{ version: number }>`
       select m.version from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${userId}
-      where m.id = ${messageId} and m.conversation_id = ${conversation}
+      where m.id = ${messageId} and m.conversation_id = ${conversation} and m.content is not null
     `.execute(tx);
     const [message] = rows;
     if (message === undefined) return null;

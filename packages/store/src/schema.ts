@@ -16,7 +16,8 @@ const FIRST_STEPS: ReadonlySet<string> = new Set(["0001-initial", "0002-endpoint
 const LOCK = 7_365_032;
 const LOCK_RETRIES = 60;
 const LOCK_PAUSE_MS = 250;
-const LOCK_NOT_AVAILABLE = "55P03";
+/** A lock was not had in time, or two waited for each other. */
+const LOCKED = new Set<unknown>(["55P03", "40P01"]);
 
 async function appliedSteps(db: Db): Promise<ReadonlySet<string>> {
   const applied = new Set<string>();
@@ -79,7 +80,7 @@ async function runStep(db: Db, name: string, step: SchemaStep): Promise<void> {
       }
       return;
     } catch (error) {
-      const isLocked = (error as { code?: unknown }).code === LOCK_NOT_AVAILABLE;
+      const isLocked = LOCKED.has((error as { code?: unknown }).code);
       if (!isLocked || tries > LOCK_RETRIES) throw new Error(`the schema could not be migrated: ${name}`, { cause: error });
       await sleep(systemClock, LOCK_PAUSE_MS);
     }

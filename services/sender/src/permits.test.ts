@@ -95,7 +95,7 @@ describe("permits", () => {
     expect([permits.inFlight, permits.lingering]).toEqual([8, 32]);
     expect(permits.take({ account: 99, origin: "quick", pace: "quick" })).toBeDefined();
     pushes.release(1);
-    expect([permits.inFlight, permits.lingering]).toEqual([8, 32]);
+    expect([permits.inFlight, permits.lingering]).toEqual([9, 31]);
     for (const { permit } of pushes.granted) permit.linger();
     while (pushes.granted.length > 0) pushes.release();
     expect([permits.inFlight, permits.lingering, permits.waiting]).toEqual([1, 0, 0]);

@@ -98,9 +98,30 @@ describe.each(deployments)("edits, deletions and receipts, $name", ({ deploy }) 
       ["message.edited", second],
       ["message.deleted", second],
     ]);
-    for (const again of [await call("DELETE", `messages/${second}`, ada), await edit(second, "back")]) {
-      expect(again).toMatchObject({ status: 404, json: { code: "no_such_message" } });
+    expect((await call("DELETE", `messages/${second}`, ada)).status).toBe(204); // a repeat, whose first answer was lost
+    expect(await call("DELETE", `messages/${second}`, bob)).toMatchObject({ status: 404 });
+    expect(await edit(second, "back")).toMatchObject({ status: 404, json: { code: "no_such_message" } });
+    expect(await eventsOf(bob)).toHaveLength(4);
+  });
+
+  it("an edit that changes nothing, as a repeat is, makes no version and no event", async () => {
+    const id = await sendSurely(base, ada, bob, "first");
+    for (let n = 0; n < 3; n += 1) {
+      expect((await call("PUT", `messages/${id}`, ada, { message: "second" })).json).toMatchObject({ version: 2 });
     }
+    expect(await eventsOf(bob)).toHaveLength(2);
+  });
+
+  it("a conversation whose only message was deleted is in no list, and cannot be marked as read by it", async () => {
+    const id = await sendSurely(base, ada, bob);
+    const [{ conversation_id }] = (await call("GET", "conversations", bob)).json["conversations"] as [
+      { conversation_id: number },
+    ];
+    await call("DELETE", `messages/${id}`, ada);
+    expect((await call("GET", "conversations", bob)).json["conversations"]).toEqual([]);
+    const marked = await call("POST", `conversations/${conversation_id}/read`, bob, { message_id: id });
+    expect(marked.status).toBe(404);
+    expect((await eventsOf(bob)).map(({ type }) => type)).toEqual(["message.created", "message.deleted"]);
   });
 
   it("is for the one who sent it: nobody else edits or deletes it, and strangers do not learn that it is there", async () => {

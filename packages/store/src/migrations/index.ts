@@ -7,6 +7,8 @@ import { up as names } from "./0005-names.ts";
 import { up as familiarNetworks } from "./0006-familiar-networks.ts";
 import { up as readMarkers } from "./0007-read-markers.ts";
 import { up as messageVersions } from "./0008-message-versions.ts";
+import { up as versionsOfEvents } from "./0009-versions-of-events.ts";
+import { up as undeletedMessages } from "./0010-undeleted-messages.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -28,4 +30,6 @@ export const steps: Record<string, SchemaStep> = {
   "0006-familiar-networks": { up: familiarNetworks },
   "0007-read-markers": { up: readMarkers },
   "0008-message-versions": { up: messageVersions },
+  "0009-versions-of-events": { up: versionsOfEvents },
+  "0010-undeleted-messages": { up: undeletedMessages, withoutTransaction: true },
 };

@@ -17,7 +17,12 @@ export function eventHandlers(events: Events): Handlers<typeof EVENT_ROUTES> {
       const after = typeof last === "string" && last !== "" ? Number(last) : request.query.after;
       const told = await events.follow(request.identity, after, gone.signal);
       // A client that reads nothing is cut off by the server's limit of silence, as even heartbeats do not leave.
-      return Readable.from(framed(told), { objectMode: false, highWaterMark: BUFFERED_BYTES });
+      const stream = Readable.from(framed(told), { objectMode: false, highWaterMark: BUFFERED_BYTES });
+      // Fastify is silent about what fails once an answer has begun.
+      stream.on("error", (error) => {
+        if (!gone.signal.aborted) request.log.error({ requestId: request.id, err: error }, "a stream failed");
+      });
+      return stream;
     },
   };
 }

@@ -30,7 +30,8 @@ const READS = 20;
 /** A notice may be lost: the log is looked at as often, too. */
 const HEARTBEAT_MS = 15_000;
 const STREAMS_OF_A_USER = 20;
-const STREAMS = 20_000;
+/** Fewer than the connections that a listener accepts: others have to get through. */
+const STREAMS = 3_000;
 
 /** Reading the log of an inbox: once, or as it grows. */
 export function createEvents(context: Context): Events {

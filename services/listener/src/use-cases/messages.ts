@@ -165,14 +165,18 @@ export function createMessages(context: Context): Messages {
       const plain = Buffer.from(JSON.stringify(content));
       const change = { messageId: before.id, senderId: by.userId, eventId: context.ids.next() };
       const sealed = keyring.contents.seal(before.id, plain);
-      const { version, events, outboxId } = changed(await editMessage(context.db, { ...change, content: sealed }));
+      const isSame = (stored: Uint8Array): boolean => contentOf(before.id, stored).message === text;
+      const result = changed(await editMessage(context.db, { ...change, content: sealed, isSame }));
+      const { version, isDeleted, events, outboxId } = result;
+      if (isDeleted) throw noSuchMessage();
       if (version === null) throw new Refused("too_many_versions", `a message has at most ${MAX_VERSIONS} versions`);
       publishEvents(context.publisher, { events, outboxId }, plain);
       return { ...before, version, content };
     },
     async delete(by, id) {
       const change = { messageId: id, senderId: by.userId, eventId: context.ids.next() };
-      publishEvents(context.publisher, changed(await deleteMessage(context.db, change)), new Uint8Array());
+      const deleted = changed(await deleteMessage(context.db, change));
+      publishEvents(context.publisher, deleted, new Uint8Array());
     },
     async versions(by, id) {
       const versions = await listVersions(context.db, by.userId, id);
