@@ -77,7 +77,7 @@ export const MarkedRead = shape(
   { read_message_id: MESSAGE_EXAMPLE.message_id, unread: 0 },
 );
 
-const params = Type.Object({ id: Type.Integer({ ...Id, description: "Of the conversation." }) });
+const params = Type.Object({ id: Type.Integer({ ...Id, description: "The conversation's id." }) });
 
 export const CONVERSATION_ROUTES = {
   listConversations: {

@@ -9,7 +9,7 @@ export interface AppendedEvents {
   outboxId: number | null;
 }
 
-/** What is to be told to whoever takes part in a conversation. */
+/** An event for all participants of a conversation. */
 interface Announcement {
   kind: string;
   /** A uuid v7. */
@@ -21,7 +21,7 @@ interface Announcement {
   data: Uint8Array | null;
 }
 
-/** Locks the inboxes of whoever takes part in a conversation, by id, so that nothing is appended to them meanwhile. */
+/** Locks the inboxes of all participants of a conversation, by id, so that nothing is appended to them meanwhile. */
 async function lockInboxes(tx: Db, conversation: number): Promise<readonly number[]> {
   const { rows } = await sql<{ id: number }>`
     select b.id from inboxes b join participants p on p.user_id = b.user_id

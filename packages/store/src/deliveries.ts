@@ -91,7 +91,7 @@ export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise
 }
 
 /** Kinds whose events have the content of a message. */
-const SAYING = ["message.created", "message.sent", "message.edited"];
+const KINDS_WITH_CONTENT = ["message.created", "message.sent", "message.edited"];
 
 /**
  * Reads an inbox's log, with the contents of the versions that the events are about: up to `limit` events after `after`, in order, of `maxBytes` of content in all, or one; several inboxes in one statement. An event
@@ -124,17 +124,17 @@ export async function readEvents(
     ) with ordinality as w (inbox, after, most, n)
     cross join lateral (
       select * from (
-        select l.*, m.conversation_id as conversation, said.content,
-          sum(coalesce(octet_length(said.content), 0)) over (order by l.seq) - coalesce(octet_length(said.content), 0) as bytes_before
+        select l.*, m.conversation_id as conversation, version.content,
+          sum(coalesce(octet_length(version.content), 0)) over (order by l.seq) - coalesce(octet_length(version.content), 0) as bytes_before
         from (select * from events where inbox_id = w.inbox and seq > w.after order by seq limit w.most) l
         left join messages m on m.id = l.message_id
         left join lateral (
-          select m.content where l.kind in (${sql.join(SAYING)}) and m.version = coalesce(l.message_version, 1)
+          select m.content where l.kind in (${sql.join(KINDS_WITH_CONTENT)}) and m.version = coalesce(l.message_version, 1)
           union all
           select v.content from message_versions v
-          where l.kind in (${sql.join(SAYING)}) and m.version > coalesce(l.message_version, 1)
+          where l.kind in (${sql.join(KINDS_WITH_CONTENT)}) and m.version > coalesce(l.message_version, 1)
             and v.message_id = m.id and v.version = coalesce(l.message_version, 1)
-        ) said on true
+        ) version on true
       ) measured
       where bytes_before < ${maxBytes}
     ) e

@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import type { EVENT_ROUTES } from "@messenger/contracts";
 import type { Handlers } from "../http/route.ts";
-import type { Events, Told } from "../use-cases/events.ts";
+import type { Events, StreamItem } from "../use-cases/events.ts";
 
 const PULLED_AT_ONCE = 100;
 const BUFFERED_BYTES = 16 * 1024;
@@ -15,9 +15,9 @@ export function eventHandlers(events: Events): Handlers<typeof EVENT_ROUTES> {
       if (reply.raw.destroyed) gone.abort();
       const last = request.headers["last-event-id"];
       const after = typeof last === "string" && last !== "" ? Number(last) : request.query.after;
-      const told = await events.follow(request.identity, after, gone.signal);
+      const items = await events.follow(request.identity, after, gone.signal);
       // A client that reads nothing is cut off by the server's limit of silence, as even heartbeats do not leave.
-      const stream = Readable.from(framed(told), { objectMode: false, highWaterMark: BUFFERED_BYTES });
+      const stream = Readable.from(framed(items), { objectMode: false, highWaterMark: BUFFERED_BYTES });
       // Fastify is silent about what fails once an answer has begun.
       stream.on("error", (error) => {
         if (!gone.signal.aborted) request.log.error({ requestId: request.id, err: error }, "a stream failed");
@@ -28,15 +28,15 @@ export function eventHandlers(events: Events): Handlers<typeof EVENT_ROUTES> {
 }
 
 /** As server-sent events (HTML Standard, 9.2). */
-async function* framed(told: AsyncIterable<Told>): AsyncGenerator<string, void> {
+async function* framed(items: AsyncIterable<StreamItem>): AsyncGenerator<string, void> {
   yield "retry: 1000\n\n";
-  for await (const what of told) {
-    switch (what.kind) {
+  for await (const item of items) {
+    switch (item.kind) {
       case "event":
-        yield `id: ${what.event.seq}\nevent: ${what.event.type}\ndata: ${JSON.stringify(what.event)}\n\n`;
+        yield `id: ${item.event.seq}\nevent: ${item.event.type}\ndata: ${JSON.stringify(item.event)}\n\n`;
         break;
       case "resync":
-        yield `id: ${what.seq}\nevent: resync\ndata: {"seq":${what.seq}}\n\n`;
+        yield `id: ${item.seq}\nevent: resync\ndata: {"seq":${item.seq}}\n\n`;
         break;
       case "heartbeat":
         yield ":\n\n";

@@ -6,10 +6,10 @@ import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 
-/** What a stream says, in its order. */
-export type Told =
+/** What a stream sends. */
+export type StreamItem =
   | { kind: "event"; event: Event }
-  /** The place to begin at is not in the log: what comes is what happens after this seq. */
+  /** The requested start is beyond the log: the stream goes on after this seq. */
   | { kind: "resync"; seq: number }
   | { kind: "heartbeat" };
 
@@ -20,7 +20,7 @@ export interface Events {
    * What happens after a seq, or from now on, until the session ends, `signal` says so, or the listener stops. Reads on as fast as it is asked to.
    * @throws {Refused} too_many_streams
    */
-  follow(by: Identity, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<Told, void>>;
+  follow(by: Identity, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamItem, void>>;
 }
 
 const READ_BYTES = 64 * 1024;
@@ -50,11 +50,11 @@ export function createEvents(context: Context): Events {
 
   function describe(event: InboxEvent): Event {
     const { seq, id, kind, createdAt, conversation, messageId, content, data } = event;
-    const said =
+    const message =
       messageId === null || content.length === 0
         ? undefined
         : { ...(unsealed(messageId, content) as MessageContent), version: event.messageVersion ?? 1 };
-    const beside = data == null ? undefined : (unsealed(id, data) as { user_id: number });
+    const more = data == null ? undefined : (unsealed(id, data) as { user_id: number });
     return {
       seq,
       id,
@@ -62,8 +62,8 @@ export function createEvents(context: Context): Events {
       timestamp: createdAt,
       conversation_id: conversation,
       message_id: messageId,
-      ...said,
-      ...beside,
+      ...message,
+      ...more,
     };
   }
 
@@ -105,7 +105,7 @@ export function createEvents(context: Context): Events {
       const ends = [signal, context.closing];
       let subscription: Subscription | undefined;
 
-      /** Whatever ends it first: also where nobody has read anything of it yet. */
+      /** Called by whatever ends it first, even before its first item was read. */
       function end(): void {
         if (over.signal.aborted) return;
         over.abort();
@@ -126,7 +126,7 @@ export function createEvents(context: Context): Events {
         // Read once it is subscribed to: what comes after this is heard of.
         const { head } = await inboxOf(by);
         notices.add(head);
-        return told({ inbox: id, after: after ?? head, head, notices, over: over.signal, end });
+        return items({ inbox: id, after: after ?? head, head, notices, over: over.signal, end });
       } catch (error) {
         end();
         throw error;
@@ -134,7 +134,7 @@ export function createEvents(context: Context): Events {
     },
   };
 
-  async function* told(stream: Stream): AsyncGenerator<Told, void> {
+  async function* items(stream: Stream): AsyncGenerator<StreamItem, void> {
     const { inbox, notices, over } = stream;
     let at = Math.min(stream.after, stream.head);
     try {

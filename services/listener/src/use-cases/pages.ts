@@ -33,7 +33,7 @@ function readCursor<Id>(cursor: string, readId: ReadId<Id>): Place<Id> {
   const [at = "", id = "", ...more] = Buffer.from(cursor, "base64url").toString("latin1").split(" ");
   const read = readId(id);
   if (!INTEGER.test(at) || read === undefined || more.length > 0) {
-    throw new Refused("validation_error", "cursor is none that was given out: begin without one");
+    throw new Refused("validation_error", "cursor is not valid: start again without it");
   }
   return { at: Number(at), id: read };
 }
