@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import {
   http,
   logIn,
+  type Arrival,
   type Person,
   printed,
   register,
@@ -60,11 +61,28 @@ async function metricsOf(process: ServiceProcess): Promise<string> {
 }
 
 /** A message from ada to herself, sent as part of a trace, once it has arrived. */
-async function sendTraced(base: string, ada: Person, receiver: ScriptedReceiver): Promise<{ id: string; requestId: string }> {
+interface Sent {
+  id: string;
+  requestId: string;
+  push: Arrival;
+}
+
+/** Sends a message, and waits for its push. */
+async function sendAndArrive(base: string, ada: Person, receiver: ScriptedReceiver): Promise<Sent> {
   const answer = await send(base, ada, ada, "hello", { traceparent: TRACEPARENT });
   expect(answer.status).toBe(200);
-  await waitFor(() => receiver.arrivals.length > 0, { what: "the push" });
-  return { id: answer.json["message_id"] as string, requestId: answer.headers["x-request-id"] as string };
+  const id = answer.json["message_id"] as string;
+  const push = await waitFor(() => receiver.arrivals.find((arrival) => arrival.id === id), { what: "the push" });
+  return { id, requestId: answer.headers["x-request-id"] as string, push };
+}
+
+/** Sends until a push is part of the trace: one that is read from the log, as on a busy machine, is part of none. */
+async function sendTraced(base: string, ada: Person, receiver: ScriptedReceiver): Promise<Sent> {
+  for (let tries = 1; ; tries += 1) {
+    const sent = await sendAndArrive(base, ada, receiver);
+    if (String(sent.push.headers["traceparent"]).includes(TRACE)) return sent;
+    expect(tries, "pushes outside of the trace").toBeLessThan(10);
+  }
 }
 
 describe("what an operator sees", () => {
@@ -94,8 +112,10 @@ describe("what an operator sees", () => {
 
   it("is one line for each request and one for each attempt, which name the message and the caller's trace, and no content", async () => {
     const { listener, sender, ada } = await start();
-    const { id, requestId } = await sendTraced(cluster.urls()[0] as string, ada, receiver);
-    await waitFor(() => lines(sender, "attempt").length > 0, { what: "the attempt's line" });
+    const { id, requestId, push } = await sendTraced(cluster.urls()[0] as string, ada, receiver);
+    const attempt = await waitFor(() => lines(sender, "attempt").find(({ message }) => message === id), {
+      what: "the attempt's line",
+    });
     const request = await waitFor(() => lines(listener, "request").find((line) => line["requestId"] === requestId), {
       what: "the request's line",
     });
@@ -107,10 +127,9 @@ describe("what an operator sees", () => {
       message: id,
       trace: TRACE,
     });
-    expect(lines(sender, "attempt")).toEqual([
-      expect.objectContaining({ message: id, seq: 1, attempt: 1, outcome: "delivered", status: 204, trace: TRACE }),
-    ]);
-    expect(receiver.arrivals[0]?.headers["traceparent"]).toBe(TRACEPARENT);
+    expect(attempt).toMatchObject({ seq: push.seq, attempt: 1, outcome: "delivered", status: 204, trace: TRACE });
+    expect(lines(sender, "attempt")).toHaveLength(receiver.arrivals.length);
+    expect(push.headers["traceparent"]).toBe(TRACEPARENT);
     expect(listener.output + sender.output).not.toMatch(/hello|Bearer|whsec_/u);
   });
 
@@ -118,17 +137,19 @@ describe("what an operator sees", () => {
     const collector = await startCollector();
     closing.push(() => collector.server.close());
     const { ada } = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
-    await sendTraced(cluster.urls()[0] as string, ada, receiver);
-    const find = (name: string) => collector.spans.find((span) => span.name === name && span.traceId === TRACE);
-    await waitFor(() => find("push webhook") !== undefined && find("POST /api/messages") !== undefined, { what: "the spans" });
-    expect(find("POST /api/messages")?.parentSpanId).toBe(CALLER);
-    expect(find("push webhook")?.parentSpanId).toBe(find("POST /api/messages")?.spanId);
-    expect(receiver.arrivals[0]?.headers["traceparent"]).toBe(`00-${TRACE}-${find("push webhook")?.spanId}-01`);
+    const { push } = await sendTraced(cluster.urls()[0] as string, ada, receiver);
+    const find = (name: string, spanId: string | undefined) =>
+      collector.spans.find((span) => span.name === name && span.traceId === TRACE && span.spanId === spanId);
+    const pushed = await waitFor(() => find("push webhook", String(push.headers["traceparent"]).slice(36, 52)), {
+      what: "the push's span",
+    });
+    const posted = await waitFor(() => find("POST /api/messages", pushed.parentSpanId), { what: "the request's span" });
+    expect(posted.parentSpanId).toBe(CALLER);
   });
 
   it("is nobody's loss when the collector is away", async () => {
     const { listener, sender, ada } = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9" });
-    await sendTraced(cluster.urls()[0] as string, ada, receiver);
+    await sendAndArrive(cluster.urls()[0] as string, ada, receiver);
     await Promise.all([cluster.end(listener, "SIGTERM"), cluster.end(sender, "SIGTERM")]);
     expect(await Promise.all([listener.exited, sender.exited])).toEqual([0, 0]);
   });
@@ -139,7 +160,7 @@ describe("what an operator sees", () => {
     const refused = await startScriptedReceiver();
     closing.push(() => refused.close());
     refused.behave({ status: 410 });
-    await sendTraced(base, ada, receiver);
+    await sendAndArrive(base, ada, receiver);
     expect((await send(base, ada, { id: 999_999 })).status).toBe(400);
     await logIn(base, ada, `${refused.url}/gone`);
     await send(base, ada, ada, "to both");
