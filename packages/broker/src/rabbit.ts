@@ -43,7 +43,6 @@ interface Member {
   /** What it consumes each partition by. */
   tags: string[];
   /** What it holds by this channel. */
-  /** Of the channel. */
   holding: Holding | undefined;
   stopped: boolean;
 }

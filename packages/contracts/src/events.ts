@@ -1,6 +1,6 @@
 import { type Static, Type } from "typebox";
 import { Id, Seq, Timestamp } from "./fields.ts";
-import { MESSAGE_EXAMPLE } from "./messages.ts";
+import { CONTENT_EXAMPLE, MESSAGE_EXAMPLE } from "./messages.ts";
 import { type Route, shape } from "./route.ts";
 
 const EVENT_EXAMPLE = {
@@ -10,15 +10,9 @@ const EVENT_EXAMPLE = {
   timestamp: MESSAGE_EXAMPLE.created_at,
   conversation_id: 9,
   message_id: MESSAGE_EXAMPLE.message_id,
-  message: "Hello Bob!",
-  sender_id: 17,
-  sender_username: "ada",
-  receiver_id: 23,
-  send_date: "2026-11-27T09:30:00Z",
+  ...CONTENT_EXAMPLE,
   version: 1,
 };
-
-const OfMessage = <Schema extends Type.TSchema>(schema: Schema) => Type.Optional(schema);
 
 export const Event = shape(
   "Event",
@@ -32,17 +26,17 @@ export const Event = shape(
     timestamp: Timestamp,
     conversation_id: Type.Union([Id, Type.Null()]),
     message_id: Type.Union([Type.String(), Type.Null()]),
-    message: OfMessage(
+    message: Type.Optional(
       Type.String({
         description:
           "The text of this version. Absent, as are the fields after it, where it was deleted since, and where the event tells of no text.",
       }),
     ),
-    sender_id: OfMessage(Id),
-    sender_username: OfMessage(Type.String()),
-    receiver_id: OfMessage(Id),
-    send_date: OfMessage(Type.String()),
-    version: OfMessage(Type.Integer({ minimum: 1, description: "Of the message: 1 as it was sent." })),
+    sender_id: Type.Optional(Id),
+    sender_username: Type.Optional(Type.String()),
+    receiver_id: Type.Optional(Id),
+    send_date: Type.Optional(Type.String()),
+    version: Type.Optional(Type.Integer({ minimum: 1, description: "Of the message: 1 as it was sent." })),
     user_id: Type.Optional(Type.Integer({ ...Id, description: "Of `receipt.read`: who has read up to the message." })),
   },
   EVENT_EXAMPLE,
@@ -70,7 +64,7 @@ export const EVENT_ROUTES = {
     tag: "events",
     summary: "Read what happened since",
     description:
-      "Events of one's inbox in their order, for clients that no address leads to. Reading takes nothing away: other sessions and the pushes to addresses have places of their own.",
+      "Events of one's inbox in their order, for clients without an address to push to. Reading changes nothing: other clients and addresses keep their own place.",
     query: Type.Object(
       {
         after,

@@ -6,6 +6,15 @@ const MESSAGE_ID = "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f";
 const UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
 export const MessageId = Type.String({ pattern: UUID, description: "A UUID, as the answer to sending it names it." });
 
+/** What one sends. */
+export const CONTENT_EXAMPLE = {
+  message: "Hello Bob!",
+  sender_id: 17,
+  sender_username: "ada",
+  receiver_id: 23,
+  send_date: "2026-11-27T09:30:00Z",
+};
+
 export const SendMessage = shape(
   "SendMessage",
   {
@@ -15,7 +24,7 @@ export const SendMessage = shape(
     receiver_id: Id,
     send_date: SendDate,
   },
-  { message: "Hello Bob!", sender_id: 17, sender_username: "ada", receiver_id: 23, send_date: "2026-11-27T09:30:00Z" },
+  CONTENT_EXAMPLE,
 );
 export type SendMessage = Static<typeof SendMessage>;
 
@@ -36,11 +45,7 @@ const version = Type.Integer({ minimum: 1, description: "1 as it was sent; one m
 export const MESSAGE_EXAMPLE = {
   message_id: MESSAGE_ID,
   conversation_id: 9,
-  message: "Hello Bob!",
-  sender_id: 17,
-  sender_username: "ada",
-  receiver_id: 23,
-  send_date: "2026-11-27T09:30:00Z",
+  ...CONTENT_EXAMPLE,
   version: 1,
   created_at: "2026-11-27T09:30:00.412Z",
 };

@@ -1,5 +1,6 @@
 import { type Static, Type } from "typebox";
 import { Id, SendDate, Seq, Timestamp } from "./fields.ts";
+import { CONTENT_EXAMPLE, MESSAGE_EXAMPLE } from "./messages.ts";
 import { shape } from "./route.ts";
 
 /** The body of a push to a webhook. `id` is also the `webhook-id`: a repeat carries the same one. */
@@ -18,15 +19,11 @@ export const PushBody = shape(
     conversation_id: Id,
   },
   {
-    message: "Hello Bob!",
-    sender_id: 17,
-    sender_username: "ada",
-    receiver_id: 23,
-    send_date: "2026-11-27T09:30:00Z",
+    ...CONTENT_EXAMPLE,
     type: "message.created",
-    id: "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f",
+    id: MESSAGE_EXAMPLE.message_id,
     seq: 4,
-    timestamp: "2026-11-27T09:30:00.412Z",
+    timestamp: MESSAGE_EXAMPLE.created_at,
     conversation_id: 9,
   },
 );

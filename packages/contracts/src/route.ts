@@ -16,7 +16,7 @@ export const TAGS = {
   operation: "For whoever runs it.",
 } as const;
 
-/** What a route answers when nothing stands against it. */
+/** The successful answer of a route. */
 export interface Answer {
   status: 200 | 201 | 202 | 204;
   description: string;

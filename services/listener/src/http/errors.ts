@@ -1,5 +1,4 @@
-import type { ProblemCode } from "@messenger/contracts";
-import { PROBLEMS } from "@messenger/contracts";
+import { type ProblemCode, PROBLEMS } from "@messenger/contracts";
 import type { FastifyError, FastifyInstance } from "fastify";
 import { Overloaded } from "../append-queue.ts";
 import type { Context } from "../context.ts";

@@ -29,7 +29,7 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
   return sendProblemDetails(request, reply, { code, detail });
 }
 
-/** Answers by problem details, whatever the request prefers; with another status where HTTP has one of its own. */
+/** Answers by problem details, whatever the request prefers. */
 export function sendProblemDetails(request: FastifyRequest, reply: FastifyReply, { code, detail }: Answered): FastifyReply {
   const { status } = PROBLEMS[code];
   const body: Problem = { type: "about:blank", title: TITLES[status], status, detail, code, request_id: request.id };

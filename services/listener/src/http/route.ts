@@ -32,11 +32,16 @@ export type Handlers<Routes extends Readonly<Record<string, Route>>> = { readonl
 
 const INTEGER = /^-?\d{1,16}$/u;
 
+const integersOf = (shape: TObject | undefined): readonly string[] =>
+  Object.entries(shape?.properties ?? {}).flatMap(([name, schema]) =>
+    (schema as { type?: string }).type === "integer" ? [name] : [],
+  );
+
 /** Refuses what would be rounded to an integer, as `1.5` is: a query and a path are text. */
-function refuseRounded(where: string, shape: TObject | undefined, given: unknown): void {
-  for (const [name, { type }] of Object.entries(shape?.properties ?? {}) as [string, { type?: string }][]) {
+function refuseRounded(where: string, integers: readonly string[], given: unknown): void {
+  for (const name of integers) {
     const value = (given as Record<string, unknown>)[name];
-    if (type === "integer" && value !== undefined && !(typeof value === "string" && INTEGER.test(value))) {
+    if (value !== undefined && !(typeof value === "string" && INTEGER.test(value))) {
       throw new Refused("validation_error", `${where}: ${name} must be integer`);
     }
   }
@@ -50,6 +55,7 @@ export function addRoutes<Routes extends Readonly<Record<string, Route>>>(
 ): void {
   for (const [name, route] of Object.entries(routes)) {
     const { answer, params, query, headers, body, bodyLimit } = route;
+    const integers = { params: integersOf(params), query: integersOf(query) };
     const handle = handlers[name as keyof Routes] as unknown as (
       request: FastifyRequest,
       reply: FastifyReply,
@@ -69,8 +75,8 @@ export function addRoutes<Routes extends Readonly<Record<string, Route>>>(
       },
       preValidation(request, _reply, done) {
         try {
-          refuseRounded("params", params, request.params);
-          refuseRounded("querystring", query, request.query);
+          refuseRounded("params", integers.params, request.params);
+          refuseRounded("querystring", integers.query, request.query);
           done();
         } catch (error) {
           done(error as Error);

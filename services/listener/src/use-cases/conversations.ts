@@ -1,5 +1,4 @@
 import type { Conversation, Message } from "@messenger/contracts";
-import type { MessageContent } from "@messenger/core";
 import {
   type ConversationRow,
   findConversation,
@@ -12,6 +11,7 @@ import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
+import { contentOf } from "./contents.ts";
 import { placeOfId, placeOfNumber, readPage, type Page, type PageRequest } from "./pages.ts";
 
 export interface Conversations {
@@ -31,7 +31,7 @@ const timestampOf = (at: number): string => new Date(Math.floor(at / 1_000)).toI
 /** Who writes with whom, and what was written. */
 export function createConversations({ db, keyring, ids, publisher }: Context): Conversations {
   function describeMessage({ id, conversation, content, version, at }: MessageRow): Message {
-    const { message, ...rest } = JSON.parse(keyring.contents.unseal(id, content).toString()) as MessageContent;
+    const { message, ...rest } = contentOf(keyring, id, content);
     return { message_id: id, conversation_id: conversation, message, ...rest, version, created_at: timestampOf(at) };
   }
 

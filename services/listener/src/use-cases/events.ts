@@ -1,10 +1,12 @@
 import type { Event, EventPage } from "@messenger/contracts";
 import type { Subscription } from "@messenger/broker";
-import { type Clock, createBatcher, type InboxEvent, type MessageContent } from "@messenger/core";
+import { type Clock, createBatcher, type InboxEvent } from "@messenger/core";
 import { findInbox, type Inbox, readEvents } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
+import { createUnderwayCounts } from "./attempt-counts.ts";
+import { contentOf, unsealJson } from "./contents.ts";
 
 /** What a stream sends. */
 export type StreamItem =
@@ -36,7 +38,7 @@ const STREAMS = 3_000;
 /** Reading the log of an inbox: once, or as it grows. */
 export function createEvents(context: Context): Events {
   const { db, clock, keyring } = context;
-  const streams = new Map<number, number>();
+  const streams = createUnderwayCounts();
   let open = 0;
 
   const reads = createBatcher<{ inbox: number; after: number; limit: number }, readonly InboxEvent[]>({
@@ -46,15 +48,13 @@ export function createEvents(context: Context): Events {
     run: (wanted) => readEvents(db, wanted, READ_BYTES),
   });
 
-  const unsealed = (id: string, sealed: Uint8Array): unknown => JSON.parse(keyring.contents.unseal(id, sealed).toString());
-
   function describe(event: InboxEvent): Event {
     const { seq, id, kind, createdAt, conversation, messageId, content, data } = event;
     const message =
       messageId === null || content.length === 0
         ? undefined
-        : { ...(unsealed(messageId, content) as MessageContent), version: event.messageVersion ?? 1 };
-    const more = data == null ? undefined : (unsealed(id, data) as { user_id: number });
+        : { ...contentOf(keyring, messageId, content), version: event.messageVersion ?? 1 };
+    const more = data == null ? undefined : (unsealJson(keyring, id, data) as { user_id: number });
     return {
       seq,
       id,
@@ -74,18 +74,16 @@ export function createEvents(context: Context): Events {
   }
 
   function enter(userId: number): () => void {
-    const own = streams.get(userId) ?? 0;
-    if (own >= STREAMS_OF_A_USER) {
+    const user = String(userId);
+    if (streams.of(user) >= STREAMS_OF_A_USER) {
       throw new Refused("too_many_streams", `a user has at most ${STREAMS_OF_A_USER} open streams at a listener`);
     }
     if (open >= STREAMS) throw new Refused("too_many_streams", "this listener has no room for another stream");
     open += 1;
-    streams.set(userId, own + 1);
+    streams.begin(user);
     return () => {
       open -= 1;
-      const left = (streams.get(userId) ?? 1) - 1;
-      if (left === 0) streams.delete(userId);
-      else streams.set(userId, left);
+      streams.end(user);
     };
   }
 

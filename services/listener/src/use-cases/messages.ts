@@ -16,6 +16,7 @@ import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
+import { contentOf } from "./contents.ts";
 import { loginKeys } from "./login-keys.ts";
 
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/u;
@@ -94,14 +95,11 @@ export function createMessages(context: Context): Messages {
     }
   }
 
-  const contentOf = (id: string, sealed: Uint8Array): MessageContent =>
-    JSON.parse(keyring.contents.unseal(id, sealed).toString()) as MessageContent;
-
   async function read(by: Identity, id: string): Promise<ReadMessage> {
     const stored = await findMessage(context.db, id, by.userId);
     if (stored?.content == null) throw noSuchMessage();
     const { conversation, version, createdAt } = stored;
-    return { id: stored.id, conversation, version, createdAt, content: contentOf(stored.id, stored.content) };
+    return { id: stored.id, conversation, version, createdAt, content: contentOf(keyring, stored.id, stored.content) };
   }
 
   /** What became of a change. @throws {Refused} no_such_message, forbidden */
@@ -165,7 +163,7 @@ export function createMessages(context: Context): Messages {
       const plain = Buffer.from(JSON.stringify(content));
       const change = { messageId: before.id, senderId: by.userId, eventId: context.ids.next() };
       const sealed = keyring.contents.seal(before.id, plain);
-      const isSame = (stored: Uint8Array): boolean => contentOf(before.id, stored).message === text;
+      const isSame = (stored: Uint8Array): boolean => contentOf(keyring, before.id, stored).message === text;
       const result = changed(await editMessage(context.db, { ...change, content: sealed, isSame }));
       const { version, isDeleted, events, outboxId } = result;
       if (isDeleted) throw noSuchMessage();
@@ -183,7 +181,7 @@ export function createMessages(context: Context): Messages {
       if (versions === null) throw noSuchMessage();
       return versions.map(({ version, content, at }) => ({
         version,
-        message: contentOf(id.toLowerCase(), content).message,
+        message: contentOf(keyring, id.toLowerCase(), content).message,
         writtenAt: at.toISOString(),
       }));
     },

@@ -1,0 +1,11 @@
+import type { Keyring, MessageContent } from "@messenger/core";
+
+/** The JSON that was sealed under the id of a message or an event. */
+export function unsealJson(keyring: Keyring, id: string, sealed: Uint8Array): unknown {
+  return JSON.parse(keyring.contents.unseal(id, sealed).toString());
+}
+
+/** The content of a message, sealed under its id. */
+export function contentOf(keyring: Keyring, id: string, sealed: Uint8Array): MessageContent {
+  return unsealJson(keyring, id, sealed) as MessageContent;
+}
