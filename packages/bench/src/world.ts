@@ -81,7 +81,7 @@ function newMessage(from: Recipient, to: Recipient): NewMessage & { plain: Uint8
     id,
     sentEventId: ids.next(),
     senderId: from.userId,
-    receiverId: to.userId,
+    to: { user: to.userId },
     sessionId: 0,
     content: keyring.contents.seal(id, plain),
     plain,
@@ -108,7 +108,7 @@ export async function appendBacklog(
     const messages = events.map((event) => ({
       type: "event" as const,
       ...event,
-      content: contents.get(event.messageId) as Uint8Array,
+      content: contents.get(event.messageId as string) as Uint8Array,
       sealed: false as const,
     }));
     if (broker !== undefined && !(await broker.publish(messages))) throw new Error("the broker did not take a backlog");

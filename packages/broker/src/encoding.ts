@@ -18,7 +18,7 @@ import {
  * content's size]` for an event, with its trace behind that, where it has one. What may stand there besides is a later version's, and passed over.
  */
 type Row = [inbox: number] | EventRow;
-type EventRow = [number, number, number, number, string, string, string, string, number, trace?: string];
+type EventRow = [number, number, number, number | null, string, string, string | null, string, number, trace?: string];
 
 export const BUNDLE_TYPE = "messenger.bundle.1";
 
@@ -139,9 +139,9 @@ export function unbundle(
       inbox,
       seq: integer(row[1], "seq"),
       version: integer(row[2], "version"),
-      conversation: integer(row[3], "conversation"),
+      conversation: row[3] === null ? null : integer(row[3], "conversation"),
       id: text(row[5], "id"),
-      messageId: text(row[6], "message id"),
+      messageId: row[6] === null ? null : text(row[6], "message id"),
       createdAt: text(row[7], "created at"),
       content: contents.subarray(start, contentAt),
       sealed: false,

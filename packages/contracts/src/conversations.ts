@@ -1,24 +1,40 @@
 import { type Static, Type } from "typebox";
 import { Id, Timestamp } from "./fields.ts";
-import { Message, MESSAGE_EXAMPLE, MessageId } from "./messages.ts";
+import { idempotencyKey, Message, MESSAGE_EXAMPLE, MessageId, MessagePage, SendToConversation } from "./messages.ts";
 import { pageFields, pageQuery } from "./pages.ts";
 import { type Route, shape } from "./route.ts";
 
-const SMALL_BYTES = 4 * 1024;
+export const SMALL_BYTES = 4 * 1024;
+
+export const Role = Type.Union([Type.Literal("owner"), Type.Literal("admin"), Type.Literal("member")], {
+  description:
+    "An admin lets people in, keeps them out, changes the title, and deletes any message; an owner also says who is what.",
+});
+export type Role = Static<typeof Role>;
+export const Title = Type.String({ minLength: 1, maxLength: 100, description: "Of a group." });
+
+export const PREFERENCES = {
+  muted: Type.Boolean({ description: "One's clients make no noise." }),
+  archived: Type.Boolean({ description: "One's clients put it aside." }),
+  pinned: Type.Boolean({ description: "One's clients show it first." }),
+};
+const PREFERENCES_EXAMPLE = { muted: false, archived: false, pinned: true };
 
 const CONVERSATION_EXAMPLE = {
   conversation_id: 9,
   kind: "direct" as const,
   with: { user_id: 17, username: "ada", full_name: null },
+  group: null,
   last_message: MESSAGE_EXAMPLE,
   last_activity_at: MESSAGE_EXAMPLE.created_at,
   unread: 1,
   read_message_id: null,
+  preferences: PREFERENCES_EXAMPLE,
 };
 
 const conversation = {
   conversation_id: Id,
-  kind: Type.Literal("direct"),
+  kind: Type.Union([Type.Literal("direct"), Type.Literal("group")]),
   with: Type.Union(
     [
       Type.Object({
@@ -28,10 +44,23 @@ const conversation = {
       }),
       Type.Null(),
     ],
-    { description: "The other one; null once the account was deleted." },
+    { description: "Of a direct conversation: the other one; null once the account was deleted." },
   ),
-  last_message: Message,
-  last_activity_at: Timestamp,
+  group: Type.Union(
+    [
+      Type.Object({
+        title: Title,
+        role: Role,
+        members: Type.Integer({ minimum: 1, description: "How many take part." }),
+      }),
+      Type.Null(),
+    ],
+    { description: "Null for a direct conversation." },
+  ),
+  last_message: Type.Union([Message, Type.Null()], { description: "Null where there is none that one can read." }),
+  last_activity_at: Type.Union([Timestamp, Type.Null()], {
+    description: "When the last message was written, or, in a group without any, one joined.",
+  }),
   unread: Type.Integer({
     minimum: 0,
     maximum: 100,
@@ -40,6 +69,7 @@ const conversation = {
   read_message_id: Type.Union([Type.String(), Type.Null()], {
     description: "The read marker: the last message that one has read.",
   }),
+  preferences: Type.Object(PREFERENCES),
 };
 
 export const Conversation = shape("Conversation", conversation, CONVERSATION_EXAMPLE);
@@ -57,11 +87,40 @@ export const ConversationPage = shape(
   { conversations: [CONVERSATION_EXAMPLE], next_cursor: null, seq: 4 },
 );
 
-export const MessagePage = shape(
-  "MessagePage",
-  { messages: Type.Array(Message), ...pageFields },
-  { messages: [MESSAGE_EXAMPLE], next_cursor: "MTc2NDIzNTgwMDQxMjAwMC4wMTk3ZjNhMg", seq: 4 },
+export const OpenConversation = shape(
+  "OpenConversation",
+  {
+    user_id: Type.Optional(Type.Integer({ ...Id, description: "With whom; then nothing else is given." })),
+    title: Type.Optional(Title),
+    member_ids: Type.Optional(
+      Type.Array(Id, { maxItems: 255, uniqueItems: true, description: "Who takes part in the group besides oneself." }),
+    ),
+  },
+  { title: "Engines", member_ids: [17, 23] },
+  { additionalProperties: false, description: "Either `user_id`, or `title`, and `member_ids` if there are any." },
 );
+export type OpenConversation = Static<typeof OpenConversation>;
+
+export const ChangeConversation = shape(
+  "ChangeConversation",
+  { title: Title },
+  { title: "Analytical engines" },
+  { additionalProperties: false },
+);
+
+export const ChangePreferences = shape(
+  "ChangePreferences",
+  {
+    muted: Type.Optional(PREFERENCES.muted),
+    archived: Type.Optional(PREFERENCES.archived),
+    pinned: Type.Optional(PREFERENCES.pinned),
+  },
+  PREFERENCES_EXAMPLE,
+  { additionalProperties: false, minProperties: 1, description: "What is not given stays as it is." },
+);
+export type ChangePreferences = Static<typeof ChangePreferences>;
+
+export const ChangedPreferences = shape("Preferences", PREFERENCES, PREFERENCES_EXAMPLE);
 
 export const MarkRead = shape(
   "MarkRead",
@@ -77,7 +136,8 @@ export const MarkedRead = shape(
   { read_message_id: MESSAGE_EXAMPLE.message_id, unread: 0 },
 );
 
-const params = Type.Object({ id: Type.Integer({ ...Id, description: "The conversation's id." }) });
+export const conversationParam = { id: Type.Integer({ ...Id, description: "The conversation's id." }) };
+const params = Type.Object(conversationParam);
 
 export const CONVERSATION_ROUTES = {
   listConversations: {
@@ -86,10 +146,33 @@ export const CONVERSATION_ROUTES = {
     auth: "session",
     tag: "conversations",
     summary: "List one's conversations",
-    description: "The one with the newest message comes first. One that has no message yet is not in the list.",
-    query: Type.Object(pageQuery, { additionalProperties: false }),
+    description:
+      "The one that was last active comes first. A direct one that has no message yet is not in the list; a group is, from the moment when one joins.",
+    query: Type.Object(
+      {
+        archived: Type.Optional(
+          Type.Boolean({ description: "Only those that are archived, or that are not; all if not given." }),
+        ),
+        ...pageQuery,
+      },
+      { additionalProperties: false },
+    ),
     answer: { status: 200, description: "A page of conversations.", body: ConversationPage },
     problems: [],
+  },
+  openConversation: {
+    method: "POST",
+    path: "/api/conversations",
+    auth: "session",
+    tag: "conversations",
+    summary: "Open a conversation with a user, or make a group",
+    description:
+      "With a user there is one conversation: it is made where there is none. Who makes a group is its owner; all members get a `conversation.created` event. With an `Idempotency-Key` a repeat makes no second group.",
+    headers: idempotencyKey,
+    body: OpenConversation,
+    bodyLimit: SMALL_BYTES * 2,
+    answer: { status: 201, description: "The conversation.", body: ReadConversation },
+    problems: ["unknown_receiver", "idempotency_key_reused"],
   },
   readConversation: {
     method: "GET",
@@ -101,6 +184,51 @@ export const CONVERSATION_ROUTES = {
     params,
     answer: { status: 200, description: "The conversation.", body: ReadConversation },
     problems: ["no_such_conversation"],
+  },
+  changeConversation: {
+    method: "PATCH",
+    path: "/api/conversations/{id}",
+    auth: "session",
+    tag: "groups",
+    summary: "Give a group another title",
+    description: "For owners and admins. Whoever takes part gets a `conversation.changed` event.",
+    params,
+    body: ChangeConversation,
+    bodyLimit: SMALL_BYTES,
+    answer: { status: 200, description: "The group as it is now.", body: ReadConversation },
+    problems: ["forbidden", "no_such_conversation"],
+  },
+  changePreferences: {
+    method: "PATCH",
+    path: "/api/conversations/{id}/preferences",
+    auth: "session",
+    tag: "conversations",
+    summary: "Mute, archive or pin a conversation for oneself",
+    description: "One's own clients get a `preferences.changed` event; nobody else learns of it.",
+    params,
+    body: ChangePreferences,
+    bodyLimit: SMALL_BYTES,
+    answer: { status: 200, description: "The preferences as they are now.", body: ChangedPreferences },
+    problems: ["no_such_conversation"],
+  },
+  sendToConversation: {
+    method: "POST",
+    path: "/api/conversations/{id}/messages",
+    auth: "session",
+    tag: "messages",
+    summary: "Send a message to a conversation",
+    description:
+      "Answered once the message is durable: it is pushed to all addresses of everybody else who takes part. With an `Idempotency-Key` a repeat gets the first message, and sends no second one.",
+    headers: idempotencyKey,
+    params,
+    body: SendToConversation,
+    answer: {
+      status: 201,
+      description: "The message is accepted.",
+      body: Message,
+      headers: { location: { description: "Where the message can be read.", schema: Type.String() } },
+    },
+    problems: ["no_such_conversation", "no_such_message", "unknown_receiver", "idempotency_key_reused"],
   },
   listMessages: {
     method: "GET",
@@ -130,7 +258,7 @@ export const CONVERSATION_ROUTES = {
     tag: "conversations",
     summary: "Mark a conversation as read up to a message",
     description:
-      "The marker only moves forward: an earlier message than the one it is at leaves it there. Whoever takes part gets a `receipt.read` event, one's other sessions too.",
+      "The marker only moves forward: an earlier message than the one it is at leaves it there. Whoever takes part gets a `receipt.read` event, one's other sessions too; only they do where one's receipts are switched off.",
     params,
     body: MarkRead,
     bodyLimit: SMALL_BYTES,

@@ -1,6 +1,7 @@
 import { type Static, Type } from "typebox";
 import { Id, Seq, Timestamp } from "./fields.ts";
-import { CONTENT_EXAMPLE, MESSAGE_EXAMPLE } from "./messages.ts";
+import { PREFERENCES } from "./conversations.ts";
+import { CONTENT_EXAMPLE, MESSAGE_EXAMPLE, receiverId } from "./messages.ts";
 import { type Route, shape } from "./route.ts";
 
 const EVENT_EXAMPLE = {
@@ -21,7 +22,7 @@ export const Event = shape(
     id: Type.String({ description: "A repeat, by whatever way it comes, carries the same one." }),
     type: Type.String({
       description:
-        "What happened: `message.created`, or `message.sent` from another session of one's own; `message.edited`; `message.deleted`; `receipt.read`. There will be more: pass over those you do not know.",
+        "What happened: `message.created`, or `message.sent` from another session of one's own; `message.edited`; `message.deleted`; `reaction.added` and `reaction.removed`; `receipt.read`; `conversation.created` and `conversation.changed` (its title); `member.added`, `member.changed` (the role), `member.left` and `member.removed`; `preferences.changed`. There will be more: pass over those you do not know.",
     }),
     timestamp: Timestamp,
     conversation_id: Type.Union([Id, Type.Null()]),
@@ -34,10 +35,26 @@ export const Event = shape(
     ),
     sender_id: Type.Optional(Id),
     sender_username: Type.Optional(Type.String()),
-    receiver_id: Type.Optional(Id),
+    receiver_id: Type.Optional(receiverId),
     send_date: Type.Optional(Type.String()),
+    reply_to: Type.Optional(Type.String({ description: "The message that it answers." })),
     version: Type.Optional(Type.Integer({ minimum: 1, description: "Of the message: 1 as it was sent." })),
-    user_id: Type.Optional(Type.Integer({ ...Id, description: "Of `receipt.read`: who has read up to the message." })),
+    user_id: Type.Optional(
+      Type.Integer({ ...Id, description: "Who has read up to the message, who reacted, or the member that it is about." }),
+    ),
+    by_user_id: Type.Optional(Type.Integer({ ...Id, description: "Who did it, where it was done to somebody, or to a group." })),
+    emoji: Type.Optional(Type.String({ description: "Of a reaction." })),
+    title: Type.Optional(
+      Type.String({ description: "Of the group: `conversation.created`, `conversation.changed`, `member.added`." }),
+    ),
+    username: Type.Optional(Type.Union([Type.String(), Type.Null()], { description: "Of `member.added`." })),
+    role: Type.Optional(Type.String({ description: "Of `member.added` and `member.changed`: what they are now." })),
+    owner_id: Type.Optional(
+      Type.Integer({ ...Id, description: "Of `member.left`: who is an owner instead, where the account was deleted." }),
+    ),
+    preferences: Type.Optional(
+      Type.Object(PREFERENCES, { description: "Of `preferences.changed`: all of them, as they are now." }),
+    ),
   },
   EVENT_EXAMPLE,
 );

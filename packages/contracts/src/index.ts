@@ -1,5 +1,6 @@
 export * from "./conversations.ts";
 export * from "./events.ts";
+export * from "./groups.ts";
 export * from "./health.ts";
 export * from "./messages.ts";
 export * from "./openapi.ts";

@@ -12,6 +12,7 @@ export const PushBody = shape(
     sender_username: Type.String(),
     receiver_id: Id,
     send_date: SendDate,
+    reply_to: Type.Optional(Type.String({ description: "The message that it answers." })),
     type: Type.String({ description: "What happened: `message.created`. There will be more: pass over those you do not know." }),
     id: Type.String({ description: "Of the event; a repeat carries the same one, as does the header `webhook-id`." }),
     seq: Seq,

@@ -12,6 +12,7 @@ export const TAGS = {
   sessions: "Signing in and out.",
   messages: "Sending and reading messages.",
   conversations: "Who writes with whom, and what was written.",
+  groups: "Conversations of many: who takes part, and who may do what.",
   events: "What happens, for clients that read it themselves.",
   operation: "For whoever runs it.",
 } as const;

@@ -1,5 +1,6 @@
 import { CONVERSATION_ROUTES } from "./conversations.ts";
 import { EVENT_ROUTES } from "./events.ts";
+import { GROUP_ROUTES } from "./groups.ts";
 import { HEALTH_ROUTES } from "./health.ts";
 import { MESSAGE_ROUTES } from "./messages.ts";
 import type { Route } from "./route.ts";
@@ -12,6 +13,7 @@ export const ROUTES = {
   ...SESSION_ROUTES,
   ...MESSAGE_ROUTES,
   ...CONVERSATION_ROUTES,
+  ...GROUP_ROUTES,
   ...EVENT_ROUTES,
   ...HEALTH_ROUTES,
 } as const satisfies Record<string, Route>;

@@ -1,5 +1,5 @@
 import { type Static, Type } from "typebox";
-import { Email, FullName, Id, Password, PhoneNumber, PublicKey, Username } from "./fields.ts";
+import { Email, FullName, Id, Password, PhoneNumber, PublicKey, Timestamp, Username } from "./fields.ts";
 import { type Route, shape } from "./route.ts";
 
 /** Its largest field can be written in escapes, of six bytes for each character. */
@@ -60,6 +60,40 @@ export const User = shape(
   { user_id: 23, username: "bob", full_name: null, public_key: "LS0tLS1CRUdJTiBQVUJMSUMgS0VZ" },
 );
 
+const ACCOUNT_EXAMPLE = {
+  user_id: 17,
+  username: "ada",
+  email: null,
+  phone_number: "+44 20 7946 0000",
+  full_name: "Ada Lovelace",
+  receipts: true,
+  created_at: "2026-11-27T09:30:00.412Z",
+};
+const receipts = Type.Boolean({ description: "Whether others are told how far one has read." });
+
+export const Account = shape(
+  "Account",
+  {
+    user_id: Id,
+    username: Type.Union([Type.String(), Type.Null()]),
+    email: Type.Union([Type.String(), Type.Null()]),
+    phone_number: Type.Union([Type.String(), Type.Null()]),
+    full_name: Type.Union([Type.String(), Type.Null()]),
+    receipts,
+    created_at: Timestamp,
+  },
+  ACCOUNT_EXAMPLE,
+);
+export type Account = Static<typeof Account>;
+
+export const ChangeAccount = shape(
+  "ChangeAccount",
+  { full_name: Type.Optional(FullName), receipts: Type.Optional(receipts) },
+  { full_name: "Ada Lovelace", receipts: false },
+  { additionalProperties: false, minProperties: 1, description: "What is not given stays as it is." },
+);
+export type ChangeAccount = Static<typeof ChangeAccount>;
+
 export const DeleteUser = shape("DeleteUser", { user_id: Id }, { user_id: 17 });
 export type DeleteUser = Static<typeof DeleteUser>;
 
@@ -93,6 +127,28 @@ export const USER_ROUTES = {
     bodyLimit: USER_BYTES,
     answer: { status: 200, description: "The user of that name.", body: User },
     problems: ["no_such_user"],
+  },
+  readAccount: {
+    method: "GET",
+    path: "/api/users/me",
+    auth: "session",
+    tag: "account",
+    summary: "Read one's own account",
+    description: "What is known of oneself, for oneself.",
+    answer: { status: 200, description: "One's account.", body: Account },
+    problems: [],
+  },
+  changeAccount: {
+    method: "PATCH",
+    path: "/api/users/me",
+    auth: "session",
+    tag: "account",
+    summary: "Change one's own account",
+    description: "The full name, and whether others are told how far one has read.",
+    body: ChangeAccount,
+    bodyLimit: USER_BYTES,
+    answer: { status: 200, description: "One's account as it is now.", body: Account },
+    problems: [],
   },
   deleteUser: {
     method: "DELETE",

@@ -5,7 +5,7 @@ import { systemClock, systemRandom } from "./clock.ts";
 import type { PlainEvent } from "./event.ts";
 import { createIds } from "./ids.ts";
 import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "./names.ts";
-import { composePush } from "./push-body.ts";
+import { composePush, readContent, storedContent } from "./push-body.ts";
 import { createKeyring, SealError } from "./sealing.ts";
 import { parseSendDate } from "./send-date.ts";
 
@@ -150,7 +150,7 @@ describe("the body of a push", () => {
       sealed: false,
     };
     const content = { message: 'ü"\\', sender_id: 1, sender_username: "a", receiver_id: 2, send_date: "2026-01-02" };
-    expect(JSON.parse(composePush(Buffer.from(JSON.stringify(content)), event).toString())).toEqual({
+    expect(JSON.parse(composePush(storedContent(content), event, 2).toString())).toEqual({
       ...content,
       type: "message.created",
       id: "018f",
@@ -158,6 +158,13 @@ describe("the body of a push", () => {
       timestamp: "2026-01-02T03:04:05.678Z",
       conversation_id: 3,
     });
+
+    const { receiver_id: _, ...toGroup } = content;
+    const stored = storedContent(toGroup);
+    expect(readContent(stored)).toEqual(toGroup);
+    const pushed = JSON.parse(composePush(stored, event, 9).toString()) as object;
+    expect(pushed).toMatchObject({ ...toGroup, receiver_id: 9, id: "018f", conversation_id: 3 });
+    expect(pushed).not.toHaveProperty("v");
   });
 });
 

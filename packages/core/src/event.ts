@@ -3,16 +3,27 @@
  * as a wake.
  */
 export type EventKind = KnownKind | (string & {});
-type KnownKind = "message.created" | "message.sent" | "message.edited" | "message.deleted" | "receipt.read";
+type KnownKind = (typeof KINDS)[number];
 
-/** The kinds that this version pushes straight from the broker. */
-export const KNOWN_KINDS: ReadonlySet<string> = new Set<KnownKind>([
+const KINDS = [
   "message.created",
   "message.sent",
   "message.edited",
   "message.deleted",
+  "reaction.added",
+  "reaction.removed",
   "receipt.read",
-]);
+  "conversation.created",
+  "conversation.changed",
+  "member.added",
+  "member.changed",
+  "member.left",
+  "member.removed",
+  "preferences.changed",
+] as const;
+
+/** The kinds that this version knows, and takes from the broker without reading the log. */
+export const KNOWN_KINDS: ReadonlySet<string> = new Set<KnownKind>(KINDS);
 
 /** In an effective version or generation, the log's incarnation is the part above these bits. */
 const INCARNATION = 2 ** 32;
@@ -38,7 +49,6 @@ export interface InboxEvent {
   kind: EventKind;
   /** Null for an event without a message; such events carry no content. */
   messageId: string | null;
-  /** Null where `messageId` is. */
   conversation: number | null;
   /** When the event was appended, RFC 3339 with milliseconds, UTC. */
   createdAt: string;
@@ -54,8 +64,8 @@ export interface InboxEvent {
   trace?: string | undefined;
 }
 
-/** An event as it travels between processes, which a broker seals. It has a message. */
-export type PlainEvent = InboxEvent & { sealed: false; messageId: string; conversation: number };
+/** An event as it travels between processes, which a broker seals. */
+export type PlainEvent = InboxEvent & { sealed: false };
 
 /**
  * What goes through the broker: an event, or a wake, which says "read this inbox's endpoints anew from the store, and read on".

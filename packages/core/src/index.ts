@@ -14,7 +14,7 @@ export {
 export { createIds, type Ids } from "./ids.ts";
 export { checkUsername, InvalidName, phoneKey, usernameKey, emailKey } from "./names.ts";
 export { type Address, parseAddress } from "./address.ts";
-export { composePush, type MessageContent } from "./push-body.ts";
+export { composePush, type MessageContent, readContent, storedContent } from "./push-body.ts";
 export { delayAfterFailure } from "./retry-schedule.ts";
 export { type Periodic, retry, type RetryOptions, runPeriodically, sleep, unlessAborted } from "./periodic.ts";
 export { createTimeLimit, type TimeLimit } from "./time-limit.ts";

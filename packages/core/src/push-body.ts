@@ -5,23 +5,47 @@ export interface MessageContent {
   message: string;
   sender_id: number;
   sender_username: string;
-  receiver_id: number;
+  /** Whom it is for; absent in a group, where it is for everybody else. */
+  receiver_id?: number;
   /** As it came. */
   send_date: string;
+  /** The id of the message that this one answers. */
+  reply_to?: string;
+}
+
+/** What the stored content of a message to a group begins with. */
+const TO_GROUP = Buffer.from('{"v":2,');
+
+/**
+ * The JSON of a content, as it is stored. One content of a message to a group is stored for all who receive it: it does not say whom it is for, and its first field, `v`,
+ * tells that. It is not part of what anybody is shown.
+ */
+export function storedContent(content: MessageContent): Buffer {
+  const json = Buffer.from(JSON.stringify(content));
+  return content.receiver_id === undefined ? Buffer.concat([TO_GROUP, json.subarray(1)]) : json;
+}
+
+/** Reads what {@link storedContent} wrote. */
+export function readContent(stored: Uint8Array): MessageContent {
+  const { v: _, ...content } = JSON.parse(Buffer.from(stored).toString()) as MessageContent & { v?: number };
+  return content;
 }
 
 /**
- * The body of a push: the content's JSON object, as bytes that are not parsed again, with the event's own fields added at its end.
- * `content` is the unsealed JSON of a {@link MessageContent}.
+ * The body of a push to a receiver: the content's JSON object, as bytes that are not parsed again, with the event's own fields added at its end, and that of the receiver where the content has none.
+ * `content` is what {@link storedContent} wrote.
  */
-export function composePush(content: Uint8Array, event: InboxEvent): Buffer {
+export function composePush(content: Uint8Array, event: InboxEvent, receiver: number): Buffer {
   const closing = content.length - 1;
   if (content[closing] !== 0x7d) throw new Error("the content is not a JSON object");
+  const isToGroup = TO_GROUP.compare(content, 0, TO_GROUP.length) === 0;
   const own =
-    `,"type":"${event.kind}","id":"${event.id}","seq":${event.seq},` +
+    `${isToGroup ? `,"receiver_id":${receiver}` : ""},"type":"${event.kind}","id":"${event.id}","seq":${event.seq},` +
     `"timestamp":"${event.createdAt}","conversation_id":${event.conversation}}`;
-  const body = Buffer.allocUnsafe(closing + own.length);
-  body.set(content.subarray(0, closing));
-  body.write(own, closing, "latin1");
+  const from = isToGroup ? TO_GROUP.length - 1 : 0;
+  const body = Buffer.allocUnsafe(closing - from + own.length);
+  body.set(content.subarray(from, closing));
+  body[0] = 0x7b;
+  body.write(own, closing - from, "latin1");
   return body;
 }

@@ -1,4 +1,4 @@
-import { createIds, createKeyring, type Keyring, webhookSecretContext } from "@messenger/core";
+import { createIds, createKeyring, type Keyring, storedContent, webhookSecretContext } from "@messenger/core";
 import { createAppendQueue, createPublisher, type OutgoingMessage, Overloaded } from "@messenger/listener";
 import { type LaneState, type Sender, startSender } from "@messenger/sender";
 import { createBroker } from "./broker.ts";
@@ -23,6 +23,8 @@ export interface RunResult {
 }
 
 const PARTITIONS = 2;
+/** From this world on, messages go to groups, too: to every inbox. */
+const GROUPS_FROM = 1_000_000_000;
 const MAX_STEPS = 400_000;
 /** By then, with no more faults, all must have arrived: the longest back-off that so few failures lead to is over twice. */
 const SETTLE_WITHIN_MS = 60 * 60_000;
@@ -353,15 +355,16 @@ export async function simulate(seed: number): Promise<RunResult> {
 
   function sendMessage(): void {
     const id = ids.next();
-    const receiverId = chance.pick(inboxes);
+    const receiver = chance.pick(inboxes);
+    const isToGroup = seed >= GROUPS_FROM && chance.happens(0.5);
     const text = "hello".repeat(chance.integer(1, 20));
-    const content = { message: text, sender_id: 1, sender_username: "a", receiver_id: receiverId, send_date: "2026-01-01" };
-    const plain = Buffer.from(JSON.stringify(content));
+    const said = { message: text, sender_id: 1, sender_username: "a", send_date: "2026-01-01" };
+    const plain = storedContent(isToGroup ? said : { ...said, receiver_id: receiver });
     const message: OutgoingMessage = {
       id,
       sentEventId: id,
       senderId: chance.happens(0.1) ? 0 : 1,
-      receiverId,
+      to: isToGroup ? { group: 1 } : { user: receiver },
       sessionId: 1,
       content: keyring.contents.seal(id, plain),
       plain,

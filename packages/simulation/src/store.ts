@@ -124,7 +124,7 @@ export function createStore(world: World, onChange: () => void): Store {
     const standing = { failures, serverErrors, rejections, rejectedAt, failingSince };
     const due = endpoint.retryAt !== null;
     const generation = endpoint.generation + incarnation;
-    return { id, inbox, address, kinds, secret, previousSecret: null, cursor, ...standing, due, generation };
+    return { id, inbox, userId: inbox, address, kinds, secret, previousSecret: null, cursor, ...standing, due, generation };
   }
 
   function deleteOutbox(ids: readonly number[]): void {
@@ -250,26 +250,28 @@ export function createStore(world: World, onChange: () => void): Store {
       const results = batch.map((message): AppendResult => {
         const before = messages.get(message.id);
         if (before !== undefined) return { status: "repeat", message: before.message, content: message.content };
-        const inbox = inboxes.get(message.receiverId);
-        if (inbox === undefined) return { status: "no-receiver" };
-        inbox.head += 1;
+        const recipients = "user" in message.to ? [inboxes.get(message.to.user)] : [...inboxes.values()];
         const createdAt = new Date(now()).toISOString();
-        const event = {
-          inbox: inbox.id,
-          seq: inbox.head,
-          version: inbox.version + incarnation,
-          id: message.id,
-          // Some that endpoints do not take, and pass over.
-          kind: message.senderId === 0 ? ("message.sent" as const) : ("message.created" as const),
-          messageId: message.id,
-          conversation: 1,
-          createdAt,
-        };
-        inbox.events.push({ ...event, version: 0, content: message.content, sealed: true });
-        events.push(event);
-        const result = { status: "appended" as const, message: { id: message.id, seq: inbox.head, conversation: 1, createdAt } };
+        for (const inbox of recipients) {
+          if (inbox === undefined) return { status: "no-receiver" };
+          inbox.head += 1;
+          const event = {
+            inbox: inbox.id,
+            seq: inbox.head,
+            version: inbox.version + incarnation,
+            id: message.id,
+            // Some that endpoints do not take, and pass over.
+            kind: message.senderId === 0 ? ("message.sent" as const) : ("message.created" as const),
+            messageId: message.id,
+            conversation: 1,
+            createdAt,
+          };
+          inbox.events.push({ ...event, version: 0, content: message.content, sealed: true });
+          events.push(event);
+          world.note(`inbox ${inbox.id} has ${inbox.head} (…${message.id.slice(-4)})`);
+        }
+        const result = { status: "appended" as const, message: { id: message.id, seq: 0, conversation: 1, createdAt } };
         messages.set(message.id, result);
-        world.note(`inbox ${inbox.id} has ${inbox.head} (…${message.id.slice(-4)})`);
         return result;
       });
       const outboxId = events.length === 0 ? null : cover([...new Set(events.map((event) => event.inbox))]);

@@ -4,6 +4,9 @@ import type { Db } from "./database.ts";
 import { incarnation } from "./incarnation.ts";
 import { IS_LIVE } from "./sessions.ts";
 
+/** Whom a message is for: a user, whose conversation with the sender is found or made; or all others who take part in a group. */
+export type Recipients = { user: number } | { group: number };
+
 /** A message to append. Its content is sealed under its id. */
 export interface NewMessage {
   /** A uuid v7: what makes it safe to append the same message twice. */
@@ -11,7 +14,7 @@ export interface NewMessage {
   /** The id of the sender's `message.sent` event, should there be one. */
   sentEventId: string;
   senderId: number;
-  receiverId: number;
+  to: Recipients;
   /** The session that sends. */
   sessionId: number;
   content: Uint8Array;
@@ -24,7 +27,7 @@ export interface NewMessage {
 /** A message that is in the log. */
 export interface AppendedMessage {
   id: string;
-  /** In the receiver's inbox; 0 for a repeat whose receiver was deleted since. */
+  /** In the receiver's inbox; 0 for one to a group, and for a repeat whose receiver was deleted since. */
   seq: number;
   conversation: number;
   /** RFC 3339, UTC, with milliseconds. */
@@ -36,8 +39,10 @@ export type AppendResult =
   | { status: "appended"; message: AppendedMessage }
   /** Was appended before, under this id or request key. `content` is null once it was erased. */
   | { status: "repeat"; message: AppendedMessage; content: Uint8Array | null }
-  /** There is no such receiver: nothing was written. */
-  | { status: "no-receiver" };
+  /** There is no such receiver, or the sender takes no part in the group: nothing was written. */
+  | { status: "no-receiver" }
+  /** Who takes part in the group changed meanwhile: nothing was written, and it can be appended again. */
+  | { status: "stale" };
 
 export interface AppendedBatch {
   /** One for each message, in the order given. */
@@ -48,17 +53,18 @@ export interface AppendedBatch {
   outboxId: number | null;
 }
 
+/** A row for each event, or one for a message that made none: a group's only member has nobody to write to. */
 interface EventRow {
   message_id: string;
-  event_id: string;
+  conversation: number;
+  /** Milliseconds since the epoch: a date costs more to read than all of the row. */
+  at: number;
+  event_id: string | null;
   kind: EventKind;
   inbox: number;
   seq: number;
   version: number;
-  conversation: number;
-  /** Milliseconds since the epoch: a date costs more to read than all of the row. */
-  at: number;
-  outbox: number;
+  outbox: number | null;
 }
 
 interface RepeatRow {
@@ -75,8 +81,14 @@ interface RepeatRow {
  * unknown: what the first call wrote is then found as a repeat.
  *
  * Locks, in this order: the inboxes it writes to, by id (so two of these never wait for each other in a circle, and nothing is appended
- * to an inbox that is being deleted); new conversations, by pair; new messages, by id. Two concurrent batches that hold the same
+ * to an inbox that is being deleted); the groups, for share, by id; new conversations, by pair; new messages, by id. Two concurrent batches that hold the same
  * two request keys can still deadlock; Postgres then fails one of them, which is tried again.
+ *
+ * Whoever changes who takes part in a group locks the inboxes of all its members first, and then raises `members_version`. A statement that waited for them
+ * saw the members of before: it finds another version once it has the group's lock, and writes nothing to that group.
+ *
+ * A message was created when all inboxes were locked, by the database's clock, and each of a batch a microsecond after the one before. So a group's messages have
+ * the same order by time as in every inbox.
  */
 export async function appendMessages(db: Db, messages: readonly NewMessage[]): Promise<AppendedBatch> {
   const contents = messages.map((message) => message.content);
@@ -92,13 +104,14 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
         ${messages.map((m) => m.id)}::uuid[],
         ${messages.map((m) => m.sentEventId)}::uuid[],
         ${messages.map((m) => m.senderId)}::bigint[],
-        ${messages.map((m) => m.receiverId)}::bigint[],
+        ${messages.map(({ to }) => ("user" in to ? to.user : null))}::bigint[],
+        ${messages.map(({ to }) => ("group" in to ? to.group : null))}::bigint[],
         ${messages.map((m) => m.sessionId)}::bigint[],
         ${messages.map((m) => new Date(m.sentAt).toISOString())}::timestamptz[],
         ${messages.map((m) => m.requestKey)}::bytea[],
         ${starts}::integer[],
         ${contents.map((content) => content.length)}::integer[]
-      ) with ordinality as t (id, sent_id, sender, receiver, session, sent_at, request_key, start, size, n)
+      ) with ordinality as t (id, sent_id, sender, receiver, conversation, session, sent_at, request_key, start, size, n)
     ),
     -- messages whose sender can use another session, too, and is told there
     echoed as materialized (
@@ -107,17 +120,36 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
         select from sessions s where s.user_id = item.sender and s.id <> item.session and ${IS_LIVE}
       )
     ),
+    -- groups that are written to by those who take part in them, as the snapshot has them
+    joined_group as materialized (
+      select distinct c.id, c.members_version, item.sender from item
+      join conversations c on c.id = item.conversation and c.low_user_id is null
+      join participants p on p.conversation_id = c.id and p.user_id = item.sender
+    ),
+    recipient as materialized (
+      select id, receiver as user_id from item where receiver is not null
+      union all
+      select item.id, p.user_id from item join joined_group g on g.id = item.conversation and g.sender = item.sender
+      join participants p on p.conversation_id = g.id and p.user_id <> item.sender
+    ),
     -- reads head and version as they are once the lock is held, which may be later than the snapshot
     box as materialized (
       select id, user_id, head, version from inboxes
-      where user_id in (select receiver from item union select sender from echoed)
+      where user_id in (select user_id from recipient union select sender from echoed)
       order by id for no key update
     ),
-    deliverable as materialized (
-      select item.*, box.id as inbox, least(sender, receiver) as low, greatest(sender, receiver) as high
+    -- read once all inboxes are locked
+    moment as materialized (select count(*) as boxes, clock_timestamp() as at from box),
+    held_group as materialized (
+      select c.id, c.members_version from moment, conversations c
+      where c.id in (select id from joined_group) and moment.boxes >= 0
+      order by c.id for share of c
+    ),
+    direct as materialized (
+      select item.id, least(sender, receiver) as low, greatest(sender, receiver) as high
       from item join box on box.user_id = item.receiver
     ),
-    pair as (select distinct low, high from deliverable),
+    pair as (select distinct low, high from direct),
     found as materialized (
       select c.id, low, high from pair join conversations c on c.low_user_id = low and c.high_user_id = high
     ),
@@ -135,20 +167,26 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
       on conflict do nothing
     ),
     conversation as (select * from found union all select * from made),
+    placed as materialized (
+      select direct.id, c.id as conversation_id from direct join conversation c using (low, high)
+      union all
+      select item.id, g.id from item join joined_group g on g.id = item.conversation and g.sender = item.sender
+      join held_group h on h.id = g.id and h.members_version = g.members_version
+    ),
     inserted as (
-      insert into messages (id, conversation_id, sender_id, content, request_key, sent_at)
-      select d.id, c.id, d.sender, substring(${Buffer.concat(contents)}::bytea from d.start for d.size), d.request_key, d.sent_at
-      from deliverable d join conversation c using (low, high)
-      order by d.id
+      insert into messages (id, conversation_id, sender_id, content, request_key, sent_at, created_at)
+      select id, placed.conversation_id, sender, substring(${Buffer.concat(contents)}::bytea from start for size), request_key, sent_at, moment.at + n * interval '1 microsecond'
+      from placed join item using (id) cross join moment
+      order by id
       on conflict do nothing
-      returning id, conversation_id, (extract(epoch from created_at) * 1000)::float8 as at
+      returning id, conversation_id, created_at
     ),
     event as (
-      select d.n, d.id as message_id, d.id as event_id, 'message.created' as kind, d.inbox, conversation_id, at
-      from deliverable d join inserted using (id)
+      select n, inserted.id as message_id, inserted.id as event_id, 'message.created' as kind, box.id as inbox, created_at
+      from inserted join item using (id) join recipient using (id) join box using (user_id)
       union all
-      select d.n, d.id, d.sent_id, 'message.sent', box.id, conversation_id, at
-      from deliverable d join inserted using (id) join echoed using (id) join box on box.user_id = d.sender
+      select n, inserted.id, sent_id, 'message.sent', box.id, created_at
+      from inserted join echoed using (id) join item using (id, sender) join box on box.user_id = sender
     ),
     numbered as materialized (
       select event.*, box.version + ${incarnation} as version, box.head + row_number() over (partition by box.id order by event.n, event.kind) as seq
@@ -160,37 +198,33 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
       where inboxes.id = top.inbox
     ),
     logged as (
-      insert into events (inbox_id, seq, id, kind, message_id)
-      select inbox, seq, event_id, kind, message_id from numbered
+      insert into events (inbox_id, seq, id, kind, message_id, created_at)
+      select inbox, seq, event_id, kind, message_id, created_at from numbered
     ),
     covered as (
       insert into outbox (inbox_ids)
       select array_agg(distinct inbox) from numbered having count(*) > 0
       returning id
     )
-    select numbered.message_id, numbered.event_id, numbered.kind, numbered.inbox, numbered.seq, numbered.version,
-      numbered.conversation_id as conversation, numbered.at, covered.id as outbox
-    from numbered cross join covered
+    select inserted.id as message_id, inserted.conversation_id as conversation, (extract(epoch from inserted.created_at) * 1000)::float8 as at,
+      numbered.event_id, numbered.kind, numbered.inbox, numbered.seq, numbered.version, covered.id as outbox
+    from inserted left join numbered on numbered.message_id = inserted.id left join covered on true
     order by numbered.inbox, numbered.seq
   `.execute(db);
 
-  // All of a batch were created at the same moment.
-  const createdAt = new Date(rows[0]?.at ?? 0).toISOString();
-  const events = rows.map((row) => ({
-    inbox: row.inbox,
-    seq: row.seq,
-    version: row.version,
-    id: row.event_id,
-    kind: row.kind,
-    messageId: row.message_id,
-    conversation: row.conversation,
-    createdAt,
-  }));
+  let at = Number.NaN;
+  let createdAt = "";
   const appended = new Map<string, AppendedMessage>();
-  for (const event of events) {
-    if (event.kind !== "message.created") continue;
-    const { id, seq, conversation } = event;
-    appended.set(id, { id, seq, conversation, createdAt });
+  const events: Omit<PlainEvent, "content" | "sealed">[] = [];
+  const toUser = new Set(messages.filter(({ to }) => "user" in to).map(({ id }) => id));
+  for (const { message_id: messageId, conversation, event_id: id, kind, inbox, seq, version, at: exact } of rows) {
+    if (Math.floor(exact) !== at) {
+      at = Math.floor(exact);
+      createdAt = new Date(at).toISOString(); // nearly all of a batch have the same
+    }
+    if (id !== null) events.push({ inbox, seq, version, id, kind, messageId, conversation, createdAt });
+    if (appended.has(messageId) && kind !== "message.created") continue;
+    appended.set(messageId, { id: messageId, seq: toUser.has(messageId) ? seq : 0, conversation, createdAt });
   }
   const skipped = messages.filter((message) => !appended.has(message.id));
   const findRepeat = skipped.length === 0 ? undefined : await findRepeats(db, skipped);
@@ -208,18 +242,28 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
 async function findRepeats(db: Db, skipped: readonly NewMessage[]): Promise<(message: NewMessage) => AppendResult | undefined> {
   const { rows } = await sql<RepeatRow>`
     select m.id, m.request_key, coalesce(v.content, m.content) as content, m.conversation_id as conversation, coalesce(e.seq, 0) as seq, m.created_at
-    from messages m left join events e on e.message_id = m.id and e.kind = 'message.created'
+    from messages m join conversations c on c.id = m.conversation_id
+      left join events e on e.message_id = m.id and e.kind = 'message.created' and c.low_user_id is not null
       left join message_versions v on v.message_id = m.id and v.version = 1
     where m.id = any(${skipped.map((m) => m.id)}::uuid[])
       or m.request_key = any(${skipped.map((m) => m.requestKey).filter((key) => key !== null)}::bytea[])
   `.execute(db);
+  const toGroups = skipped.flatMap(({ id, senderId, to }) => ("group" in to ? [{ id, senderId, group: to.group }] : []));
+  const members = await sql<{ id: string }>`
+    select item.id from unnest(
+      ${toGroups.map(({ id }) => id)}::uuid[], ${toGroups.map(({ senderId }) => senderId)}::bigint[], ${toGroups.map(({ group }) => group)}::bigint[]
+    ) as item (id, sender, conversation)
+    join conversations c on c.id = item.conversation and c.low_user_id is null
+    join participants p on p.conversation_id = c.id and p.user_id = item.sender
+  `.execute(db);
+  const stale = new Set(members.rows.map(({ id }) => id));
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
   const byId = new Map(rows.map((row) => [row.id, row]));
   const byKey = new Map(rows.filter((row) => row.request_key !== null).map((row) => [hex(row.request_key as Uint8Array), row]));
 
   return (message) => {
     const row = byId.get(message.id) ?? (message.requestKey === null ? undefined : byKey.get(hex(message.requestKey)));
-    if (row === undefined) return undefined;
+    if (row === undefined) return stale.has(message.id) ? { status: "stale" } : undefined;
     const { id, seq, conversation, content } = row;
     return { status: "repeat", message: { id, seq, conversation, createdAt: row.created_at.toISOString() }, content };
   };

@@ -1,69 +1,12 @@
-import type { PlainEvent } from "@messenger/core";
 import { sql } from "kysely";
+import { announce, type AppendedEvents, lockInboxes, transactionOfMembers } from "./append-events.ts";
 import type { Db } from "./database.ts";
-import { incarnation } from "./incarnation.ts";
-
-/** Events that are in the log now, without contents, and the outbox row that covers them; null where there are none. */
-export interface AppendedEvents {
-  events: readonly Omit<PlainEvent, "content" | "sealed">[];
-  outboxId: number | null;
-}
-
-/** An event for all participants of a conversation. */
-interface Announcement {
-  kind: string;
-  /** A uuid v7. */
-  eventId: string;
-  messageId: string;
-  messageVersion: number;
-  conversation: number;
-  /** Sealed under the event's id. */
-  data: Uint8Array | null;
-}
-
-/** Locks the inboxes of all participants of a conversation, by id, so that nothing is appended to them meanwhile. */
-async function lockInboxes(tx: Db, conversation: number): Promise<readonly number[]> {
-  const { rows } = await sql<{ id: number }>`
-    select b.id from inboxes b join participants p on p.user_id = b.user_id
-    where p.conversation_id = ${conversation} order by b.id for no key update of b
-  `.execute(tx);
-  return rows.map(({ id }) => id);
-}
-
-/** Appends an event to inboxes that are locked. */
-async function announce(tx: Db, inboxes: readonly number[], announcement: Announcement): Promise<AppendedEvents> {
-  const { kind, eventId, messageId, messageVersion, conversation, data } = announcement;
-  const { rows } = await sql<{ inbox: number; seq: number; version: number; at: Date; outbox: number }>`
-    with moved as (
-      update inboxes set head = head + 1 where id = any(${inboxes}::bigint[])
-      returning id as inbox, head as seq, version + ${incarnation} as version
-    ),
-    logged as (
-      insert into events (inbox_id, seq, id, kind, message_id, message_version, data)
-      select inbox, seq, ${eventId}::uuid, ${kind}::text, ${messageId}::uuid, ${messageVersion}::integer, ${data}::bytea from moved
-    ),
-    covered as (
-      insert into outbox (inbox_ids) select array_agg(inbox) from moved having count(*) > 0 returning id
-    )
-    select moved.*, covered.id as outbox, now() as at from moved cross join covered order by inbox
-  `.execute(tx);
-  const events = rows.map(({ inbox, seq, version, at }) => ({
-    inbox,
-    seq,
-    version,
-    id: eventId,
-    kind,
-    messageId,
-    conversation,
-    createdAt: at.toISOString(),
-  }));
-  return { events, outboxId: rows[0]?.outbox ?? null };
-}
+import type { Role } from "./groups.ts";
 
 export interface MessageChange {
   messageId: string;
-  /** Whose message it must be. */
-  senderId: number;
+  /** Who changes it. */
+  userId: number;
   eventId: string;
 }
 
@@ -72,36 +15,41 @@ interface LockedMessage {
   senderId: number;
   version: number;
   content: Uint8Array | null;
+  /** What the user is in the group; null in a conversation of two. */
+  role: Role | null;
 }
 
-/** What became of a change: `no-message` where the user takes no part in its conversation; `not-own` where somebody else sent it. */
+/** What became of a change: `no-message` where the user cannot read it; `not-own` where somebody else sent it. */
 export type ChangeResult<Changed> =
   { status: "changed"; change: Changed & AppendedEvents } | { status: "no-message" | "not-own" };
+
+/** Whether the participant `p` can read the message `m`: what was written before one joined a group is not one's own to read. */
+export const IS_VISIBLE = sql`(p.joined_at is null or m.created_at >= p.joined_at)`;
 
 /** Locks the inboxes of a message's conversation, then the message. */
 function changeMessage<Changed>(
   db: Db,
-  { messageId, senderId }: MessageChange,
+  { messageId, userId, mayChange }: MessageChange & { mayChange(message: LockedMessage): boolean },
   change: (tx: Db, message: LockedMessage, inboxes: readonly number[]) => Promise<Changed & AppendedEvents>,
 ): Promise<ChangeResult<Changed>> {
-  return db.transaction().execute(async (tx) => {
+  return transactionOfMembers(db, async (tx) => {
     const found = await sql<{ conversation: number }>`
       select m.conversation_id as conversation
-      from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${senderId}
-      where m.id = ${messageId}
+      from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${userId}
+      where m.id = ${messageId} and ${IS_VISIBLE}
     `.execute(tx);
     const conversation = found.rows[0]?.conversation;
     if (conversation === undefined) return { status: "no-message" };
     const inboxes = await lockInboxes(tx, conversation);
-    // Again, as the account may have been deleted meanwhile.
+    // Again, as the account may have been deleted meanwhile, or the user have left.
     const { rows } = await sql<LockedMessage>`
-      select m.conversation_id as conversation, m.sender_id as "senderId", m.version, m.content
-      from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${senderId}
-      where m.id = ${messageId} for update of m
+      select m.conversation_id as conversation, m.sender_id as "senderId", m.version, m.content, p.role
+      from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${userId}
+      where m.id = ${messageId} and ${IS_VISIBLE} for update of m
     `.execute(tx);
     const [message] = rows;
     if (message === undefined) return { status: "no-message" };
-    if (message.senderId !== senderId) return { status: message.content === null ? "no-message" : "not-own" };
+    if (!mayChange(message)) return { status: message.content === null ? "no-message" : "not-own" };
     return { status: "changed", change: await change(tx, message, inboxes) };
   });
 }
@@ -117,8 +65,9 @@ export function editMessage(
   db: Db,
   change: MessageChange & { content: Uint8Array; isSame: (sealed: Uint8Array) => boolean },
 ): Promise<ChangeResult<{ version: number | null; isDeleted: boolean }>> {
-  const { messageId, eventId, content, isSame } = change;
-  return changeMessage(db, change, async (tx, message, inboxes) => {
+  const { messageId, userId, eventId, content, isSame } = change;
+  const mayChange = ({ senderId }: LockedMessage): boolean => senderId === userId;
+  return changeMessage(db, { ...change, mayChange }, async (tx, message, inboxes) => {
     const { conversation } = message;
     const isDeleted = message.content === null;
     const unchanged = { isDeleted, events: [], outboxId: null };
@@ -133,43 +82,47 @@ export function editMessage(
     await sql`
       update messages set content = ${content}, version = ${version}, edited_at = now() where id = ${messageId}
     `.execute(tx);
-    const kind = "message.edited";
-    const announcement = { kind, eventId, messageId, messageVersion: version, conversation, data: null };
-    return { version, isDeleted, ...(await announce(tx, inboxes, announcement)) };
+    const edited = { kind: "message.edited", eventId, conversation, message: { id: messageId, version }, data: null };
+    return { version, isDeleted, ...(await announce(tx, inboxes, edited)) };
   });
 }
 
 /**
- * Deletes a message: the contents of all its versions are gone, and a row without content stays. One that is deleted already stays as it is. Locks the inboxes of those who take part, by id, then
- * the message.
+ * Deletes a message: the contents of all its versions are gone, and a row without content stays. One's own, or any of a group whose owner or admin one is. One that is deleted already
+ * stays as it is. Locks the inboxes of those who take part, by id, then the message.
  */
 export function deleteMessage(db: Db, change: MessageChange): Promise<ChangeResult<object>> {
-  const { messageId, eventId } = change;
-  return changeMessage(db, change, async (tx, { conversation, version, content }, inboxes) => {
+  const { messageId, userId, eventId } = change;
+  const mayChange = ({ senderId, role }: LockedMessage): boolean => senderId === userId || role === "owner" || role === "admin";
+  return changeMessage(db, { ...change, mayChange }, async (tx, { conversation, version, content }, inboxes) => {
     if (content === null) return { events: [], outboxId: null };
     await sql`delete from message_versions where message_id = ${messageId}`.execute(tx);
+    await sql`delete from reactions where message_id = ${messageId}`.execute(tx);
     await sql`update messages set content = null, deleted_at = now() where id = ${messageId}`.execute(tx);
-    const kind = "message.deleted";
-    return announce(tx, inboxes, { kind, eventId, messageId, messageVersion: version, conversation, data: null });
+    const deleted = { kind: "message.deleted", eventId, conversation, message: { id: messageId, version }, data: null };
+    return announce(tx, inboxes, deleted);
   });
 }
 
 /**
- * Moves a user's read marker forward to a message, and tells those who take part; one that is further already stays. Null where the user does not take part in
- * the conversation, or the message is not in it. Locks the inboxes of those who take part, by id, then the participant.
+ * Moves a user's read marker forward to a message, and tells those who take part, or only the user where that one's receipts are switched off; one that is further already
+ * stays. Null where the user cannot read that message, or it is not in the conversation. Locks the inboxes of those who take part, by id, then the participant.
  */
 export function markRead(
   db: Db,
   marking: { userId: number; conversation: number; messageId: string; eventId: string; data: Uint8Array },
 ): Promise<AppendedEvents | null> {
   const { userId, conversation, messageId, eventId, data } = marking;
-  return db.transaction().execute(async (tx) => {
-    const { rows } = await sql<{ version: number }>`
-      select m.version from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${userId}
-      where m.id = ${messageId} and m.conversation_id = ${conversation} and m.content is not null
+  return transactionOfMembers(db, async (tx) => {
+    const { rows } = await sql<{ version: number; inbox: number; receipts: boolean }>`
+      select m.version, b.id as inbox, u.receipts
+      from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${userId}
+        join inboxes b on b.user_id = p.user_id join users u on u.id = p.user_id
+      where m.id = ${messageId} and m.conversation_id = ${conversation} and m.content is not null and ${IS_VISIBLE}
     `.execute(tx);
     const [message] = rows;
     if (message === undefined) return null;
+    const { version, inbox, receipts } = message;
     const inboxes = await lockInboxes(tx, conversation);
     const moved = await sql`
       update participants p set read_at = m.created_at, read_id = m.id
@@ -179,14 +132,42 @@ export function markRead(
       returning p.user_id
     `.execute(tx);
     if (moved.rows.length === 0) return { events: [], outboxId: null };
-    return announce(tx, inboxes, {
-      kind: "receipt.read",
-      eventId,
-      messageId,
-      messageVersion: message.version,
-      conversation,
-      data,
-    });
+    const read = { kind: "receipt.read", eventId, conversation, message: { id: messageId, version }, data };
+    return announce(tx, receipts ? inboxes : inboxes.filter((id) => id === inbox), read);
+  });
+}
+
+/** Kinds of reactions to one message. */
+export const MAX_EMOJI = 20;
+
+/** Adds or takes away a user's reaction to a message; one that is there already stays as it is. Locks the inboxes of those who take part, by id, then the message. */
+export function react(
+  db: Db,
+  reaction: MessageChange & { emoji: string; isThere: boolean; data: Uint8Array },
+): Promise<ChangeResult<{ refused: "deleted" | "too-many" | null }>> {
+  const { messageId, userId, eventId, emoji, isThere, data } = reaction;
+  const nothing = { refused: null, events: [], outboxId: null };
+  return changeMessage(db, { ...reaction, mayChange: () => true }, async (tx, message, inboxes) => {
+    const { conversation, version, content } = message;
+    if (content === null) return { ...nothing, refused: "deleted" };
+    if (isThere) {
+      const others = await sql`
+        select distinct emoji from reactions where message_id = ${messageId} and emoji <> ${emoji}
+      `.execute(tx);
+      if (others.rows.length >= MAX_EMOJI) return { ...nothing, refused: "too-many" };
+    }
+    const changed = isThere
+      ? await sql`
+          insert into reactions (message_id, emoji, user_id) values (${messageId}, ${emoji}, ${userId})
+          on conflict do nothing returning emoji
+        `.execute(tx)
+      : await sql`
+          delete from reactions where message_id = ${messageId} and emoji = ${emoji} and user_id = ${userId} returning emoji
+        `.execute(tx);
+    if (changed.rows.length === 0) return nothing;
+    const kind = isThere ? "reaction.added" : "reaction.removed";
+    const reacted = { kind, eventId, conversation, message: { id: messageId, version }, data };
+    return { refused: null, ...(await announce(tx, inboxes, reacted)) };
   });
 }
 
@@ -203,7 +184,7 @@ export async function listVersions(db: Db, userId: number, messageId: string): P
     with current as (
       select m.id, m.version, m.content, coalesce(m.edited_at, m.created_at) as at
       from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${userId}
-      where m.id = ${messageId} and m.content is not null
+      where m.id = ${messageId} and m.content is not null and ${IS_VISIBLE}
     )
     select version, content, at from current
     union all

@@ -117,7 +117,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
       id: ids.next(),
       sentEventId: ids.next(),
       senderId: from,
-      receiverId: to,
+      to: { user: to },
       sessionId: 0,
       content: Buffer.from("sealed"),
       sentAt: Date.UTC(2026, 0, 2),

@@ -1,5 +1,8 @@
 import { sql } from "kysely";
+import type { Recipients } from "./append-messages.ts";
+import { IS_VISIBLE } from "./change-messages.ts";
 import type { Db } from "./database.ts";
+import type { Preferences, Role } from "./groups.ts";
 
 /** A place in a list that is ordered by time, and by id where that is the same. `at` is in microseconds since the epoch, as the database keeps it. */
 export interface Place<Id> {
@@ -10,13 +13,26 @@ export interface Place<Id> {
 /** A conversation as one of those who take part sees it. */
 export interface ConversationRow {
   id: number;
-  /** The other one; null once the account was deleted. Oneself where one writes to oneself. */
+  /** Of two: the other one; null once the account was deleted. Oneself where one writes to oneself. */
   peer: { id: number; username: string | null; fullName: string | null } | null;
-  last: MessageRow;
-  /** Messages of the other one after the read marker, up to `MAX_UNREAD`. */
+  /** Null for a conversation of two. */
+  group: { title: Uint8Array; role: Role; members: number } | null;
+  /** Null where there is no message that one can read. */
+  last: MessageRow | null;
+  /** When the last message was written, or one joined; in microseconds since the epoch. Null for a conversation of two without messages. */
+  activeAt: number | null;
+  /** Messages of others after the read marker, up to `MAX_UNREAD`. */
   unread: number;
   /** The last message that one has read; null where one has read none. */
   readId: string | null;
+  preferences: Preferences;
+}
+
+export interface Reactions {
+  emoji: string;
+  count: number;
+  /** Whether the reader is among them. */
+  mine: boolean;
 }
 
 export interface MessageRow {
@@ -26,7 +42,10 @@ export interface MessageRow {
   /** Sealed under the id. */
   content: Uint8Array;
   version: number;
+  /** In microseconds since the epoch. */
   at: number;
+  /** The first one first. */
+  reactions: readonly Reactions[];
 }
 
 const MAX_UNREAD = 100;
@@ -34,86 +53,117 @@ const MAX_UNREAD = 100;
 const micros = (column: string) => sql<number>`(extract(epoch from ${sql.ref(column)}) * 1000000)::bigint`;
 const timestamp = (at: number) => sql`(timestamptz 'epoch' + ${at}::float8 * interval '1 microsecond')`;
 
+/** The reactions to the message `m`, as the participant `p` sees them. */
+const REACTIONS = sql`(
+  select coalesce(jsonb_agg(jsonb_build_object('emoji', emoji, 'count', count, 'mine', mine) order by first, emoji), '[]') from (
+    select emoji, count(*) as count, bool_or(user_id = p.user_id) as mine, min(at) as first
+    from reactions where message_id = m.id group by emoji
+  ) as kinds
+)`;
+
+/** The message `m`, as the participant `p` sees it. */
+const MESSAGE_COLUMNS = sql`
+  m.id, m.conversation_id as conversation, m.sender_id as "senderId", m.content, m.version, ${micros("m.created_at")} as at, ${REACTIONS} as reactions
+`;
+
+/** A message that the participant `p` can read. */
+const IS_READABLE = sql`m.conversation_id = p.conversation_id and m.content is not null and ${IS_VISIBLE}`;
+
 interface ListedConversation {
   id: number;
+  isGroup: boolean;
   peerId: number | null;
   peerUsername: string | null;
   peerFullName: string | null;
-  messageId: string;
+  title: Uint8Array | null;
+  role: Role | null;
+  members: number;
+  activeAt: number | null;
+  unread: number;
+  readId: string | null;
+  muted: boolean;
+  archived: boolean;
+  pinned: boolean;
+  messageId: string | null;
   senderId: number;
   content: Uint8Array;
   version: number;
   at: number;
-  unread: number;
-  readId: string | null;
+  reactions: readonly Reactions[];
 }
 
-/** Finds what follows from the participant `p` and its last message `last`. */
+/** Finds what follows from the participant `p`, its conversation `c`, and its last message `last`. */
 const CONVERSATION_COLUMNS = sql`
-  p.conversation_id as id, peer.id as "peerId", peer.username as "peerUsername", peer.full_name as "peerFullName",
-  last.id as "messageId", last.sender_id as "senderId", last.content, last.version, ${micros("last.created_at")} as at,
-  p.read_id as "readId", (
+  p.conversation_id as id, c.low_user_id is null as "isGroup",
+  peer.id as "peerId", peer.username as "peerUsername", peer.full_name as "peerFullName",
+  c.title, p.role, case when c.low_user_id is null then (select count(*) from participants o where o.conversation_id = c.id) else 0 end as members,
+  last.id as "messageId", last."senderId", last.content, last.version, last.at, last.reactions,
+  coalesce(last.at, ${micros("p.joined_at")}) as "activeAt",
+  p.read_id as "readId", p.muted, p.archived, p.pinned, (
     select count(*)::integer from (
       select from messages m
-      where m.conversation_id = p.conversation_id and m.sender_id <> p.user_id and m.content is not null
-        and (p.read_at is null or (m.created_at, m.id) > (p.read_at, p.read_id))
+      where ${IS_READABLE} and m.sender_id <> p.user_id and (p.read_at is null or (m.created_at, m.id) > (p.read_at, p.read_id))
       limit ${MAX_UNREAD}
     ) as unread
   ) as unread
 `;
 
-/** The last message of the participant's conversation; one without any is not listed. */
-const LAST = sql`
-  select m.id, m.sender_id, m.content, m.version, m.created_at from messages m
-  where m.conversation_id = p.conversation_id and m.content is not null
-  order by m.created_at desc, m.id desc limit 1
-`;
-
-const PEER = sql`
+/** The conversation of the participant `p`, with its last message that the participant can read, in full. */
+const CONVERSATION = sql`
   conversations c on c.id = p.conversation_id
   left join users peer on peer.id = case when c.low_user_id = p.user_id then c.high_user_id else c.low_user_id end
+  left join lateral (
+    select ${MESSAGE_COLUMNS} from messages m where ${IS_READABLE} order by m.created_at desc, m.id desc limit 1
+  ) as last on true
 `;
 
 function conversationOf(row: ListedConversation): ConversationRow {
-  const { id, peerId, content, version, senderId, at } = row;
+  const { id, isGroup, peerId, title, role, members, messageId, content, version, senderId, at, reactions } = row;
+  const { muted, archived, pinned } = row;
   return {
     id,
     peer: peerId === null ? null : { id: peerId, username: row.peerUsername, fullName: row.peerFullName },
-    last: { id: row.messageId, conversation: id, senderId, content, version, at },
+    group: isGroup ? { title: title as Uint8Array, role: role as Role, members } : null,
+    last: messageId === null ? null : { id: messageId, conversation: id, senderId, content, version, at, reactions },
+    activeAt: row.activeAt,
     unread: row.unread,
     readId: row.readId,
+    preferences: { muted, archived, pinned },
   };
 }
 
 /**
- * The conversations of a user that come after a place, the one with the newest message first; up to `limit`. `head` is that of the user's inbox at the same moment: what
+ * The conversations of a user that come after a place, the one that was last active first; up to `limit`. One of two is listed once it has a message. `head` is that of the user's inbox at the same moment: what
  * comes after it is not in the list.
  */
 export async function listConversations(
   db: Db,
   userId: number,
-  { after, limit }: { after: Place<number> | null; limit: number },
+  { after, limit, archived }: { after: Place<number> | null; limit: number; archived: boolean | null },
 ): Promise<{ head: number; conversations: readonly ConversationRow[] }> {
+  // First only when each was last active, by an index; then the rest of those that are on the page.
   const { rows } = await sql<{ head: number } & (ListedConversation | { id: null })>`
     select b.head, page.* from inboxes b left join lateral (
       select ${CONVERSATION_COLUMNS}
       from (
-        select p.*, last.id as last_id from participants p cross join lateral (${LAST}) as last
-        where p.user_id = b.user_id
-          ${after === null ? sql`` : sql`and (last.created_at, p.conversation_id) < (${timestamp(after.at)}, ${after.id})`}
-        order by last.created_at desc, p.conversation_id desc limit ${limit}
+        select p.* from participants p left join lateral (
+          select m.created_at from messages m where ${IS_READABLE} order by m.created_at desc, m.id desc limit 1
+        ) as newest on true cross join lateral (select coalesce(newest.created_at, p.joined_at) as at) as active
+        where p.user_id = b.user_id and active.at is not null
+          ${archived === null ? sql`` : sql`and p.archived = ${archived}`}
+          ${after === null ? sql`` : sql`and (active.at, p.conversation_id) < (${timestamp(after.at)}, ${after.id})`}
+        order by active.at desc, p.conversation_id desc limit ${limit}
       ) as p
-      join ${PEER}
-      join messages last on last.id = p.last_id
+      join ${CONVERSATION}
     ) as page on true
     where b.user_id = ${userId}
-    order by page.at desc, page.id desc
+    order by page."activeAt" desc, page.id desc
   `.execute(db);
   const conversations = rows.flatMap((row) => (row.id === null ? [] : [conversationOf(row)]));
   return { head: rows[0]?.head ?? 0, conversations };
 }
 
-/** A conversation that the user takes part in, and that has a message; null otherwise. */
+/** A conversation that the user takes part in; null otherwise. */
 export async function findConversation(
   db: Db,
   userId: number,
@@ -121,7 +171,7 @@ export async function findConversation(
 ): Promise<{ head: number; conversation: ConversationRow } | null> {
   const { rows } = await sql<{ head: number } & ListedConversation>`
     select b.head, ${CONVERSATION_COLUMNS}
-    from inboxes b join participants p on p.user_id = b.user_id join ${PEER} cross join lateral (${LAST}) as last
+    from inboxes b join participants p on p.user_id = b.user_id join ${CONVERSATION}
     where b.user_id = ${userId} and p.conversation_id = ${conversation}
   `.execute(db);
   const [row] = rows;
@@ -143,9 +193,8 @@ export async function listMessages(
   const following = isNewest ? sql`<` : sql`>`;
   const { rows } = await sql<{ head: number } & (MessageRow | { id: null })>`
     select b.head, page.* from participants p join inboxes b on b.user_id = p.user_id left join lateral (
-      select m.id, m.conversation_id as conversation, m.sender_id as "senderId", m.content, m.version, ${micros("m.created_at")} as at
-      from messages m
-      where m.conversation_id = p.conversation_id and m.content is not null
+      select ${MESSAGE_COLUMNS} from messages m
+      where ${IS_READABLE}
         ${after === null ? sql`` : sql`and (m.created_at, m.id) ${following} (${timestamp(after.at)}, ${after.id}::uuid)`}
       order by m.created_at ${direction}, m.id ${direction} limit ${limit}
     ) as page on true
@@ -154,10 +203,76 @@ export async function listMessages(
   `.execute(db);
   const [first] = rows;
   if (first === undefined) return null;
-  const messages = rows.flatMap((row) => {
-    if (row.id === null) return [];
-    const { id, senderId, content, version, at } = row;
-    return [{ id, conversation, senderId, content, version, at }];
-  });
-  return { head: first.head, messages };
+  return { head: first.head, messages: rows.flatMap((row) => (row.id === null ? [] : [row])) };
+}
+
+/** A message that the user can read; null otherwise. */
+export async function findMessage(db: Db, id: string, userId: number): Promise<MessageRow | null> {
+  const { rows } = await sql<MessageRow>`
+    select ${MESSAGE_COLUMNS}
+    from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${userId}
+    where m.id = ${id} and m.content is not null and ${IS_VISIBLE}
+  `.execute(db);
+  return rows[0] ?? null;
+}
+
+/** Which messages of all one's conversations are wanted; times in microseconds since the epoch. */
+export interface MessageFilter {
+  /** From then on. */
+  since: number | null;
+  /** Before then. */
+  until: number | null;
+}
+
+/**
+ * Messages of all conversations of a user, the newest first; up to `limit` after a place. `head` is that of the user's inbox at the same moment.
+ *
+ * They lie in as many conversations at most: those that have the newest messages before the place. So each conversation is asked for one message, and those for as many as are wanted.
+ */
+export async function listOwnMessages(
+  db: Db,
+  userId: number,
+  { after, limit, since, until }: MessageFilter & { after: Place<string> | null; limit: number },
+): Promise<{ head: number; messages: readonly MessageRow[] }> {
+  const isWanted = sql`${IS_READABLE}
+    ${after === null ? sql`` : sql`and (m.created_at, m.id) < (${timestamp(after.at)}, ${after.id}::uuid)`}
+    ${since === null ? sql`` : sql`and m.created_at >= ${timestamp(since)}`}
+    ${until === null ? sql`` : sql`and m.created_at < ${timestamp(until)}`}`;
+  const { rows } = await sql<{ head: number } & (MessageRow | { id: null })>`
+    select b.head, page.* from inboxes b left join lateral (
+      select ${MESSAGE_COLUMNS}
+      from (
+        select p.* from participants p cross join lateral (
+          select m.created_at, m.id from messages m where ${isWanted} order by m.created_at desc, m.id desc limit 1
+        ) as newest
+        where p.user_id = b.user_id order by newest.created_at desc, newest.id desc limit ${limit}
+      ) as p cross join lateral (
+        select m.* from messages m where ${isWanted} order by m.created_at desc, m.id desc limit ${limit}
+      ) as m
+      order by m.created_at desc, m.id desc limit ${limit}
+    ) as page on true
+    where b.user_id = ${userId}
+    order by page.at desc, page.id desc
+  `.execute(db);
+  return { head: rows[0]?.head ?? 0, messages: rows.flatMap((row) => (row.id === null ? [] : [row])) };
+}
+
+/** With whom a user writes in a conversation: another user, or a group; null where the user takes no part in it. */
+export async function findRecipients(db: Db, userId: number, conversation: number): Promise<Recipients | null> {
+  const { rows } = await sql<{ peer: number | null }>`
+    select case when c.low_user_id = p.user_id then c.high_user_id else c.low_user_id end as peer
+    from participants p join conversations c on c.id = p.conversation_id
+    where p.conversation_id = ${conversation} and p.user_id = ${userId}
+  `.execute(db);
+  const [row] = rows;
+  if (row === undefined) return null;
+  return row.peer === null ? { group: conversation } : { user: row.peer };
+}
+
+/** The conversation of two users; null where there is none yet. */
+export async function findDirect(db: Db, one: number, other: number): Promise<number | null> {
+  const { rows } = await sql<{ id: number }>`
+    select id from conversations where low_user_id = ${Math.min(one, other)} and high_user_id = ${Math.max(one, other)}
+  `.execute(db);
+  return rows[0]?.id ?? null;
 }

@@ -20,6 +20,7 @@ export interface Database {
     full_name: string | null;
     password_hash: string;
     role: Generated<"user" | "admin">;
+    receipts: Generated<boolean>;
     created_at: Time;
   };
   sessions: {
@@ -51,6 +52,7 @@ export interface Database {
     message_id: string | null;
     message_version: number | null;
     data: Uint8Array | null;
+    conversation_id: number | null;
     created_at: Time;
   };
   endpoints: {
@@ -74,8 +76,38 @@ export interface Database {
     reason: string | null;
     created_at: Time;
   };
-  conversations: { id: GeneratedId; low_user_id: number; high_user_id: number; created_at: Time };
-  participants: { conversation_id: number; user_id: number; read_at: NullableTime; read_id: string | null };
+  conversations: {
+    id: GeneratedId;
+    low_user_id: number | null;
+    high_user_id: number | null;
+    title: Uint8Array | null;
+    members_version: Generated<number>;
+    request_key: Uint8Array | null;
+    request_hash: Uint8Array | null;
+    created_at: Time;
+  };
+  participants: {
+    conversation_id: number;
+    user_id: number;
+    role: "owner" | "admin" | "member" | null;
+    joined_at: NullableTime;
+    read_at: NullableTime;
+    read_id: string | null;
+    muted: Generated<boolean>;
+    archived: Generated<boolean>;
+    pinned: Generated<boolean>;
+  };
+  bans: { conversation_id: number; user_id: number; by_user_id: number; at: Time };
+  invites: {
+    id: string;
+    conversation_id: number;
+    token_hash: Uint8Array;
+    token: Uint8Array;
+    by_user_id: number;
+    created_at: Time;
+    expires_at: Date;
+  };
+  reactions: { message_id: string; emoji: string; user_id: number; at: Time };
   messages: {
     id: string;
     conversation_id: number;

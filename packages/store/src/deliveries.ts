@@ -7,6 +7,8 @@ import { incarnation } from "./incarnation.ts";
 export interface EndpointRow {
   id: number;
   inbox: number;
+  /** Whose inbox it is; null where the account is being deleted. */
+  userId: number | null;
   address: string;
   kinds: readonly string[];
   /** Sealed. */
@@ -52,7 +54,7 @@ const takeable = (by: string) => sql<boolean>`(
 )`;
 
 const ENDPOINT_COLUMNS = sql`
-  e.id, e.inbox_id as inbox, e.address, e.kinds, e.secret,
+  e.id, e.inbox_id as inbox, (select user_id from inboxes whose where whose.id = e.inbox_id) as "userId", e.address, e.kinds, e.secret,
   case when e.previous_secret_until > now() then e.previous_secret end as "previousSecret",
   e.cursor, e.failures, e.server_errors as "serverErrors", e.rejections,
   (extract(epoch from e.rejected_at) * 1000)::float8 as "rejectedAt",
@@ -126,7 +128,7 @@ export async function readEvents(
     ) with ordinality as w (inbox, after, most, n)
     cross join lateral (
       select * from (
-        select l.*, m.conversation_id as conversation, version.content,
+        select l.*, coalesce(m.conversation_id, l.conversation_id) as conversation, version.content,
           sum(coalesce(octet_length(version.content), 0)) over (order by l.seq) - coalesce(octet_length(version.content), 0) as bytes_before
         from (
           select * from (select * from events where inbox_id = w.inbox and seq > w.after order by seq limit w.most) few limit ${sql.lit(MAX_READ)}

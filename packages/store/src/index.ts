@@ -4,25 +4,34 @@ export {
   type AppendedMessage,
   type AppendResult,
   type NewMessage,
+  type Recipients,
 } from "./append-messages.ts";
+export type { AppendedEvents } from "./append-events.ts";
 export {
-  type AppendedEvents,
   type ChangeResult,
   deleteMessage,
   editMessage,
   listVersions,
   markRead,
+  MAX_EMOJI,
   MAX_VERSIONS,
   type MessageVersion,
+  react,
 } from "./change-messages.ts";
 export { type Backlog, readBacklog } from "./backlog.ts";
 export {
   type ConversationRow,
   findConversation,
+  findDirect,
+  findMessage,
+  findRecipients,
   listConversations,
   listMessages,
+  listOwnMessages,
+  type MessageFilter,
   type MessageRow,
   type Place,
+  type Reactions,
 } from "./conversations.ts";
 export type { Db } from "./database.ts";
 export {
@@ -46,12 +55,43 @@ export {
   takeDue,
   takeLeases,
 } from "./deliveries.ts";
+export { type DeliveryState, listDeliveries, type RecipientRow } from "./delivery-states.ts";
 export { recoverFromFailOver } from "./fail-over.ts";
+export {
+  addMember,
+  ban,
+  changePreferences,
+  changeRole,
+  createGroup,
+  createInvite,
+  deleteInvite,
+  findGroupRole,
+  findInvited,
+  type GroupRefusal,
+  type GroupResult,
+  type Invite,
+  inviteContext,
+  joinGroup,
+  leaveGroups,
+  listBans,
+  listInvites,
+  listMembers,
+  MAX_BANS,
+  MAX_INVITES,
+  MAX_MEMBERS,
+  type MemberRow,
+  openDirect,
+  type Preferences,
+  removeMember,
+  renameGroup,
+  type Role,
+  titleContext,
+  unban,
+} from "./groups.ts";
 export { findInbox, type Inbox } from "./inboxes.ts";
 export { isFamiliarNetwork, rememberNetwork } from "./familiar-networks.ts";
 export { isUnavailable, whyUnavailable } from "./errors.ts";
 export { createEmbeddedMaintenance, ping, prune } from "./maintenance.ts";
-export { findMessage, type StoredMessage } from "./messages.ts";
 export { type Connections, openStore, type Store } from "./open-store.ts";
 export { deleteOutbox, takeOutbox } from "./outbox.ts";
 export { agree, type Agreement, migrate, StoreMismatch } from "./schema.ts";
@@ -67,9 +107,12 @@ export {
   rotateRefresh,
 } from "./sessions.ts";
 export {
+  type AccountRow,
+  changeAccount,
   createUser,
   type Credentials,
   deleteUser,
+  findAccount,
   findCredentials,
   findRole,
   findTaken,

@@ -2,11 +2,10 @@ import { createTestDatabase, type TestDatabase } from "@messenger/testkit";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { deleteMessage, editMessage, listVersions, markRead } from "./change-messages.ts";
-import { findConversation, listConversations, listMessages } from "./conversations.ts";
+import { findConversation, findMessage, listConversations, listMessages, listOwnMessages } from "./conversations.ts";
 import type { Db } from "./database.ts";
 import { readEvents } from "./deliveries.ts";
 import { findInbox } from "./inboxes.ts";
-import { findMessage } from "./messages.ts";
 
 const PEOPLE = 40_000;
 const CONVERSATIONS = 2_000;
@@ -65,7 +64,7 @@ it("finds by an index all that the API asks for, in tables that are large", { ti
 
 async function expectIndexes(db: Db): Promise<void> {
   await fill(db);
-  const page = { after: null, limit: 51 };
+  const page = { after: null, limit: 51, archived: null };
   const { conversations } = await listConversations(db, 1, page);
   const busy = conversations.find(({ id }) => id <= 2)?.id as number;
   const { messages } = (await listMessages(db, 1, busy, { ...page, order: "newest" })) as {
@@ -75,13 +74,15 @@ async function expectIndexes(db: Db): Promise<void> {
   const own = await sql<{ id: string }>`
     select id from messages where conversation_id = ${busy} and sender_id = 1 and content is not null limit 2
   `.execute(db);
-  const [first, second] = own.rows.map(({ id }) => ({ messageId: id, senderId: 1, eventId: id }));
+  const [first, second] = own.rows.map(({ id }) => ({ messageId: id, userId: 1, eventId: id }));
   const calls: Record<string, () => Promise<unknown>> = {
     "a list of conversations": () => listConversations(db, 1, page),
     "its second page": () => listConversations(db, 1, { ...page, after: { at: last.at, id: busy } }),
     "a conversation": () => findConversation(db, 1, busy),
     "a history": () => listMessages(db, 1, busy, { ...page, order: "oldest" }),
     "its second page, newest first": () => listMessages(db, 1, busy, { after: last, limit: 51, order: "newest" }),
+    "messages of all conversations": () => listOwnMessages(db, 1, { after: null, limit: 51, since: null, until: null }),
+    "their second page": () => listOwnMessages(db, 1, { after: last, limit: 51, since: null, until: null }),
     "a message": () => findMessage(db, last.id, 1),
     "an inbox": () => findInbox(db, 1),
     "some events": () => readEvents(db, [{ inbox: 1, after: 30_000, limit: 100 }], 65_536),

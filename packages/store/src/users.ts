@@ -105,6 +105,42 @@ export async function findUserByName(db: Db, usernameKey: string): Promise<Publi
   return rows[0] ?? null;
 }
 
+/** What is known of a user, for that user. */
+export interface AccountRow {
+  id: number;
+  username: string | null;
+  email: string | null;
+  phoneNumber: string | null;
+  fullName: string | null;
+  /** Whether others are told how far the user has read. */
+  receipts: boolean;
+  createdAt: Date;
+}
+
+/** Changes what is given of an account, and reads it; null where there is no such user. */
+export async function changeAccount(
+  db: Db,
+  userId: number,
+  given: { fullName?: string | undefined; receipts?: boolean | undefined },
+): Promise<AccountRow | null> {
+  const { rows } = await sql<AccountRow>`
+    update users set full_name = coalesce(${given.fullName ?? null}, full_name), receipts = coalesce(${given.receipts ?? null}, receipts)
+    where id = ${userId}
+    returning ${ACCOUNT_COLUMNS}
+  `.execute(db);
+  return rows[0] ?? null;
+}
+
+/** Null where there is no such user. */
+export async function findAccount(db: Db, userId: number): Promise<AccountRow | null> {
+  const { rows } = await sql<AccountRow>`select ${ACCOUNT_COLUMNS} from users where id = ${userId}`.execute(db);
+  return rows[0] ?? null;
+}
+
+const ACCOUNT_COLUMNS = sql`
+  id, username, email, phone_number as "phoneNumber", full_name as "fullName", receipts, created_at as "createdAt"
+`;
+
 /**
  * Deletes a user: the account, its sessions, its inbox with all events, and its endpoints. What the user sent stays with those who received
  * it. Returns false where there is no such user.
@@ -138,6 +174,8 @@ async function endAccount(tx: Db, userId: number): Promise<number | null> {
     update inboxes set user_id = null, address = ${ERASED_SCHEME} || id, version = version + 1 where id = ${inbox}
   `.execute(tx);
   await sql`delete from participants where user_id = ${userId}`.execute(tx);
+  await sql`delete from reactions where user_id = ${userId}`.execute(tx);
+  await sql`delete from bans where user_id = ${userId}`.execute(tx);
   await sql`delete from users where id = ${userId}`.execute(tx);
   return inbox;
 }

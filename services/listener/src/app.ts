@@ -6,6 +6,7 @@ import {
   CONVERSATION_ROUTES,
   describeApi,
   EVENT_ROUTES,
+  GROUP_ROUTES,
   HEALTH_ROUTES,
   MESSAGE_ROUTES,
   ROUTES,
@@ -34,12 +35,14 @@ import { traceRequests } from "./http/trace.ts";
 import { networkOf } from "./networks.ts";
 import { conversationHandlers } from "./routes/conversations.ts";
 import { eventHandlers } from "./routes/events.ts";
+import { groupHandlers } from "./routes/groups.ts";
 import { healthHandlers } from "./routes/health.ts";
 import { messageHandlers } from "./routes/messages.ts";
 import { sessionHandlers } from "./routes/sessions.ts";
 import { userHandlers } from "./routes/users.ts";
 import { createConversations } from "./use-cases/conversations.ts";
 import { createEvents } from "./use-cases/events.ts";
+import { createGroups } from "./use-cases/groups.ts";
 import { createMessages } from "./use-cases/messages.ts";
 import { createSessions } from "./use-cases/sessions.ts";
 import { createUsers } from "./use-cases/users.ts";
@@ -167,8 +170,11 @@ export async function createApp(context: Context): Promise<App> {
   addRoutes(app, HEALTH_ROUTES, healthHandlers(context));
   addRoutes(app, USER_ROUTES, userHandlers(createUsers(context)));
   addRoutes(app, SESSION_ROUTES, sessionHandlers(createSessions(context)));
-  addRoutes(app, MESSAGE_ROUTES, messageHandlers(createMessages(context)));
-  addRoutes(app, CONVERSATION_ROUTES, conversationHandlers(createConversations(context)));
+  const messages = createMessages(context);
+  const groups = createGroups(context);
+  addRoutes(app, MESSAGE_ROUTES, messageHandlers(messages));
+  addRoutes(app, CONVERSATION_ROUTES, conversationHandlers(createConversations(context), groups, messages));
+  addRoutes(app, GROUP_ROUTES, groupHandlers(groups));
   addRoutes(app, EVENT_ROUTES, eventHandlers(createEvents(context)));
   await app.ready();
   return app;

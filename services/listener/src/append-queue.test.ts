@@ -7,7 +7,7 @@ const message = (id: string): OutgoingMessage => ({
   id,
   sentEventId: `${id}-sent`,
   senderId: 1,
-  receiverId: 2,
+  to: { user: 2 },
   sessionId: 1,
   content: Buffer.from(`sealed ${id}`),
   plain: Buffer.from(id),

@@ -1,6 +1,9 @@
 import { BatcherFull, type Clock, createBatcher, createTimeLimit, type PlainEvent, sleep } from "@messenger/core";
 import type { AppendedBatch, AppendResult, NewMessage } from "@messenger/store";
 
+/** What became of a message: one whose group changed meanwhile is appended again. */
+export type SettledResult = Exclude<AppendResult, { status: "stale" }>;
+
 /** The store did not answer in time, or more wait than may; nothing is known to be lost, and trying again is safe. */
 export class Overloaded extends Error {
   override readonly name = "Overloaded";
@@ -19,7 +22,7 @@ export interface AppendQueue {
    * Resolves once the message is durable, or is known not to be written.
    * @throws {Overloaded}
    */
-  append(message: OutgoingMessage): Promise<AppendResult>;
+  append(message: OutgoingMessage): Promise<SettledResult>;
   readonly waiting: number;
   /** Resolves when nothing waits any more. */
   idle(): Promise<void>;
@@ -34,6 +37,8 @@ export interface AppendQueueDeps {
   onAppended(batch: { events: readonly PlainEvent[]; outboxId: number | null }): void;
   onBatch(size: number, ms: number): void;
   onError(error: unknown): void;
+  /** Messages that one statement writes; 500 if not given. */
+  maxBatch?: number;
 }
 
 /** A message that waits, and whoever waits for it. */
@@ -120,7 +125,7 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     if (batch.events.length === 0) return;
     const byId = new Map(messages.map((message) => [message.id, message]));
     const events = batch.events.map((event): PlainEvent => {
-      const { plain, trace } = byId.get(event.messageId) as OutgoingMessage;
+      const { plain, trace } = byId.get(event.messageId as string) as OutgoingMessage;
       return { ...event, content: plain, sealed: false, trace };
     });
     clock.soon(() => deps.onAppended({ events, outboxId: batch.outboxId }));
@@ -131,12 +136,22 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
   const batcher = createBatcher<Item, Settled>({
     clock,
     run,
-    maxBatch: MAX_BATCH,
+    maxBatch: deps.maxBatch ?? MAX_BATCH,
     maxRunning: MAX_STATEMENTS,
     spacingMs: SPACING_MS,
     maxWaiting: MAX_WAITING,
   });
   const limit = createTimeLimit<Item>(clock, ANSWER_WITHIN_MS, (item) => item.giveUp());
+
+  async function write(item: Item): Promise<{ result: SettledResult } | { error: unknown }> {
+    while (!item.isGivenUp) {
+      const settled = await batcher.add(item);
+      if ("error" in settled) return settled;
+      const { result } = settled;
+      if (result.status !== "stale") return { result };
+    }
+    return { error: why };
+  }
 
   return {
     async append(message) {
@@ -152,9 +167,9 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
       };
       waitingBytes += message.content.length;
       limit.begin(item);
-      const written = batcher.add(item).finally(() => (waitingBytes -= message.content.length));
+      const written = write(item).finally(() => (waitingBytes -= message.content.length));
       written.catch(() => undefined); // it may end after its time is up
-      let settled: Settled;
+      let settled: Awaited<typeof written>;
       try {
         settled = await Promise.race([written, tooLate.promise]);
       } catch (error) {

@@ -25,7 +25,10 @@ export interface ApiSettings {
 export interface Context {
   settings: ApiSettings;
   db: Db;
+  /** Of messages to users. */
   appends: AppendQueue;
+  /** Of messages to groups, each of which may be hundreds of events: so that they hold up no others. */
+  groupAppends: AppendQueue;
   publisher: Publisher;
   keyring: Keyring;
   tokens: Tokens;

@@ -8,7 +8,7 @@ import { type Clock, createIds, type Keyring, type Random } from "@messenger/cor
 import { CannotStart, createClosing, type Logger, type Registry, type Tracing } from "@messenger/runtime";
 import { appendMessages, deleteOutbox, ping, recentRevocations, type Store, whyUnavailable } from "@messenger/store";
 import { type App, createApp } from "./app.ts";
-import { createAppendQueue } from "./append-queue.ts";
+import { type AppendQueueDeps, createAppendQueue } from "./append-queue.ts";
 import type { ApiSettings, Context } from "./context.ts";
 import { createListenerMetrics } from "./metrics.ts";
 import { createPasswords } from "./passwords.ts";
@@ -59,15 +59,17 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     onPublished: metrics.onPublished,
     onError,
   });
-  const appends = createAppendQueue({
+  const appending: AppendQueueDeps = {
     clock,
     appendMessages: (messages) => appendMessages(db, messages),
     whyUnavailable,
     onAppended: (batch) => publisher.publishEvents(batch),
     onBatch: (size, ms) => metrics.onBatch(size, ms),
     onError,
-  });
-  metrics.observe({ waiting: () => appends.waiting });
+  };
+  const appends = createAppendQueue(appending);
+  const groupAppends = createAppendQueue({ ...appending, maxBatch: GROUP_MESSAGES_AT_ONCE });
+  metrics.observe({ waiting: () => appends.waiting + groupAppends.waiting });
   const revocations = await startRevocations({
     recentRevocations: (seconds) => recentRevocations(db, seconds),
     ttlSeconds: options.tokenTtlSeconds,
@@ -84,6 +86,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     settings: options.settings,
     db,
     appends,
+    groupAppends,
     publisher,
     keyring: options.keyring,
     tokens: createTokens({ keys: options.keyring.tokenKeys, ttlSeconds: options.tokenTtlSeconds, clock, random }),
@@ -118,6 +121,9 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     throw error;
   }
 }
+
+/** Each of them may be 256 events. */
+const GROUP_MESSAGES_AT_ONCE = 16;
 
 /** @throws {CannotStart} where the port cannot be had. */
 async function listen(app: App, host: string, port: number): Promise<string> {

@@ -204,7 +204,7 @@ describe("a sender", () => {
         id,
         sentEventId: ids.next(),
         senderId: ada,
-        receiverId,
+        to: { user: receiverId },
         sessionId: 0,
         content: keyring.contents.seal(id, content),
         sentAt: 0,

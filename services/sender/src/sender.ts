@@ -150,7 +150,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     try {
       if (event.messageId === null) throw new TypeError("an event without a message has no content");
       const content = event.sealed ? keyring.contents.unseal(event.messageId, event.content) : event.content;
-      body = composePush(content, event);
+      body = composePush(content, event, endpoint.userId ?? 0);
       to = prepare(endpoint);
     } catch (error) {
       // Not the endpoint's fault, and nothing that dropping the event would mend: it is tried again, until the secret is the right one.

@@ -33,7 +33,7 @@ function* jobs(receiver: Receiver, count: number): Generator<PushJob> {
       content: plain,
       sealed: false,
     };
-    yield { url: receiver.addressOf(to), id, body: composePush(plain, event).toString() };
+    yield { url: receiver.addressOf(to), id, body: composePush(plain, event, to).toString() };
   }
 }
 

@@ -9,6 +9,10 @@ import { up as readMarkers } from "./0007-read-markers.ts";
 import { up as messageVersions } from "./0008-message-versions.ts";
 import { up as versionsOfEvents } from "./0009-versions-of-events.ts";
 import { up as undeletedMessages } from "./0010-undeleted-messages.ts";
+import { up as groups } from "./0011-groups.ts";
+import { up as members } from "./0012-members.ts";
+import { up as eventsOfConversations } from "./0013-events-of-conversations.ts";
+import { up as receipts } from "./0014-receipts.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -32,4 +36,8 @@ export const steps: Record<string, SchemaStep> = {
   "0008-message-versions": { up: messageVersions },
   "0009-versions-of-events": { up: versionsOfEvents },
   "0010-undeleted-messages": { up: undeletedMessages, withoutTransaction: true },
+  "0011-groups": { up: groups },
+  "0012-members": { up: members },
+  "0013-events-of-conversations": { up: eventsOfConversations },
+  "0014-receipts": { up: receipts },
 };

@@ -30,6 +30,11 @@ type Handler<R extends Route> = (request: RequestOf<R>, reply: FastifyReply) => 
 /** What the routes of one area do. */
 export type Handlers<Routes extends Readonly<Record<string, Route>>> = { readonly [Name in keyof Routes]: Handler<Routes[Name]> };
 
+/** Undefined where the client gave none. */
+export function idempotencyKeyOf(request: Pick<FastifyRequest, "headers">): string | undefined {
+  return request.headers["idempotency-key"] as string | undefined;
+}
+
 const INTEGER = /^-?\d{1,16}$/u;
 
 const integersOf = (shape: TObject | undefined): readonly string[] =>

@@ -1,10 +1,21 @@
-import { FindUserQuery, type USER_ROUTES } from "@messenger/contracts";
+import { type Account, FindUserQuery, type USER_ROUTES } from "@messenger/contracts";
+import type { AccountRow } from "@messenger/store";
 import { Value } from "typebox/value";
 import type { Handlers } from "../http/route.ts";
 import { Refused } from "../refused.ts";
 import type { Users } from "../use-cases/users.ts";
 
 export function userHandlers(users: Users): Handlers<typeof USER_ROUTES> {
+  const describe = ({ id, username, email, phoneNumber, fullName, receipts, createdAt }: AccountRow): Account => ({
+    user_id: id,
+    username,
+    email,
+    phone_number: phoneNumber,
+    full_name: fullName,
+    receipts,
+    created_at: createdAt.toISOString(),
+  });
+
   return {
     async createUser(request) {
       const { id, username, tokens } = await users.create(request.body, request.ip);
@@ -24,6 +35,8 @@ export function userHandlers(users: Users): Handlers<typeof USER_ROUTES> {
       const { id, username, fullName, publicKey } = await users.findByName(name);
       return { user_id: id, username, full_name: fullName, public_key: publicKey };
     },
+    readAccount: async ({ identity }) => describe(await users.readAccount(identity)),
+    changeAccount: async ({ identity, body }) => describe(await users.changeAccount(identity, body)),
     async deleteUser(request) {
       await users.delete(request.identity, request.body);
       return { msg: "User deleted.", user_id: request.body.user_id };

@@ -1,4 +1,4 @@
-import type { Keyring, MessageContent } from "@messenger/core";
+import { type Keyring, type MessageContent, readContent } from "@messenger/core";
 
 /** The JSON that was sealed under the id of a message or an event. */
 export function unsealJson(keyring: Keyring, id: string, sealed: Uint8Array): unknown {
@@ -7,5 +7,5 @@ export function unsealJson(keyring: Keyring, id: string, sealed: Uint8Array): un
 
 /** The content of a message, sealed under its id. */
 export function contentOf(keyring: Keyring, id: string, sealed: Uint8Array): MessageContent {
-  return unsealJson(keyring, id, sealed) as MessageContent;
+  return readContent(keyring.contents.unseal(id, sealed));
 }

@@ -1,72 +1,132 @@
-import type { Conversation, Message } from "@messenger/contracts";
+import { createHash } from "node:crypto";
+import type { ChangePreferences, Conversation, Message, OpenConversation } from "@messenger/contracts";
 import {
+  changePreferences,
   type ConversationRow,
+  createGroup,
   findConversation,
   listConversations,
   listMessages,
   markRead,
-  type MessageRow,
+  openDirect,
+  type Preferences,
+  titleContext,
 } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { contentOf } from "./contents.ts";
+import { describeMessage, timestampOf } from "./describe-message.ts";
 import { placeOfId, placeOfNumber, readPage, type Page, type PageRequest } from "./pages.ts";
+import { requestKeyOf } from "./request-key.ts";
+
+/** A conversation, and the last event of the reader's inbox that is in it. */
+interface ReadConversation {
+  conversation: Conversation;
+  seq: number;
+}
 
 export interface Conversations {
-  list(by: Identity, request: PageRequest): Promise<Page<Conversation>>;
+  list(by: Identity, request: PageRequest & { archived?: boolean | undefined }): Promise<Page<Conversation>>;
+  /** Finds or makes the one with a user, or makes a group. @throws {Refused} validation_error, unknown_receiver, idempotency_key_reused */
+  open(by: Identity, given: OpenConversation, idempotencyKey: string | undefined): Promise<ReadConversation>;
   /** @throws {Refused} no_such_conversation */
-  read(by: Identity, id: number): Promise<{ conversation: Conversation; seq: number }>;
+  read(by: Identity, id: number): Promise<ReadConversation>;
   /** @throws {Refused} no_such_conversation */
   history(by: Identity, id: number, request: PageRequest & { order: "newest" | "oldest" }): Promise<Page<Message>>;
   /** @throws {Refused} no_such_conversation, no_such_message */
   markRead(by: Identity, id: number, messageId: string): Promise<{ messageId: string; unread: number }>;
+  /** @throws {Refused} no_such_conversation */
+  prefer(by: Identity, id: number, given: ChangePreferences): Promise<Preferences>;
 }
 
 const noSuchConversation = (): Refused => new Refused("no_such_conversation", "there is no such conversation");
-/** RFC 3339, UTC, with milliseconds; `at` is in microseconds. */
-const timestampOf = (at: number): string => new Date(Math.floor(at / 1_000)).toISOString();
+const noSuchUser = (): Refused => new Refused("unknown_receiver", "one of these users does not exist");
 
 /** Who writes with whom, and what was written. */
 export function createConversations({ db, keyring, ids, publisher }: Context): Conversations {
-  function describeMessage({ id, conversation, content, version, at }: MessageRow): Message {
-    const { message, ...rest } = contentOf(keyring, id, content);
-    return { message_id: id, conversation_id: conversation, message, ...rest, version, created_at: timestampOf(at) };
-  }
-
-  function describe({ id, peer, last, unread, readId }: ConversationRow): Conversation {
+  function describe({ id, peer, group, last, activeAt, unread, readId, preferences }: ConversationRow): Conversation {
     return {
       conversation_id: id,
-      kind: "direct",
+      kind: group === null ? "direct" : "group",
       with: peer === null ? null : { user_id: peer.id, username: peer.username, full_name: peer.fullName },
-      last_message: describeMessage(last),
-      last_activity_at: timestampOf(last.at),
+      group: group && {
+        title: keyring.contents.unseal(titleContext(id), group.title).toString(),
+        role: group.role,
+        members: group.members,
+      },
+      last_message: last && describeMessage(keyring, last),
+      last_activity_at: activeAt === null ? null : timestampOf(activeAt),
       unread,
       read_message_id: readId,
+      preferences,
     };
   }
 
+  async function read(by: Identity, id: number): Promise<ReadConversation> {
+    const found = await findConversation(db, by.userId, id);
+    if (found === null) throw noSuchConversation();
+    return { conversation: describe(found.conversation), seq: found.head };
+  }
+
+  /** What an event says, sealed under its id. */
+  const seal = (eventId: string, data: object): Uint8Array => keyring.contents.seal(eventId, Buffer.from(JSON.stringify(data)));
+
+  async function makeGroup(by: Identity, title: string, members: readonly number[], key: Uint8Array | null): Promise<number> {
+    const eventId = ids.next();
+    const asked = JSON.stringify([title, [...members].sort((a, b) => a - b)]);
+    const made = await createGroup(db, {
+      by: by.userId,
+      members,
+      sealTitle: (id) => keyring.contents.seal(titleContext(id), Buffer.from(title)),
+      eventId,
+      sealData: () => seal(eventId, { by_user_id: by.userId, title }),
+      request: key && { key, hash: createHash("sha256").update(asked).digest() },
+    });
+    switch (made.status) {
+      case "no-user":
+        throw noSuchUser();
+      case "repeat":
+        if (made.isSame) return made.id;
+        throw new Refused("idempotency_key_reused", "this Idempotency-Key was used for another group");
+      case "made":
+        publishEvents(publisher, made.events, new Uint8Array());
+        return made.id;
+    }
+  }
+
   return {
-    list: (by, request) =>
+    list: (by, { archived = null, ...request }) =>
       readPage(request, placeOfNumber, async (after, limit) => {
-        const { head, conversations } = await listConversations(db, by.userId, { after, limit });
-        return { seq: head, rows: conversations.map((row) => ({ at: row.last.at, id: row.id, item: describe(row) })) };
+        const { head, conversations } = await listConversations(db, by.userId, { after, limit, archived });
+        return {
+          seq: head,
+          rows: conversations.map((row) => ({ at: row.activeAt as number, id: row.id, item: describe(row) })),
+        };
       }),
-    async read(by, id) {
-      const found = await findConversation(db, by.userId, id);
-      if (found === null) throw noSuchConversation();
-      return { conversation: describe(found.conversation), seq: found.head };
+    async open(by, { user_id, title, member_ids }, idempotencyKey) {
+      const key = requestKeyOf(idempotencyKey, by.userId);
+      if (user_id !== undefined && title === undefined && member_ids === undefined) {
+        const id = await openDirect(db, by.userId, user_id);
+        if (id === null) throw noSuchUser();
+        return read(by, id);
+      }
+      if (title === undefined || user_id !== undefined) {
+        throw new Refused("validation_error", "body: give user_id alone, or title, and member_ids if there are any");
+      }
+      return read(by, await makeGroup(by, title, member_ids ?? [], key));
     },
+    read,
     history: (by, conversation, request) =>
       readPage(request, placeOfId, async (after, limit) => {
         const found = await listMessages(db, by.userId, conversation, { after, order: request.order, limit });
         if (found === null) throw noSuchConversation();
-        return { seq: found.head, rows: found.messages.map((row) => ({ at: row.at, id: row.id, item: describeMessage(row) })) };
+        const rows = found.messages.map((row) => ({ at: row.at, id: row.id, item: describeMessage(keyring, row) }));
+        return { seq: found.head, rows };
       }),
     async markRead(by, conversation, messageId) {
       const eventId = ids.next();
-      const data = keyring.contents.seal(eventId, Buffer.from(JSON.stringify({ user_id: by.userId })));
+      const data = seal(eventId, { user_id: by.userId });
       const marked = await markRead(db, { userId: by.userId, conversation, messageId, eventId, data });
       if (marked !== null) publishEvents(publisher, marked, new Uint8Array());
       const found = await findConversation(db, by.userId, conversation);
@@ -76,6 +136,14 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
         throw new Refused("no_such_message", "there is no such message in this conversation");
       }
       return { messageId: readId, unread };
+    },
+    async prefer(by, conversation, given) {
+      const eventId = ids.next();
+      const sealData = (preferences: Preferences): Uint8Array => seal(eventId, { preferences });
+      const changed = await changePreferences(db, { userId: by.userId, conversation, given, eventId, sealData });
+      if (changed === null) throw noSuchConversation();
+      publishEvents(publisher, changed.events, new Uint8Array());
+      return changed.preferences;
     },
   };
 }

@@ -54,7 +54,7 @@ export function createEvents(context: Context): Events {
       messageId === null || content.length === 0
         ? undefined
         : { ...contentOf(keyring, messageId, content), version: event.messageVersion ?? 1 };
-    const more = data == null ? undefined : (unsealJson(keyring, id, data) as { user_id: number });
+    const more = data == null ? undefined : (unsealJson(keyring, id, data) as Partial<Event>);
     return {
       seq,
       id,

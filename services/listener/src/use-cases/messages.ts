@@ -1,47 +1,49 @@
-import { createHash } from "node:crypto";
-import type { SendMessage } from "@messenger/contracts";
-import { type MessageContent, parseSendDate } from "@messenger/core";
+import type { Message, SendMessage, SendToConversation } from "@messenger/contracts";
+import { type MessageContent, parseSendDate, storedContent } from "@messenger/core";
 import {
   type AppendedEvents,
-  type AppendResult,
+  type AppendedMessage,
   type ChangeResult,
   deleteMessage,
   editMessage,
+  findDirect,
   findMessage,
+  findRecipients,
+  listDeliveries,
+  listOwnMessages,
   listVersions,
+  MAX_EMOJI,
   MAX_VERSIONS,
+  react,
+  type RecipientRow,
+  type Recipients,
 } from "@messenger/store";
-import type { OutgoingMessage } from "../append-queue.ts";
+import type { OutgoingMessage, SettledResult } from "../append-queue.ts";
 import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { contentOf } from "./contents.ts";
+import { describeMessage } from "./describe-message.ts";
 import { loginKeys } from "./login-keys.ts";
+import { type Page, type PageRequest, placeOfId, readPage } from "./pages.ts";
+import { requestKeyOf } from "./request-key.ts";
 
-const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/u;
+/** One emoji that is recommended for general interchange (UTS #51). */
+const EMOJI = /^\p{RGI_Emoji}$/v;
 
 /** A message to be sent. */
-interface Sending {
-  given: SendMessage;
+interface Sending<Given> {
+  given: Given;
   idempotencyKey: string | undefined;
   /** The `traceparent` of what it is part of, if of anything. */
   trace: string | undefined;
 }
 
-interface Accepted {
-  id: string;
-  seq: number;
-  conversation: number;
-  createdAt: string;
-}
-
-interface ReadMessage {
-  id: string;
-  conversation: number;
-  version: number;
-  createdAt: string;
-  content: MessageContent;
+/** From then on, and before then: RFC 3339. */
+interface Period {
+  since?: string | undefined;
+  until?: string | undefined;
 }
 
 interface Version {
@@ -52,18 +54,29 @@ interface Version {
 
 export interface Messages {
   /**
-   * Sends a message: it is durable when this resolves. A repeat under the same key gets the first answer.
-   * @throws {Refused} not_the_sender, too_large, validation_error, unknown_receiver, idempotency_key_reused
+   * Sends a message to a user: it is durable when this resolves. A repeat under the same key gets the first answer.
+   * @throws {Refused} not_the_sender, too_large, validation_error, unknown_receiver, no_such_message, idempotency_key_reused
    */
-  send(by: Identity, sending: Sending): Promise<Accepted>;
+  send(by: Identity, sending: Sending<SendMessage>): Promise<AppendedMessage>;
+  /**
+   * Sends a message to all others of a conversation, likewise.
+   * @throws {Refused} no_such_conversation, too_large, validation_error, unknown_receiver, no_such_message, idempotency_key_reused
+   */
+  sendTo(by: Identity, conversation: number, sending: Sending<SendToConversation>): Promise<Message>;
+  /** Those of all one's conversations, the newest first. */
+  list(by: Identity, request: PageRequest & Period): Promise<Page<Message>>;
   /** @throws {Refused} no_such_message */
-  read(by: Identity, id: string): Promise<ReadMessage>;
+  read(by: Identity, id: string): Promise<Message>;
   /** Gives a message of one's own another text. @throws {Refused} no_such_message, forbidden, too_large, too_many_versions */
-  edit(by: Identity, id: string, text: string): Promise<ReadMessage>;
+  edit(by: Identity, id: string, text: string): Promise<Message>;
   /** @throws {Refused} no_such_message, forbidden */
   delete(by: Identity, id: string): Promise<void>;
   /** The first one first. @throws {Refused} no_such_message */
   versions(by: Identity, id: string): Promise<readonly Version[]>;
+  /** What became of a message of one's own. @throws {Refused} no_such_message, forbidden */
+  deliveries(by: Identity, id: string): Promise<readonly RecipientRow[]>;
+  /** Adds or takes away one's reaction. @throws {Refused} no_such_message, validation_error, too_many_reactions */
+  react(by: Identity, id: string, emoji: string, isThere: boolean): Promise<void>;
 }
 
 /** Names are compared as they are when one signs in. */
@@ -74,20 +87,12 @@ function isNameOf(identity: Identity, name: string): boolean {
   return own.usernameKey === null ? claimed.emailKey === own.emailKey : claimed.usernameKey === own.usernameKey;
 }
 
-/** SHA-256 of the sender and the key, so that one sender's keys are nobody else's. */
-function requestKeyOf(key: string | undefined, senderId: number): Uint8Array | null {
-  if (key === undefined) return null;
-  if (!IDEMPOTENCY_KEY.test(key)) {
-    throw new Refused("validation_error", "Idempotency-Key must be 1 to 255 visible ASCII characters");
-  }
-  return createHash("sha256").update(`${senderId}\n${key}`).digest();
-}
-
 /** Sending and reading messages. */
 export function createMessages(context: Context): Messages {
   const { settings, keyring } = context;
 
   const noSuchMessage = (): Refused => new Refused("no_such_message", "there is no such message");
+  const noSuchConversation = (): Refused => new Refused("no_such_conversation", "there is no such conversation");
 
   function checkSize(message: string): void {
     if (Buffer.byteLength(message) > settings.maxMessageBytes) {
@@ -95,11 +100,10 @@ export function createMessages(context: Context): Messages {
     }
   }
 
-  async function read(by: Identity, id: string): Promise<ReadMessage> {
+  async function read(by: Identity, id: string): Promise<Message> {
     const stored = await findMessage(context.db, id, by.userId);
-    if (stored?.content == null) throw noSuchMessage();
-    const { conversation, version, createdAt } = stored;
-    return { id: stored.id, conversation, version, createdAt, content: contentOf(keyring, stored.id, stored.content) };
+    if (stored === null) throw noSuchMessage();
+    return describeMessage(keyring, stored);
   }
 
   /** What became of a change. @throws {Refused} no_such_message, forbidden */
@@ -109,70 +113,125 @@ export function createMessages(context: Context): Messages {
     throw new Refused("forbidden", "somebody else sent this message");
   }
 
-  /** Checks what the shape cannot say, and seals the content. */
-  function prepare(by: Identity, { given, idempotencyKey, trace }: Sending): OutgoingMessage {
-    const { message, sender_id, sender_username, receiver_id, send_date } = given;
-    if (sender_id !== by.userId || !isNameOf(by, sender_username)) {
-      const detail = `the sender is not the user who is signed in: user ${by.userId}, ${by.name}`;
-      throw new Refused("not_the_sender", detail);
+  /** @throws {Refused} no_such_message */
+  async function checkReply(
+    by: Identity,
+    replyTo: string | undefined,
+    findConversation: () => Promise<number | null>,
+  ): Promise<void> {
+    if (replyTo === undefined) return;
+    const answered = await findMessage(context.db, replyTo, by.userId);
+    if (answered === null || answered.conversation !== (await findConversation())) {
+      throw new Refused("no_such_message", "reply_to: there is no such message in this conversation");
     }
-    checkSize(message);
-    const sentAt = parseSendDate(send_date);
+  }
+
+  /** Checks what the shapes cannot say, and seals the content. */
+  function prepare(by: Identity, to: Recipients, content: MessageContent, sending: Sending<unknown>): OutgoingMessage {
+    checkSize(content.message);
+    const sentAt = parseSendDate(content.send_date);
     if (sentAt === undefined) {
       throw new Refused("validation_error", "send_date must be ISO 8601 or YYYY-MM-DD HH:MM:SS, and exist");
     }
     const id = context.ids.next();
-    const content: MessageContent = { message, sender_id, sender_username: by.name, receiver_id, send_date };
-    const plain = Buffer.from(JSON.stringify(content));
+    const plain = storedContent(content);
     return {
       id,
       sentEventId: context.ids.next(),
-      senderId: sender_id,
-      receiverId: receiver_id,
+      senderId: by.userId,
+      to,
       sessionId: by.sessionId,
       content: keyring.contents.seal(id, plain),
       plain,
-      trace,
+      trace: sending.trace,
       sentAt,
-      requestKey: requestKeyOf(idempotencyKey, sender_id),
+      requestKey: requestKeyOf(sending.idempotencyKey, by.userId),
     };
   }
 
-  /** Whether a repeat has the body of the first; once that is erased, it is taken for one. */
-  function isSameBody(result: AppendResult & { status: "repeat" }, message: OutgoingMessage): boolean {
-    if (result.content === null) return true;
-    return keyring.contents.unseal(result.message.id, result.content).equals(message.plain);
+  /** @throws {Refused} idempotency_key_reused, where `isSame` says so of what was sent first; once that is erased, it is taken for the same. */
+  function accept(result: Exclude<SettledResult, { status: "no-receiver" }>, isSame: (first: MessageContent) => boolean): void {
+    const { status, message } = result;
+    if (status === "repeat" && result.content !== null && !isSame(contentOf(keyring, message.id, result.content))) {
+      throw new Refused("idempotency_key_reused", "this Idempotency-Key was used for another message");
+    }
+    context.metrics.onAccepted(status === "repeat" ? "repeat" : "accepted");
   }
 
   return {
     async send(by, sending) {
-      const message = prepare(by, sending);
-      const result = await context.appends.append(message);
-      if (result.status === "no-receiver") throw new Refused("unknown_receiver", "Unknown receiver.");
-      if (result.status === "repeat" && !isSameBody(result, message)) {
-        throw new Refused("idempotency_key_reused", "this Idempotency-Key was used for another message");
+      const { message, sender_id, sender_username, receiver_id, send_date, reply_to } = sending.given;
+      if (sender_id !== by.userId || !isNameOf(by, sender_username)) {
+        const detail = `the sender is not the user who is signed in: user ${by.userId}, ${by.name}`;
+        throw new Refused("not_the_sender", detail);
       }
-      context.metrics.onAccepted(result.status === "repeat" ? "repeat" : "accepted");
+      const said = { message, sender_id, sender_username: by.name, receiver_id, send_date };
+      const content = reply_to === undefined ? said : { ...said, reply_to };
+      const outgoing = prepare(by, { user: receiver_id }, content, sending);
+      if (reply_to !== undefined) await checkReply(by, reply_to, () => findDirect(context.db, by.userId, receiver_id));
+      const result = await context.appends.append(outgoing);
+      if (result.status === "no-receiver") throw new Refused("unknown_receiver", "Unknown receiver.");
+      accept(result, (first) => storedContent(first).equals(outgoing.plain));
       return result.message;
     },
+    async sendTo(by, conversation, sending) {
+      const { message, send_date = new Date(context.clock.now()).toISOString(), reply_to } = sending.given;
+      const to = await findRecipients(context.db, by.userId, conversation);
+      if (to === null) throw noSuchConversation();
+      await checkReply(by, reply_to, () => Promise.resolve(conversation));
+      const content: MessageContent = {
+        message,
+        sender_id: by.userId,
+        sender_username: by.name,
+        ...("user" in to ? { receiver_id: to.user } : undefined),
+        send_date,
+        ...(reply_to === undefined ? undefined : { reply_to }),
+      };
+      const outgoing = prepare(by, to, content, sending);
+      const queue = "user" in to ? context.appends : context.groupAppends;
+      const result = await queue.append(outgoing);
+      if (result.status === "no-receiver") {
+        if ("user" in to) throw new Refused("unknown_receiver", "the other one's account was deleted");
+        throw noSuchConversation();
+      }
+      const { given } = sending;
+      accept(
+        result,
+        (first) =>
+          result.message.conversation === conversation &&
+          first.message === given.message &&
+          first.reply_to === given.reply_to &&
+          (given.send_date === undefined || first.send_date === given.send_date),
+      );
+      if (result.status === "repeat") return read(by, result.message.id);
+      const { id, createdAt } = result.message;
+      return { message_id: id, conversation_id: conversation, ...content, version: 1, created_at: createdAt, reactions: [] };
+    },
+    list: (by, { since, until, ...request }) =>
+      readPage(request, placeOfId, async (after, limit) => {
+        const period = { since: microsOf(since), until: microsOf(until) };
+        const { head, messages } = await listOwnMessages(context.db, by.userId, { after, limit, ...period });
+        return { seq: head, rows: messages.map((row) => ({ at: row.at, id: row.id, item: describeMessage(keyring, row) })) };
+      }),
     read,
     async edit(by, id, text) {
       checkSize(text);
-      const before = await read(by, id);
-      const content: MessageContent = { ...before.content, message: text };
-      const plain = Buffer.from(JSON.stringify(content));
-      const change = { messageId: before.id, senderId: by.userId, eventId: context.ids.next() };
-      const sealed = keyring.contents.seal(before.id, plain);
-      const isSame = (stored: Uint8Array): boolean => contentOf(keyring, before.id, stored).message === text;
+      const stored = await findMessage(context.db, id, by.userId);
+      if (stored === null) throw noSuchMessage();
+      const content: MessageContent = { ...contentOf(keyring, stored.id, stored.content), message: text };
+      const plain = storedContent(content);
+      const change = { messageId: stored.id, userId: by.userId, eventId: context.ids.next() };
+      const sealed = keyring.contents.seal(stored.id, plain);
+      const isSame = (before: Uint8Array): boolean => contentOf(keyring, stored.id, before).message === text;
       const result = changed(await editMessage(context.db, { ...change, content: sealed, isSame }));
       const { version, isDeleted, events, outboxId } = result;
       if (isDeleted) throw noSuchMessage();
       if (version === null) throw new Refused("too_many_versions", `a message has at most ${MAX_VERSIONS} versions`);
       publishEvents(context.publisher, { events, outboxId }, plain);
-      return { ...before, version, content };
+      return describeMessage(keyring, { ...stored, version, content: sealed });
     },
     async delete(by, id) {
-      const change = { messageId: id, senderId: by.userId, eventId: context.ids.next() };
+      const change = { messageId: id, userId: by.userId, eventId: context.ids.next() };
       const deleted = changed(await deleteMessage(context.db, change));
       publishEvents(context.publisher, deleted, new Uint8Array());
     },
@@ -185,5 +244,31 @@ export function createMessages(context: Context): Messages {
         writtenAt: at.toISOString(),
       }));
     },
+    async deliveries(by, id) {
+      const { sender_id, message_id } = await read(by, id);
+      if (sender_id !== by.userId) throw new Refused("forbidden", "somebody else sent this message");
+      return listDeliveries(context.db, message_id);
+    },
+    async react(by, id, emoji, isThere) {
+      if (!EMOJI.test(emoji)) throw new Refused("validation_error", "params: emoji must be one emoji, percent-encoded");
+      const eventId = context.ids.next();
+      const data = keyring.contents.seal(eventId, Buffer.from(JSON.stringify({ user_id: by.userId, emoji })));
+      const change = { messageId: id, userId: by.userId, eventId, emoji, isThere, data };
+      const { refused, events, outboxId } = changed(await react(context.db, change));
+      if (refused === "deleted") throw noSuchMessage();
+      if (refused === "too-many") {
+        throw new Refused("too_many_reactions", `a message has at most ${MAX_EMOJI} kinds of reactions`);
+      }
+      publishEvents(context.publisher, { events, outboxId }, new Uint8Array());
+    },
   };
+}
+
+/** Microseconds since the epoch. */
+function microsOf(time: string | undefined): number | null {
+  if (time === undefined) return null;
+  const at = Date.parse(time);
+  if (Number.isNaN(at))
+    throw new Refused("validation_error", "querystring: since and until must be times as RFC 3339 writes them");
+  return at * 1_000;
 }

@@ -3,9 +3,9 @@ import { Refused } from "../refused.ts";
 
 /** Which part of a list is wanted. */
 export interface PageRequest {
-  limit: number | undefined;
+  limit?: number | undefined;
   /** Of the page before. */
-  cursor: string | undefined;
+  cursor?: string | undefined;
 }
 
 export interface Page<Item> {

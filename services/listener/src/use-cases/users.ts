@@ -1,11 +1,15 @@
-import type { DeleteUser, NewUser as NewUserGiven, SessionTokens } from "@messenger/contracts";
+import type { ChangeAccount, DeleteUser, NewUser as NewUserGiven, SessionTokens } from "@messenger/contracts";
 import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
 import {
+  type AccountRow,
+  changeAccount,
   createUser,
   deleteUser as deleteStored,
+  findAccount,
   findRole,
   findTaken,
   findUserByName,
+  leaveGroups,
   type NewUser,
   type PublicUser,
   rememberNetwork,
@@ -13,6 +17,7 @@ import {
 } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { neighbourhoodOf, networkOf } from "../networks.ts";
+import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { keyOr } from "./login-keys.ts";
@@ -20,6 +25,9 @@ import { createSignUpLimit } from "./sign-up-limit.ts";
 import { startSession } from "./start-session.ts";
 
 const isTaken = (field: UniqueUserField): Refused => new Refused("taken", `this ${field.replace("_", " ")} is taken`);
+const isDeleted = (): never => {
+  throw new Refused("unauthorized", "the account was deleted");
+};
 const noSuchUser = (): Refused => new Refused("no_such_user", "User not found.");
 
 /** The names of a new user, in the forms they are shown and compared in. @throws {Refused} validation_error */
@@ -57,13 +65,16 @@ export interface Users {
   create(given: NewUserGiven, ip: string): Promise<MadeUser>;
   /** @throws {Refused} no_such_user */
   findByName(name: string): Promise<PublicUser>;
+  readAccount(by: Identity): Promise<AccountRow>;
+  /** What is not given stays as it is. */
+  changeAccount(by: Identity, given: ChangeAccount): Promise<AccountRow>;
   /** Deletes an account: one's own, or any as an admin. @throws {Refused} forbidden, no_such_user */
   delete(by: Identity, given: DeleteUser): Promise<void>;
 }
 
 /** Accounts. */
 export function createUsers(context: Context): Users {
-  const { db, passwords, revocations, settings } = context;
+  const { db, ids, keyring, passwords, publisher, revocations, settings } = context;
   const signUps = createSignUpLimit(context.clock, settings.signUpsPerHour);
 
   return {
@@ -91,11 +102,23 @@ export function createUsers(context: Context): Users {
       if (user === null) throw noSuchUser();
       return user;
     },
+    async readAccount({ userId }) {
+      return (await findAccount(db, userId)) ?? isDeleted();
+    },
+    async changeAccount({ userId }, { full_name: fullName, receipts }) {
+      return (await changeAccount(db, userId, { fullName, receipts })) ?? isDeleted();
+    },
     async delete(by, { user_id: id }) {
       // Not by the token: an admin that was demoted is none at once.
       if (id !== by.userId && (await findRole(db, by.userId)) !== "admin") {
         throw new Refused("forbidden", "only an admin deletes another user's account");
       }
+      const told = await leaveGroups(db, id, (newOwner) => {
+        const eventId = ids.next();
+        const data = { user_id: id, ...(newOwner === undefined ? undefined : { owner_id: newOwner }) };
+        return { eventId, data: keyring.contents.seal(eventId, Buffer.from(JSON.stringify(data))) };
+      });
+      for (const events of told) publishEvents(publisher, events, new Uint8Array());
       if (!(await deleteStored(db, id))) throw noSuchUser();
       if (id === by.userId) revocations.add(by.sessionId);
     },

@@ -1,0 +1,89 @@
+import type { PlainEvent } from "@messenger/core";
+import { sql } from "kysely";
+import type { Db } from "./database.ts";
+import { incarnation } from "./incarnation.ts";
+
+/** Events that are in the log now, without contents, and the outbox row that covers them; null where there are none. */
+export interface AppendedEvents {
+  events: readonly Omit<PlainEvent, "content" | "sealed">[];
+  outboxId: number | null;
+}
+
+/** What happened in a conversation: an event of the same id in each inbox. */
+export interface Announcement {
+  kind: string;
+  /** A uuid v7. */
+  eventId: string;
+  conversation: number;
+  message?: { id: string; version: number };
+  /** Sealed under the event's id. */
+  data: Uint8Array | null;
+}
+
+/** Somebody came to take part between the look at who does and the locks of their inboxes. */
+export class MembersChanged extends Error {
+  override readonly name = "MembersChanged";
+}
+
+/** So often is a transaction tried again that found {@link MembersChanged}. */
+const TRIES = 20;
+
+/** Runs a transaction that locks the inboxes of all who take part in a conversation; from its beginning again where somebody came meanwhile. */
+export async function transactionOfMembers<Result>(db: Db, run: (tx: Db) => Promise<Result>): Promise<Result> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await db.transaction().execute(run);
+    } catch (error) {
+      if (!(error instanceof MembersChanged) || tries === TRIES) throw error;
+    }
+  }
+}
+
+/**
+ * Locks the inboxes of all who take part in a conversation, by id, so that nothing is appended to them meanwhile, and nobody comes or goes: whoever changes that locks all of them, too. Returns those of who takes part
+ * then: a statement that waited for the locks has an old look at it.
+ * @throws {MembersChanged}
+ */
+export async function lockInboxes(tx: Db, conversation: number): Promise<readonly number[]> {
+  const inboxes = sql`
+    select b.id from inboxes b join participants p on p.user_id = b.user_id where p.conversation_id = ${conversation} order by b.id
+  `;
+  const locked = await sql<{ id: number }>`${inboxes} for no key update of b`.execute(tx);
+  const now = await sql<{ id: number }>`${inboxes}`.execute(tx);
+  const held = new Set(locked.rows.map(({ id }) => id));
+  const ids = now.rows.map(({ id }) => id);
+  if (!ids.every((id) => held.has(id))) throw new MembersChanged();
+  return ids;
+}
+
+/** Appends an event to inboxes that are locked. */
+export async function announce(tx: Db, inboxes: readonly number[], announcement: Announcement): Promise<AppendedEvents> {
+  const { kind, eventId, conversation, message, data } = announcement;
+  const { rows } = await sql<{ inbox: number; seq: number; version: number; at: Date; outbox: number }>`
+    with moved as (
+      update inboxes set head = head + 1 where id = any(${inboxes}::bigint[])
+      returning id as inbox, head as seq, version + ${incarnation} as version
+    ),
+    logged as (
+      insert into events (inbox_id, seq, id, kind, message_id, message_version, conversation_id, data)
+      select inbox, seq, ${eventId}::uuid, ${kind}::text, ${message?.id ?? null}::uuid, ${message?.version ?? null}::integer,
+        ${message === undefined ? conversation : null}::bigint, ${data}::bytea
+      from moved
+    ),
+    covered as (
+      insert into outbox (inbox_ids) select array_agg(inbox) from moved having count(*) > 0 returning id
+    )
+    select moved.*, covered.id as outbox, now() as at from moved cross join covered order by inbox
+  `.execute(tx);
+  const events = rows.map(({ inbox, seq, version, at }) => ({
+    inbox,
+    seq,
+    version,
+    id: eventId,
+    kind,
+    messageId: message?.id ?? null,
+    conversation,
+    createdAt: at.toISOString(),
+  }));
+  return { events, outboxId: rows[0]?.outbox ?? null };
+}

@@ -1,0 +1,169 @@
+import { createHash } from "node:crypto";
+import type { ProblemCode, Role } from "@messenger/contracts";
+import {
+  addMember,
+  ban,
+  changeRole,
+  createInvite,
+  deleteInvite,
+  findGroupRole,
+  findInvited,
+  type GroupRefusal,
+  type GroupResult,
+  type Invite,
+  inviteContext,
+  joinGroup,
+  listBans,
+  listInvites,
+  listMembers,
+  MAX_BANS,
+  MAX_INVITES,
+  MAX_MEMBERS,
+  type MemberRow,
+  removeMember,
+  renameGroup,
+  titleContext,
+  unban,
+} from "@messenger/store";
+import type { Context } from "../context.ts";
+import { publishEvents } from "../publisher.ts";
+import { Refused } from "../refused.ts";
+import type { Identity } from "../tokens.ts";
+
+/** Who takes part in groups, and who may do what. All of it throws no_such_conversation where one takes no part in the group oneself. */
+export interface Groups {
+  members(by: Identity, id: number): Promise<{ members: readonly MemberRow[]; seq: number }>;
+  /** @throws {Refused} forbidden */
+  rename(by: Identity, id: number, title: string): Promise<void>;
+  /** @throws {Refused} forbidden, banned, unknown_receiver, full */
+  add(by: Identity, id: number, userId: number): Promise<void>;
+  /** @throws {Refused} forbidden, no_such_user, last_owner */
+  changeRole(by: Identity, id: number, userId: number, role: Role): Promise<void>;
+  /** Leaves, where it is oneself. @throws {Refused} forbidden, no_such_user, last_owner */
+  remove(by: Identity, id: number, userId: number): Promise<void>;
+  /** @throws {Refused} forbidden */
+  bans(by: Identity, id: number): ReturnType<typeof listBans>;
+  /** @throws {Refused} forbidden, no_such_user, full */
+  ban(by: Identity, id: number, userId: number): Promise<void>;
+  /** @throws {Refused} forbidden */
+  unban(by: Identity, id: number, userId: number): Promise<void>;
+  /** @throws {Refused} forbidden */
+  invites(by: Identity, id: number): Promise<readonly OpenedInvite[]>;
+  /** @throws {Refused} forbidden, full */
+  invite(by: Identity, id: number, seconds: number): Promise<OpenedInvite>;
+  /** @throws {Refused} forbidden, no_such_invite */
+  endInvite(by: Identity, id: number, inviteId: string): Promise<void>;
+  /** Joins by a link. @throws {Refused} banned, no_such_invite, full */
+  join(by: Identity, token: string): Promise<number>;
+}
+
+type OpenedInvite = Omit<Invite, "token"> & { token: string };
+
+const REFUSALS: Readonly<Record<GroupRefusal, [ProblemCode, detail: string]>> = {
+  "no-conversation": ["no_such_conversation", "there is no such group"],
+  forbidden: ["forbidden", "your role in this group does not allow it"],
+  "no-user": ["no_such_user", "there is no such user in this group"],
+  banned: ["banned", "this user is kept out of the group"],
+  full: ["full", `a group has at most ${MAX_MEMBERS} members, ${MAX_INVITES} links and ${MAX_BANS} who are kept out`],
+  "last-owner": ["last_owner", "a group keeps an owner: make somebody else one first"],
+  "no-invite": ["no_such_invite", "this link does not lead to a group, or not any more"],
+};
+
+const INVITE_BYTES = 16;
+
+const hashOf = (token: string): Uint8Array => createHash("sha256").update(token).digest();
+
+export function createGroups({ db, keyring, ids, random, publisher }: Context): Groups {
+  /** What an event of a group says, sealed under its id. */
+  function eventOf(by: Identity, data: object): { eventId: string; data: Uint8Array } {
+    const eventId = ids.next();
+    const plain = Buffer.from(JSON.stringify({ ...data, by_user_id: by.userId }));
+    return { eventId, data: keyring.contents.seal(eventId, plain) };
+  }
+
+  /** What of an event depends on the title, which is known once the group is locked. */
+  function admission(by: Identity, conversation: number, userId: number) {
+    const eventId = ids.next();
+    const sealData = (title: Uint8Array): Uint8Array => {
+      const opened = keyring.contents.unseal(titleContext(conversation), title).toString();
+      const data = { user_id: userId, role: "member", title: opened, by_user_id: by.userId };
+      return keyring.contents.seal(eventId, Buffer.from(JSON.stringify(data)));
+    };
+    return { conversation, by: by.userId, eventId, sealData };
+  }
+
+  /** Tells of a change. @throws {Refused} where there was none. */
+  async function change<Done>(changing: Promise<GroupResult<Done>>, others: Partial<typeof REFUSALS> = {}): Promise<Done> {
+    const result = await changing;
+    if (typeof result === "string") throw new Refused(...(others[result] ?? REFUSALS[result]));
+    publishEvents(publisher, result, new Uint8Array());
+    return result;
+  }
+
+  /** @throws {Refused} forbidden, no_such_conversation */
+  async function requireManager(by: Identity, id: number): Promise<void> {
+    const role = await findGroupRole(db, by.userId, id);
+    if (role === null) throw new Refused(...REFUSALS["no-conversation"]);
+    if (role === "member") throw new Refused(...REFUSALS.forbidden);
+  }
+
+  const open = ({ token, ...invite }: Invite): OpenedInvite => ({
+    ...invite,
+    token: keyring.contents.unseal(inviteContext(invite.id), token).toString(),
+  });
+
+  return {
+    async members(by, id) {
+      const found = await listMembers(db, by.userId, id);
+      if (found === null) throw new Refused(...REFUSALS["no-conversation"]);
+      return { members: found.members, seq: found.head };
+    },
+    async rename(by, id, title) {
+      const sealed = keyring.contents.seal(titleContext(id), Buffer.from(title));
+      await change(renameGroup(db, { conversation: id, by: by.userId, title: sealed, ...eventOf(by, { title }) }));
+    },
+    async add(by, id, userId) {
+      await change(addMember(db, { ...admission(by, id, userId), userId }), {
+        "no-user": ["unknown_receiver", "there is no such user"],
+      });
+    },
+    async changeRole(by, id, userId, role) {
+      const event = eventOf(by, { user_id: userId, role });
+      await change(changeRole(db, { conversation: id, by: by.userId, userId, role, ...event }));
+    },
+    async remove(by, id, userId) {
+      await change(removeMember(db, { conversation: id, by: by.userId, userId, ...eventOf(by, { user_id: userId }) }));
+    },
+    async bans(by, id) {
+      await requireManager(by, id);
+      return listBans(db, id);
+    },
+    async ban(by, id, userId) {
+      await change(ban(db, { conversation: id, by: by.userId, userId, ...eventOf(by, { user_id: userId }) }));
+    },
+    async unban(by, id, userId) {
+      await change(unban(db, { conversation: id, by: by.userId, userId }));
+    },
+    async invites(by, id) {
+      await requireManager(by, id);
+      return (await listInvites(db, id)).map(open);
+    },
+    async invite(by, conversation, seconds) {
+      const id = ids.next();
+      const token = Buffer.from(random.bytes(INVITE_BYTES)).toString("base64url");
+      const sealed = keyring.contents.seal(inviteContext(id), Buffer.from(token));
+      const invite = { conversation, by: by.userId, id, token: sealed, tokenHash: hashOf(token), seconds };
+      return open((await change(createInvite(db, invite))).invite);
+    },
+    async endInvite(by, conversation, inviteId) {
+      await change(deleteInvite(db, { conversation, by: by.userId, id: inviteId }));
+    },
+    async join(by, token) {
+      const tokenHash = hashOf(token);
+      const conversation = await findInvited(db, tokenHash);
+      if (conversation === null) throw new Refused(...REFUSALS["no-invite"]);
+      await change(joinGroup(db, { ...admission(by, conversation, by.userId), tokenHash }));
+      return conversation;
+    },
+  };
+}
