@@ -147,7 +147,7 @@ export const CONVERSATION_ROUTES = {
     tag: "conversations",
     summary: "List one's conversations",
     description:
-      "The one that was last active comes first. A direct one that has no message yet is not in the list; a group is, from the moment when one joins.",
+      "The one that was last active comes first. A direct one without messages is not in the list: read it by its id once an event tells of one. A group is, from the moment when one joins.",
     query: Type.Object(
       {
         archived: Type.Optional(

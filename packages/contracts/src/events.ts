@@ -49,6 +49,12 @@ export const Event = shape(
     ),
     username: Type.Optional(Type.Union([Type.String(), Type.Null()], { description: "Of `member.added`." })),
     role: Type.Optional(Type.String({ description: "Of `member.added` and `member.changed`: what they are now." })),
+    members: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: "How many take part now: where a group was made, and where somebody came or went.",
+      }),
+    ),
     owner_id: Type.Optional(
       Type.Integer({ ...Id, description: "Of `member.left`: who is an owner instead, where the account was deleted." }),
     ),

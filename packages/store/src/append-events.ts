@@ -20,6 +20,9 @@ export interface Announcement {
   data: Uint8Array | null;
 }
 
+/** Whether the participant `p` can read the message `m`: what was written before one joined a group is not one's own to read. */
+export const IS_VISIBLE = sql`(p.joined_at is null or m.created_at >= p.joined_at)`;
+
 /** Somebody came to take part between the look at who does and the locks of their inboxes. */
 export class MembersChanged extends Error {
   override readonly name = "MembersChanged";
@@ -41,19 +44,22 @@ export async function transactionOfMembers<Result>(db: Db, run: (tx: Db) => Prom
 
 /**
  * Locks the inboxes of all who take part in a conversation, by id, so that nothing is appended to them meanwhile, and nobody comes or goes: whoever changes that locks all of them, too. Returns those of who takes part
- * then: a statement that waited for the locks has an old look at it.
+ * then, and can read the message: a statement that waited for the locks has an old look at it.
  * @throws {MembersChanged}
  */
-export async function lockInboxes(tx: Db, conversation: number): Promise<readonly number[]> {
-  const inboxes = sql`
-    select b.id from inboxes b join participants p on p.user_id = b.user_id where p.conversation_id = ${conversation} order by b.id
-  `;
-  const locked = await sql<{ id: number }>`${inboxes} for no key update of b`.execute(tx);
-  const now = await sql<{ id: number }>`${inboxes}`.execute(tx);
+export async function lockInboxes(tx: Db, conversation: number, messageId: string): Promise<readonly number[]> {
+  const locked = await sql<{ id: number }>`
+    select b.id from inboxes b join participants p on p.user_id = b.user_id
+    where p.conversation_id = ${conversation} order by b.id for no key update of b
+  `.execute(tx);
+  const now = await sql<{ id: number; reads: boolean }>`
+    select b.id, ${IS_VISIBLE} as reads
+    from messages m join participants p on p.conversation_id = m.conversation_id join inboxes b on b.user_id = p.user_id
+    where m.id = ${messageId} and m.conversation_id = ${conversation} order by b.id
+  `.execute(tx);
   const held = new Set(locked.rows.map(({ id }) => id));
-  const ids = now.rows.map(({ id }) => id);
-  if (!ids.every((id) => held.has(id))) throw new MembersChanged();
-  return ids;
+  if (!now.rows.every(({ id }) => held.has(id))) throw new MembersChanged();
+  return now.rows.filter(({ reads }) => reads).map(({ id }) => id);
 }
 
 /** Appends an event to inboxes that are locked. */

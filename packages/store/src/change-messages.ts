@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { announce, type AppendedEvents, lockInboxes, transactionOfMembers } from "./append-events.ts";
+import { announce, type AppendedEvents, IS_VISIBLE, lockInboxes, transactionOfMembers } from "./append-events.ts";
 import type { Db } from "./database.ts";
 import type { Role } from "./groups.ts";
 
@@ -23,9 +23,6 @@ interface LockedMessage {
 export type ChangeResult<Changed> =
   { status: "changed"; change: Changed & AppendedEvents } | { status: "no-message" | "not-own" };
 
-/** Whether the participant `p` can read the message `m`: what was written before one joined a group is not one's own to read. */
-export const IS_VISIBLE = sql`(p.joined_at is null or m.created_at >= p.joined_at)`;
-
 /** Locks the inboxes of a message's conversation, then the message. */
 function changeMessage<Changed>(
   db: Db,
@@ -40,7 +37,7 @@ function changeMessage<Changed>(
     `.execute(tx);
     const conversation = found.rows[0]?.conversation;
     if (conversation === undefined) return { status: "no-message" };
-    const inboxes = await lockInboxes(tx, conversation);
+    const inboxes = await lockInboxes(tx, conversation, messageId);
     // Again, as the account may have been deleted meanwhile, or the user have left.
     const { rows } = await sql<LockedMessage>`
       select m.conversation_id as conversation, m.sender_id as "senderId", m.version, m.content, p.role
@@ -123,7 +120,7 @@ export function markRead(
     const [message] = rows;
     if (message === undefined) return null;
     const { version, inbox, receipts } = message;
-    const inboxes = await lockInboxes(tx, conversation);
+    const inboxes = await lockInboxes(tx, conversation, messageId);
     const moved = await sql`
       update participants p set read_at = m.created_at, read_id = m.id
       from messages m

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Recipients } from "./append-messages.ts";
-import { IS_VISIBLE } from "./change-messages.ts";
+import { IS_VISIBLE } from "./append-events.ts";
 import type { Db } from "./database.ts";
 import type { Preferences, Role } from "./groups.ts";
 

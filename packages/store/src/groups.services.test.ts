@@ -39,7 +39,7 @@ async function user(): Promise<number> {
 }
 
 /** What is said of a user is not sealed here, so that it can be read back. */
-const about = (userId: number) => ({ eventId: ids.next(), data: Buffer.from(JSON.stringify({ userId })) });
+const about = (userId: number) => ({ eventId: ids.next(), sealData: () => Buffer.from(JSON.stringify({ userId })) });
 
 async function makeGroup(by: number, members: readonly number[]): Promise<number> {
   const sealed = () => EMPTY;
@@ -86,14 +86,21 @@ async function logOf(userId: number, group: number): Promise<Logged[]> {
   }));
 }
 
-/** Of all that happened in a group, what somebody gets: what others write, and all else, from when they join until they go. */
+/** Of all that happened in a group, what somebody gets: what others write, and all else but of what they cannot read, from when they join until they go. */
 function shareOf(userId: number, all: readonly Logged[], isFirst: boolean): Logged[] {
   const share: Logged[] = [];
   let isMember = isFirst;
+  const readable = new Set<string | null>([null]);
   for (const event of all) {
     const isAboutMe = event.about === userId;
-    if (event.kind === "member.added" && isAboutMe) isMember = true;
-    if (isMember && !(event.kind === "message.created" && event.sender === userId)) share.push(event);
+    if (event.kind === "member.added" && isAboutMe) {
+      isMember = true;
+      readable.clear();
+      readable.add(null);
+    }
+    if (event.kind === "message.created") readable.add(event.message);
+    const isOwn = event.kind === "message.created" && event.sender === userId;
+    if (isMember && !isOwn && readable.has(event.message)) share.push(event);
     if ((event.kind === "member.left" || event.kind === "member.removed") && isAboutMe) isMember = false;
   }
   return share;
@@ -128,7 +135,7 @@ it(
       const change = { messageId: old?.id ?? ids.next(), userId: old?.senderId ?? 0, eventId: ids.next() };
       switch (pick(14)) {
         case 0:
-          return addMember(db, { ...byOwner, sealData: () => byOwner.data });
+          return addMember(db, byOwner);
         case 1:
           return removeMember(db, byOwner);
         case 2:

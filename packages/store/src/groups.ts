@@ -104,10 +104,19 @@ async function raiseVersion(tx: Db, conversation: number): Promise<void> {
   await sql`update conversations set members_version = members_version + 1 where id = ${conversation}`.execute(tx);
 }
 
-/** An event of a group, and what it says, sealed. */
+/** How a group is once it was changed. */
+export interface GroupNow {
+  /** Sealed under {@link titleContext}. */
+  title: Uint8Array;
+  /** How many take part. */
+  members: number;
+}
+
+/** An event of a group. */
 export interface GroupEvent {
   eventId: string;
-  data: Uint8Array;
+  /** What it says, sealed. */
+  sealData(now: GroupNow): Uint8Array;
 }
 
 /** By whom a group is changed. */
@@ -120,11 +129,12 @@ function tell(
   tx: Db,
   group: LockedGroup,
   kind: string,
-  { eventId, data }: GroupEvent,
+  { eventId, sealData }: GroupEvent,
+  now: GroupNow,
   more: readonly number[] = [],
 ): Promise<AppendedEvents> {
   const inboxes = [...group.members.map(({ inbox }) => inbox), ...more];
-  return announce(tx, inboxes, { kind, eventId, conversation: group.id, data });
+  return announce(tx, inboxes, { kind, eventId, conversation: group.id, data: sealData(now) });
 }
 
 export interface NewGroup {
@@ -133,7 +143,7 @@ export interface NewGroup {
   members: readonly number[];
   sealTitle(conversation: number): Uint8Array;
   eventId: string;
-  sealData(conversation: number): Uint8Array;
+  sealData(members: number): Uint8Array;
   /** SHA-256 of the user and the `Idempotency-Key`, and of what was asked for. */
   request: { key: Uint8Array; hash: Uint8Array } | null;
 }
@@ -173,7 +183,7 @@ export async function createGroup(db: Db, { by, members, sealTitle, eventId, sea
       from unnest(${all}::bigint[]) as member (user_id)
     `.execute(tx);
     const inboxes = boxes.rows.map((box) => box.id);
-    const created = { kind: "conversation.created", eventId, conversation: id, data: sealData(id) };
+    const created = { kind: "conversation.created", eventId, conversation: id, data: sealData(all.length) };
     return { status: "made", id, events: await announce(tx, inboxes, created) };
   });
 }
@@ -199,13 +209,16 @@ export async function openDirect(db: Db, by: number, userId: number): Promise<nu
 }
 
 /** Gives a group another title. */
-export function renameGroup(db: Db, { conversation, by, ...event }: GroupChange & { title: Uint8Array }): Promise<GroupResult> {
+export function renameGroup(
+  db: Db,
+  { conversation, by, title, ...event }: GroupChange & { title: Uint8Array },
+): Promise<GroupResult> {
   return changeGroup(db, conversation, [], async (tx, group) => {
     const me = memberOf(group, by);
     if (me === undefined) return "no-conversation";
     if (!isManager(me)) return "forbidden";
-    await sql`update conversations set title = ${event.title} where id = ${conversation}`.execute(tx);
-    return tell(tx, group, "conversation.changed", event);
+    await sql`update conversations set title = ${title} where id = ${conversation}`.execute(tx);
+    return tell(tx, group, "conversation.changed", event, { title, members: group.members.length });
   });
 }
 
@@ -217,7 +230,7 @@ async function admit(tx: Db, group: LockedGroup, userId: number, inbox: number, 
     values (${group.id}, ${userId}, 'member', clock_timestamp())
   `.execute(tx);
   await raiseVersion(tx, group.id);
-  return tell(tx, group, "member.added", event, [inbox]);
+  return tell(tx, group, "member.added", event, { title: group.title, members: group.members.length + 1 }, [inbox]);
 }
 
 async function isBanned(tx: Db, conversation: number, userId: number): Promise<boolean> {
@@ -225,12 +238,11 @@ async function isBanned(tx: Db, conversation: number, userId: number): Promise<b
   return rows.length > 0;
 }
 
-/** Makes somebody a member; one who is already stays what they are. `sealData` says what the event tells, of the title as it is. */
+/** Makes somebody a member; one who is already stays what they are. */
 export function addMember(
   db: Db,
-  change: { conversation: number; by: number; userId: number; eventId: string; sealData(title: Uint8Array): Uint8Array },
+  { conversation, by, userId, ...event }: GroupChange & { userId: number },
 ): Promise<GroupResult> {
-  const { conversation, by, userId, eventId, sealData } = change;
   return changeGroup(db, conversation, [userId], async (tx, group) => {
     const me = memberOf(group, by);
     if (me === undefined) return "no-conversation";
@@ -239,7 +251,7 @@ export function addMember(
     const inbox = group.inboxOf(userId);
     if (inbox === undefined) return "no-user";
     if (await isBanned(tx, conversation, userId)) return "banned";
-    return admit(tx, group, userId, inbox, { eventId, data: sealData(group.title) });
+    return admit(tx, group, userId, inbox, event);
   });
 }
 
@@ -248,7 +260,7 @@ async function takeOut(tx: Db, group: LockedGroup, kind: string, userId: number,
   await sql`delete from participants where conversation_id = ${group.id} and user_id = ${userId}`.execute(tx);
   if (group.members.length === 1) await sql`delete from invites where conversation_id = ${group.id}`.execute(tx);
   await raiseVersion(tx, group.id);
-  return tell(tx, group, kind, event);
+  return tell(tx, group, kind, event, { title: group.title, members: group.members.length - 1 });
 }
 
 /** Whether somebody may remove or ban another: an owner anybody but an owner, an admin members. */
@@ -293,7 +305,7 @@ export function changeRole(
     await sql`
       update participants set role = ${role} where conversation_id = ${conversation} and user_id = ${userId}
     `.execute(tx);
-    return tell(tx, group, "member.changed", event);
+    return tell(tx, group, "member.changed", event, { title: group.title, members: group.members.length });
   });
 }
 
@@ -394,9 +406,8 @@ export async function findInvited(db: Db, tokenHash: Uint8Array): Promise<number
 /** Joins a group by a link; who takes part already stays what they are. */
 export function joinGroup(
   db: Db,
-  change: { conversation: number; by: number; tokenHash: Uint8Array; eventId: string; sealData(title: Uint8Array): Uint8Array },
+  { conversation, by, tokenHash, ...event }: GroupChange & { tokenHash: Uint8Array },
 ): Promise<GroupResult> {
-  const { conversation, by, tokenHash, eventId, sealData } = change;
   return changeGroup(db, conversation, [by], async (tx, group) => {
     // Again, under the lock: the link may have been taken back.
     if ((await findInvited(tx, tokenHash)) !== conversation) return "no-invite";
@@ -404,7 +415,7 @@ export function joinGroup(
     const inbox = group.inboxOf(by);
     if (inbox === undefined) return "no-user";
     if (await isBanned(tx, conversation, by)) return "banned";
-    return admit(tx, group, by, inbox, { eventId, data: sealData(group.title) });
+    return admit(tx, group, by, inbox, event);
   });
 }
 

@@ -67,6 +67,8 @@ export {
   deleteInvite,
   findGroupRole,
   findInvited,
+  type GroupEvent,
+  type GroupNow,
   type GroupRefusal,
   type GroupResult,
   type Invite,

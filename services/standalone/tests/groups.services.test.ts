@@ -246,6 +246,8 @@ describe.each(deployments)("groups, $name", ({ deploy }) => {
       expect(await code(call("POST", `conversations/${group}/members`, ada, { user_id: eve.id }))).toBe(204);
       await say(group, ada, "meanwhile");
       expect(await textsOf(group, eve)).toEqual(["meanwhile"]);
+      await call("PATCH", `messages/${before}`, ada, { message: "before, but better" });
+      await call("PUT", `messages/${before}/reactions/%F0%9F%91%8D`, bob);
       for (const [method, path, body] of [
         ["GET", `messages/${before}`],
         ["GET", `messages/${before}/versions`],

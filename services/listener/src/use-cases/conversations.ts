@@ -80,7 +80,7 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
       members,
       sealTitle: (id) => keyring.contents.seal(titleContext(id), Buffer.from(title)),
       eventId,
-      sealData: () => seal(eventId, { by_user_id: by.userId, title }),
+      sealData: (count) => seal(eventId, { by_user_id: by.userId, title, members: count }),
       request: key && { key, hash: createHash("sha256").update(asked).digest() },
     });
     switch (made.status) {

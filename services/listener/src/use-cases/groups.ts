@@ -8,6 +8,8 @@ import {
   deleteInvite,
   findGroupRole,
   findInvited,
+  type GroupEvent,
+  type GroupNow,
   type GroupRefusal,
   type GroupResult,
   type Invite,
@@ -74,23 +76,23 @@ const INVITE_BYTES = 16;
 const hashOf = (token: string): Uint8Array => createHash("sha256").update(token).digest();
 
 export function createGroups({ db, keyring, ids, random, publisher }: Context): Groups {
-  /** What an event of a group says, sealed under its id. */
-  function eventOf(by: Identity, data: object): { eventId: string; data: Uint8Array } {
+  /** An event of a group: what it says is sealed under its id. */
+  function eventOf(by: Identity, tell: (now: GroupNow) => object): { by: number } & GroupEvent {
     const eventId = ids.next();
-    const plain = Buffer.from(JSON.stringify({ ...data, by_user_id: by.userId }));
-    return { eventId, data: keyring.contents.seal(eventId, plain) };
+    const sealData = (now: GroupNow): Uint8Array =>
+      keyring.contents.seal(eventId, Buffer.from(JSON.stringify({ ...tell(now), by_user_id: by.userId })));
+    return { by: by.userId, eventId, sealData };
   }
 
-  /** What of an event depends on the title, which is known once the group is locked. */
-  function admission(by: Identity, conversation: number, userId: number) {
-    const eventId = ids.next();
-    const sealData = (title: Uint8Array): Uint8Array => {
-      const opened = keyring.contents.unseal(titleContext(conversation), title).toString();
-      const data = { user_id: userId, role: "member", title: opened, by_user_id: by.userId };
-      return keyring.contents.seal(eventId, Buffer.from(JSON.stringify(data)));
-    };
-    return { conversation, by: by.userId, eventId, sealData };
-  }
+  const admission = (by: Identity, conversation: number, userId: number) =>
+    eventOf(by, ({ title, members }) => ({
+      user_id: userId,
+      role: "member",
+      title: keyring.contents.unseal(titleContext(conversation), title).toString(),
+      members,
+    }));
+
+  const departure = (by: Identity, userId: number) => eventOf(by, ({ members }) => ({ user_id: userId, members }));
 
   /** Tells of a change. @throws {Refused} where there was none. */
   async function change<Done>(changing: Promise<GroupResult<Done>>, others: Partial<typeof REFUSALS> = {}): Promise<Done> {
@@ -120,26 +122,26 @@ export function createGroups({ db, keyring, ids, random, publisher }: Context): 
     },
     async rename(by, id, title) {
       const sealed = keyring.contents.seal(titleContext(id), Buffer.from(title));
-      await change(renameGroup(db, { conversation: id, by: by.userId, title: sealed, ...eventOf(by, { title }) }));
+      await change(renameGroup(db, { conversation: id, title: sealed, ...eventOf(by, () => ({ title })) }));
     },
     async add(by, id, userId) {
-      await change(addMember(db, { ...admission(by, id, userId), userId }), {
+      await change(addMember(db, { conversation: id, userId, ...admission(by, id, userId) }), {
         "no-user": ["unknown_receiver", "there is no such user"],
       });
     },
     async changeRole(by, id, userId, role) {
-      const event = eventOf(by, { user_id: userId, role });
-      await change(changeRole(db, { conversation: id, by: by.userId, userId, role, ...event }));
+      const event = eventOf(by, () => ({ user_id: userId, role }));
+      await change(changeRole(db, { conversation: id, userId, role, ...event }));
     },
     async remove(by, id, userId) {
-      await change(removeMember(db, { conversation: id, by: by.userId, userId, ...eventOf(by, { user_id: userId }) }));
+      await change(removeMember(db, { conversation: id, userId, ...departure(by, userId) }));
     },
     async bans(by, id) {
       await requireManager(by, id);
       return listBans(db, id);
     },
     async ban(by, id, userId) {
-      await change(ban(db, { conversation: id, by: by.userId, userId, ...eventOf(by, { user_id: userId }) }));
+      await change(ban(db, { conversation: id, userId, ...departure(by, userId) }));
     },
     async unban(by, id, userId) {
       await change(unban(db, { conversation: id, by: by.userId, userId }));
@@ -162,7 +164,7 @@ export function createGroups({ db, keyring, ids, random, publisher }: Context): 
       const tokenHash = hashOf(token);
       const conversation = await findInvited(db, tokenHash);
       if (conversation === null) throw new Refused(...REFUSALS["no-invite"]);
-      await change(joinGroup(db, { ...admission(by, conversation, by.userId), tokenHash }));
+      await change(joinGroup(db, { conversation, tokenHash, ...admission(by, conversation, by.userId) }));
       return conversation;
     },
   };

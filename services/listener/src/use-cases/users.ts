@@ -9,6 +9,7 @@ import {
   findRole,
   findTaken,
   findUserByName,
+  type GroupNow,
   leaveGroups,
   type NewUser,
   type PublicUser,
@@ -115,8 +116,9 @@ export function createUsers(context: Context): Users {
       }
       const told = await leaveGroups(db, id, (newOwner) => {
         const eventId = ids.next();
-        const data = { user_id: id, ...(newOwner === undefined ? undefined : { owner_id: newOwner }) };
-        return { eventId, data: keyring.contents.seal(eventId, Buffer.from(JSON.stringify(data))) };
+        const sealData = ({ members }: GroupNow): Uint8Array =>
+          keyring.contents.seal(eventId, Buffer.from(JSON.stringify({ user_id: id, members, owner_id: newOwner })));
+        return { eventId, sealData };
       });
       for (const events of told) publishEvents(publisher, events, new Uint8Array());
       if (!(await deleteStored(db, id))) throw noSuchUser();
