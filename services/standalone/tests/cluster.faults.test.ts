@@ -5,6 +5,7 @@ import {
   type Person,
   register,
   type ScriptedReceiver,
+  type ServiceProcess,
   startRabbit,
   startScriptedReceiver,
   waitFor,
@@ -15,6 +16,7 @@ import { expectInOrder, firstArrivals, repeats } from "./arrivals.ts";
 import { type Cluster, openCluster, PARTITIONS } from "./cluster.ts";
 import { SECRET } from "./deployments.ts";
 import { figure } from "./figure.ts";
+import { followEverything } from "./following.ts";
 import { startLoad } from "./load.ts";
 
 /** What a sender may have pushed, but not yet recorded, when it is killed. */
@@ -74,6 +76,27 @@ describe("a cluster of listeners and senders", () => {
       throw new Error(`${missing().length} of ${answered.size} did not arrive`, { cause: error });
     }
   }
+
+  it("shows to those who follow what a fresh read gives, while listeners and senders are killed", async () => {
+    cluster = await openCluster(inject("amqpUrl"));
+    const listeners = [await cluster.startListener(), await cluster.startListener()];
+    await cluster.startSender();
+    let ending: Promise<void> | undefined;
+    await followEverything({
+      urls: cluster.urls,
+      steps: 150,
+      // One is killed while requests of this step are under way, and replaced some steps later.
+      async meanwhile(step) {
+        if (step % 50 === 10) ending = cluster.end(listeners.shift() as ServiceProcess, "SIGKILL");
+        if (step % 50 === 20) listeners.push(await cluster.startListener());
+        if (step % 50 === 30) ending = cluster.end(cluster.senders()[0] as ServiceProcess, "SIGKILL");
+        if (step % 50 === 40) await cluster.startSender();
+        if (step % 10 === 5) await ending;
+      },
+    });
+    for (const sender of cluster.senders()) await cluster.end(sender, "SIGKILL");
+    expect(await uncovered()).toEqual([]);
+  });
 
   it("loses nothing and keeps the order while senders and listeners are killed", async () => {
     cluster = await openCluster(inject("amqpUrl"));
