@@ -1,4 +1,5 @@
 export * from "./conversations.ts";
+export * from "./doors.ts";
 export * from "./events.ts";
 export * from "./groups.ts";
 export * from "./health.ts";

@@ -1,7 +1,8 @@
 import type { TObject, TSchema } from "typebox";
+import { DoorProblem } from "./doors.ts";
 import { Problem, type ProblemCode, PROBLEMS } from "./problems.ts";
 import { PushBody } from "./push.ts";
-import { problemsOf, type Route, TAGS } from "./route.ts";
+import { problemsOf, type Route, statusOf, TAGS } from "./route.ts";
 
 type Json = Record<string, unknown>;
 
@@ -60,7 +61,7 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
     return { description, headers: { ...Object.fromEntries(own), "X-Request-Id": headerRef("X-Request-Id") }, content };
   }
 
-  function describeProblems(status: number, codes: readonly ProblemCode[], isContract: boolean): Json {
+  function describeProblems(status: number, codes: readonly ProblemCode[], { door, isContract }: Route): Json {
     const schema = {
       allOf: [describe(Problem), { type: "object", properties: { status: { const: status }, code: { enum: codes } } }],
     };
@@ -72,7 +73,10 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
         ...(status === 429 || status === 503 ? { "Retry-After": headerRef("Retry-After") } : undefined),
         ...(status === 401 ? { "WWW-Authenticate": headerRef("WWW-Authenticate") } : undefined),
       },
-      content: { ...(isContract ? text(given ?? about) : undefined), "application/problem+json": { schema } },
+      content:
+        door === undefined
+          ? { ...(isContract === true ? text(given ?? about) : undefined), "application/problem+json": { schema } }
+          : { "application/json": { schema: describe(DoorProblem) } },
     };
   }
 
@@ -89,8 +93,8 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
     });
 
   function describeRoute(operationId: string, route: Route): Json {
-    const byStatus = Map.groupBy(problemsOf(route), (code) => PROBLEMS[code].status);
-    const problems = [...byStatus].map(([status, codes]) => [status, describeProblems(status, codes, route.isContract === true)]);
+    const byStatus = Map.groupBy(problemsOf(route), (code) => statusOf(route, code));
+    const problems = [...byStatus].map(([status, codes]) => [status, describeProblems(status, codes, route)]);
     const given = [
       ...parameters("path", route.params),
       ...parameters("query", route.query),

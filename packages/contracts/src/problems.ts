@@ -102,8 +102,10 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
+export type ProblemStatus = (typeof PROBLEMS)[ProblemCode]["status"];
+
 /** What the status of each problem means (RFC 9110, 15; RFC 6585). */
-export const TITLES: Readonly<Record<(typeof PROBLEMS)[ProblemCode]["status"], string>> = {
+export const TITLES: Readonly<Record<ProblemStatus, string>> = {
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",

@@ -1,6 +1,6 @@
 import type { Static, TObject, TProperties, TSchema, TSchemaOptions } from "typebox";
 import { Type } from "typebox";
-import { type ProblemCode, PROBLEMS } from "./problems.ts";
+import { type ProblemCode, PROBLEMS, type ProblemStatus } from "./problems.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -15,6 +15,8 @@ export const TAGS = {
   groups: "Conversations of many: who takes part, and who may do what.",
   events: "What happens, for clients that read it themselves.",
   operation: "For whoever runs it.",
+  "door: messages": "The contract of another system, for its clients: messages.",
+  "door: auth": "The contract of another system, for its clients: signing up and in.",
 } as const;
 
 /** The successful answer of a route. */
@@ -35,13 +37,15 @@ export interface Answer {
 export interface Route {
   method: Method;
   /** Without a slash at its end (which a request may have), and with parameters as in `/api/messages/{id}`. */
-  path: `/api/${string}`;
+  path: `/${string}`;
   auth: Auth;
   tag: keyof typeof TAGS;
   summary: string;
   description: string;
   /** Of the wire contract: unknown fields are ignored, and problems are text unless JSON is preferred. */
   isContract?: true;
+  /** Of the contract of another system: unknown fields are ignored, and a problem is `{"detail": …}`, with what is said here of its status and its text. */
+  door?: Readonly<Partial<Record<ProblemCode, { status: ProblemStatus; detail?: string }>>>;
   /** Its answer holds tokens or secrets. */
   isSecret?: true;
   params?: TObject;
@@ -53,6 +57,11 @@ export interface Route {
   answer: Answer;
   /** Beside those of every route, and those that follow from what it takes. */
   problems: readonly ProblemCode[];
+}
+
+/** The status by which a route answers a problem. */
+export function statusOf(route: Pick<Route, "door">, code: ProblemCode): ProblemStatus {
+  return route.door?.[code]?.status ?? PROBLEMS[code].status;
 }
 
 /** A named shape, with an example for whoever reads the description. */

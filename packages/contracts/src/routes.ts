@@ -1,4 +1,5 @@
 import { CONVERSATION_ROUTES } from "./conversations.ts";
+import { DOOR_ROUTES } from "./doors.ts";
 import { EVENT_ROUTES } from "./events.ts";
 import { GROUP_ROUTES } from "./groups.ts";
 import { HEALTH_ROUTES } from "./health.ts";
@@ -16,4 +17,5 @@ export const ROUTES = {
   ...GROUP_ROUTES,
   ...EVENT_ROUTES,
   ...HEALTH_ROUTES,
+  ...DOOR_ROUTES,
 } as const satisfies Record<string, Route>;

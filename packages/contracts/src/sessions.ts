@@ -44,6 +44,31 @@ export const LoggedIn = shape(
   },
 );
 
+export const StartSession = shape(
+  "StartSession",
+  {
+    username: Type.String({ ...LoginName, description: "A user name, an e-mail address or a phone number." }),
+    password: Password,
+    device_name: Type.Optional(Type.String({ minLength: 1, maxLength: 100, description: "To tell one's sessions apart." })),
+    public_key: Type.Optional(PublicKey),
+  },
+  { username: "ada", password: "correct horse battery staple", device_name: "Ada's phone" },
+  { additionalProperties: false },
+);
+export type StartSession = Static<typeof StartSession>;
+
+export const StartedSession = shape(
+  "StartedSession",
+  { user_id: Id, ...SessionTokens.properties },
+  {
+    user_id: 17,
+    access_token: "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxNyJ9.c2lnbmF0dXJl",
+    refresh_token: "31.q5Zb2p0c9vUO3T1bW8yVqg",
+    token_type: "Bearer",
+    expires_in: 3600,
+  },
+);
+
 export const Logout = shape("Logout", { username: LoginName }, { username: "ada" });
 export type Logout = Static<typeof Logout>;
 
@@ -75,6 +100,20 @@ export const SESSION_ROUTES = {
     body: Login,
     bodyLimit: LOGIN_BYTES,
     answer: { status: 200, description: "Signed in.", body: LoggedIn },
+    problems: ["unauthorized", "wrong_credentials", "too_many_attempts"],
+  },
+  startSession: {
+    method: "POST",
+    path: "/api/sessions",
+    auth: "public",
+    tag: "sessions",
+    summary: "Sign in",
+    description:
+      "For clients that read what happens themselves: nothing is pushed anywhere because of it. By a user name, an e-mail address or a phone number.",
+    isSecret: true,
+    body: StartSession,
+    bodyLimit: LOGIN_BYTES,
+    answer: { status: 201, description: "The session.", body: StartedSession },
     problems: ["unauthorized", "wrong_credentials", "too_many_attempts"],
   },
   logOut: {

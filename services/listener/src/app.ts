@@ -5,6 +5,7 @@ import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/typ
 import {
   CONVERSATION_ROUTES,
   describeApi,
+  DOOR_ROUTES,
   EVENT_ROUTES,
   GROUP_ROUTES,
   HEALTH_ROUTES,
@@ -23,6 +24,8 @@ import fastify, {
   type RawServerDefault,
 } from "fastify";
 import type { Context } from "./context.ts";
+import { authDoor } from "./doors/auth.ts";
+import { messageDoor } from "./doors/messages.ts";
 import { answerErrors, codeOf } from "./http/errors.ts";
 import { requireLocalHost } from "./http/hosts.ts";
 import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
@@ -168,14 +171,17 @@ export async function createApp(context: Context): Promise<App> {
   app.get("/api/openapi.json", () => description);
 
   addRoutes(app, HEALTH_ROUTES, healthHandlers(context));
-  addRoutes(app, USER_ROUTES, userHandlers(createUsers(context)));
-  addRoutes(app, SESSION_ROUTES, sessionHandlers(createSessions(context)));
+  const users = createUsers(context);
+  const sessions = createSessions(context);
   const messages = createMessages(context);
   const groups = createGroups(context);
+  addRoutes(app, USER_ROUTES, userHandlers(users));
+  addRoutes(app, SESSION_ROUTES, sessionHandlers(sessions));
   addRoutes(app, MESSAGE_ROUTES, messageHandlers(messages));
   addRoutes(app, CONVERSATION_ROUTES, conversationHandlers(createConversations(context), groups, messages));
   addRoutes(app, GROUP_ROUTES, groupHandlers(groups));
   addRoutes(app, EVENT_ROUTES, eventHandlers(createEvents(context)));
+  addRoutes(app, DOOR_ROUTES, { ...messageDoor(messages), ...authDoor(users, sessions) });
   await app.ready();
   return app;
 }

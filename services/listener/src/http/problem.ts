@@ -1,4 +1,4 @@
-import { type Problem, type ProblemCode, type ProblemKind, PROBLEMS, TITLES } from "@messenger/contracts";
+import { type Problem, type ProblemCode, type ProblemKind, PROBLEMS, type Route, statusOf, TITLES } from "@messenger/contracts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { prefersJson } from "./accept.ts";
 
@@ -21,10 +21,19 @@ export function speaksText(request: FastifyRequest): boolean {
 /** Answers by problem details (RFC 9457), or on routes of the wire contract by text. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Answered): FastifyReply {
   const { code, detail } = problem;
-  const { status, text }: ProblemKind = PROBLEMS[code];
+  const { text }: ProblemKind = PROBLEMS[code];
+  const route: Pick<Route, "door"> = request.routeOptions.config.route ?? {};
+  const status = statusOf(route, code);
   reply.code(status);
   if (status === 429 || status === 503) reply.header("retry-after", problem.retryAfterSeconds ?? RETRY_AFTER_SECONDS);
   if (status === 401) reply.header("www-authenticate", 'Bearer realm="messenger"');
+  if (route.door !== undefined) {
+    const body = JSON.stringify({ detail: route.door[code]?.detail ?? detail });
+    return reply
+      .type("application/json; charset=utf-8")
+      .serializer((sent: string) => sent)
+      .send(body);
+  }
   if (speaksText(request)) return reply.type("text/plain; charset=utf-8").send(text ?? detail);
   return sendProblemDetails(request, reply, { code, detail });
 }

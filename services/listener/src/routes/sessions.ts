@@ -16,6 +16,11 @@ export function sessionHandlers(sessions: Sessions): Handlers<typeof SESSION_ROU
         address_refusal: addressRefusal,
       };
     },
+    async startSession(request) {
+      const { userId, tokens } = await sessions.start(request.body, request.ip);
+      request.signedInAs = userId;
+      return { user_id: userId, ...tokens };
+    },
     async logOut(request) {
       const { username } = request.body;
       await sessions.logOut(request.identity, username);

@@ -14,6 +14,7 @@ import {
   listVersions,
   MAX_EMOJI,
   MAX_VERSIONS,
+  type MessageRow,
   react,
   type RecipientRow,
   type Recipients,
@@ -29,6 +30,7 @@ import { loginKeys } from "./login-keys.ts";
 import { type Page, type PageRequest, placeOfId, readPage } from "./pages.ts";
 import { requestKeyOf } from "./request-key.ts";
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/iu;
 /** One emoji that is recommended for general interchange (UTS #51). */
 const EMOJI = /^\p{RGI_Emoji}$/v;
 
@@ -100,9 +102,15 @@ export function createMessages(context: Context): Messages {
     }
   }
 
-  async function read(by: Identity, id: string): Promise<Message> {
-    const stored = await findMessage(context.db, id, by.userId);
+  /** @throws {Refused} no_such_message */
+  async function find(by: Identity, id: string): Promise<MessageRow> {
+    const stored = UUID.test(id) ? await findMessage(context.db, id, by.userId) : null;
     if (stored === null) throw noSuchMessage();
+    return stored;
+  }
+
+  async function read(by: Identity, id: string): Promise<Message> {
+    const stored = await find(by, id);
     return describeMessage(keyring, stored);
   }
 
@@ -216,8 +224,7 @@ export function createMessages(context: Context): Messages {
     read,
     async edit(by, id, text) {
       checkSize(text);
-      const stored = await findMessage(context.db, id, by.userId);
-      if (stored === null) throw noSuchMessage();
+      const stored = await find(by, id);
       const content: MessageContent = { ...contentOf(keyring, stored.id, stored.content), message: text };
       const plain = storedContent(content);
       const change = { messageId: stored.id, userId: by.userId, eventId: context.ids.next() };
@@ -231,6 +238,7 @@ export function createMessages(context: Context): Messages {
       return describeMessage(keyring, { ...stored, version, content: sealed });
     },
     async delete(by, id) {
+      if (!UUID.test(id)) throw noSuchMessage();
       const change = { messageId: id, userId: by.userId, eventId: context.ids.next() };
       const deleted = changed(await deleteMessage(context.db, change));
       publishEvents(context.publisher, deleted, new Uint8Array());

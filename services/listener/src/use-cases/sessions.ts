@@ -1,5 +1,12 @@
-import type { Login, SessionTokens } from "@messenger/contracts";
-import { endSession, findCredentials, isFamiliarNetwork, rememberNetwork, rotateRefresh } from "@messenger/store";
+import type { Login, SessionTokens, StartSession } from "@messenger/contracts";
+import {
+  type Credentials,
+  endSession,
+  findCredentials,
+  isFamiliarNetwork,
+  rememberNetwork,
+  rotateRefresh,
+} from "@messenger/store";
 import type { Context } from "../context.ts";
 import { neighbourhoodOf, networkOf } from "../networks.ts";
 import { Refused } from "../refused.ts";
@@ -17,6 +24,8 @@ export interface Sessions {
    * @throws {Refused} validation_error, wrong_credentials, too_many_attempts
    */
   logIn(given: Login, ip: string): Promise<StartedSession & { userId: number }>;
+  /** Signs in, without an address. @throws {Refused} wrong_credentials, too_many_attempts */
+  start(given: StartSession, ip: string): Promise<StartedSession & { userId: number }>;
   /** Ends a session; `username` must be its user's. @throws {Refused} validation_error */
   logOut(of: Identity, username: string): Promise<void>;
   /** @throws {Refused} unauthorized */
@@ -33,28 +42,38 @@ export function createSessions(context: Context): Sessions {
     revocations.add(sessionId);
   }
 
+  /** @throws {Refused} wrong_credentials, too_many_attempts */
+  async function authenticate(username: string, password: string, ip: string): Promise<Credentials> {
+    const keys = loginKeys(username);
+    const nameKey = keys.usernameKey ?? keys.emailKey ?? username;
+    if (throttle.checkRemembered(ip, nameKey)) passwords.checkRoom({ network: networkOf(ip), urgency: "log-in" });
+    const found = await findCredentials(db, keys);
+    const isFamiliar = found !== null && (await isFamiliarNetwork(db, found.id, neighbourhoodOf(ip)));
+    // By id, so that an account has no more guesses for each of its names.
+    const account = found === null ? nameKey : String(found.id);
+    throttle.remember(nameKey, { ip, account, isFamiliar });
+    const from = { network: networkOf(ip), urgency: isFamiliar ? ("familiar" as const) : ("log-in" as const) };
+    const user = await throttle.attempt({ ip, account, isFamiliar }, async () =>
+      (await passwords.matches(found?.passwordHash ?? null, password, from)) ? found : null,
+    );
+    if (user === null) throw new Refused("wrong_credentials", "Incorrect username or password.");
+    await rememberNetwork(db, user.id, neighbourhoodOf(ip));
+    throttle.remember(nameKey, { ip, account, isFamiliar: true });
+    return user;
+  }
+
   return {
     async logIn({ username, password, user_address: address, public_key: publicKey }, ip) {
       if (Buffer.byteLength(address) > MAX_ADDRESS_BYTES) {
         throw new Refused("validation_error", `user_address has at most ${MAX_ADDRESS_BYTES} bytes of UTF-8`);
       }
-      const keys = loginKeys(username);
-      const nameKey = keys.usernameKey ?? keys.emailKey ?? username;
-      if (throttle.checkRemembered(ip, nameKey)) passwords.checkRoom({ network: networkOf(ip), urgency: "log-in" });
-      const found = await findCredentials(db, keys);
-      const isFamiliar = found !== null && (await isFamiliarNetwork(db, found.id, neighbourhoodOf(ip)));
-      // By id, so that an account has no more guesses for each of its names.
-      const account = found === null ? nameKey : String(found.id);
-      throttle.remember(nameKey, { ip, account, isFamiliar });
-      const from = { network: networkOf(ip), urgency: isFamiliar ? ("familiar" as const) : ("log-in" as const) };
-      const user = await throttle.attempt({ ip, account, isFamiliar }, async () =>
-        (await passwords.matches(found?.passwordHash ?? null, password, from)) ? found : null,
-      );
-      if (user === null) throw new Refused("wrong_credentials", "Incorrect username or password.");
-      await rememberNetwork(db, user.id, neighbourhoodOf(ip));
-      throttle.remember(nameKey, { ip, account, isFamiliar: true });
-      const { id: userId, name, role } = user;
+      const { id: userId, name, role } = await authenticate(username, password, ip);
       return { userId, ...(await startSession(context, { userId, name, role }, { publicKey, address })) };
+    },
+    async start({ username, password, device_name, public_key: publicKey = null }, ip) {
+      const { id: userId, name, role } = await authenticate(username, password, ip);
+      const device = { name: device_name ?? null, publicKey, address: null };
+      return { userId, ...(await startSession(context, { userId, name, role }, device)) };
     },
     async logOut({ userId, sessionId }, username) {
       const named = await findCredentials(db, loginKeys(username));

@@ -34,7 +34,7 @@ export async function sessionTokens(context: Context, identity: Identity, refres
 export async function startSession(
   context: Context,
   user: Omit<Identity, "sessionId">,
-  device: { publicKey: string | null; address: string | null },
+  device: { name?: string | null; publicKey: string | null; address: string | null },
 ): Promise<StartedSession> {
   const { keyring, guard, random } = context;
   let refreshToken = "";
@@ -49,7 +49,7 @@ export async function startSession(
         return refresh.hash;
       },
       refreshDays: REFRESH_DAYS,
-      deviceName: null,
+      deviceName: device.name ?? null,
       publicKey: device.publicKey,
       endpoint:
         address === null
