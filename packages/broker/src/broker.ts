@@ -61,6 +61,8 @@ export interface Broker {
   consume(options: ConsumeOptions): Promise<Consumer>;
   /** Is told of new events in an inbox. Notices may be lost or repeated; they only say that there is something to read. */
   subscribe(inbox: number, onNotice: (notice: LiveNotice) => void): Promise<Subscription>;
+  /** Tells whoever is subscribed at this moment; what cannot be told now is lost. */
+  notify(notices: readonly LiveNotice[]): void;
   /** Whether it can be published to now. */
   readonly connected: boolean;
   /** Whether it is short of memory or disk, and reads nothing that is published until that is over. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { deleteNamespace, testNamespace, waitFor } from "@messenger/testkit";
-import { createKeyring, type QueueMessage, systemRandom } from "@messenger/core";
+import { createKeyring, type LiveNotice, type QueueMessage, systemRandom } from "@messenger/core";
 import { type ChannelModel, connect } from "amqplib";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import type { Broker, BrokerProblem, Consumer, Delivery } from "./broker.ts";
@@ -198,6 +198,24 @@ describe.each([{ name: "RabbitMQ" }, { name: "in process" }])("the broker, $name
     await broker.publish([event(5, 3)]);
     await waitFor(() => others.includes(3), { what: "the second subscription's notice" });
     expect(heard).toEqual([5002]);
+  });
+
+  it("tells subscribers of what passes", async () => {
+    const broker = await open();
+    const heard: LiveNotice[] = [];
+    await broker.subscribe(5, (notice) => void heard.push(notice));
+    const typing = { kind: "typing", userId: 3, conversation: 7, from: null } as const;
+    const presence = { kind: "presence", userId: 3, conversation: null, from: 6 } as const;
+    broker.notify([
+      { inbox: 5, seq: 0, signal: typing },
+      { inbox: 6, seq: 0, signal: typing },
+      { inbox: 5, seq: 0, signal: presence },
+    ]);
+    await waitFor(() => heard.length === 2, { what: "both signals" });
+    expect(heard).toEqual([
+      { inbox: 5, seq: 0, signal: typing },
+      { inbox: 5, seq: 0, signal: presence },
+    ]);
   });
 
   if (real) {

@@ -1,6 +1,7 @@
 import {
   KNOWN_KINDS,
   type LiveNotice,
+  type LiveSignal,
   parseTraceparent,
   partitionOf,
   type QueueMessage,
@@ -162,9 +163,25 @@ function unsealContents(sealer: Sealer, head: string, sealed: Buffer): { content
   }
 }
 
-/** Notices travel together, too: `[[inbox, seq], …]`. */
+/** Notices travel together, too: `[[inbox, seq], …]`, or `[inbox, seq, kind, user, conversation, from]` for a signal. */
 export function encodeNotices(notices: readonly LiveNotice[]): Buffer {
-  return Buffer.from(JSON.stringify(notices.map(({ inbox, seq }) => [inbox, seq])));
+  const rows = notices.map(({ inbox, seq, signal }) =>
+    signal === undefined ? [inbox, seq] : [inbox, seq, signal.kind, signal.userId, signal.conversation, signal.from],
+  );
+  return Buffer.from(JSON.stringify(rows));
+}
+
+const SIGNALS: ReadonlySet<unknown> = new Set<LiveSignal["kind"]>(["typing", "presence"]);
+
+/** Undefined where there is none, or one of a later version. */
+function decodeSignal([, , kind, userId, conversation, from]: readonly unknown[]): LiveSignal | undefined {
+  if (!SIGNALS.has(kind)) return undefined;
+  return {
+    kind: kind as LiveSignal["kind"],
+    userId: integer(userId, "user"),
+    conversation: conversation === null ? null : integer(conversation, "conversation"),
+    from: from === null ? null : integer(from, "inbox"),
+  };
 }
 
 /** @throws {TypeError} when they are none of ours. */
@@ -173,6 +190,8 @@ export function decodeNotices(body: Buffer): LiveNotice[] {
   if (!Array.isArray(rows)) throw new TypeError("notices are not a list");
   return rows.map((row: unknown) => {
     if (!Array.isArray(row)) throw new TypeError("a notice is malformed");
-    return { inbox: integer(row[0], "inbox"), seq: integer(row[1], "seq") };
+    const notice = { inbox: integer(row[0], "inbox"), seq: integer(row[1], "seq") };
+    const signal = decodeSignal(row);
+    return signal === undefined ? notice : { ...notice, signal };
   });
 }

@@ -121,6 +121,9 @@ export async function openInProcessBroker(options: BrokerOptions): Promise<Broke
       };
       return Promise.resolve(consumer);
     },
+    notify(notices) {
+      for (const notice of notices) setImmediate(() => topics.notify(notice));
+    },
     subscribe(inbox, onNotice) {
       const topic = topics.add(inbox, onNotice);
       return Promise.resolve({

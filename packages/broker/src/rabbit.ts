@@ -352,6 +352,14 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
       };
       return consumer;
     },
+    notify(notices) {
+      const current = session;
+      try {
+        current?.publisher.notify(notices);
+      } catch (error) {
+        current?.end(error as Error);
+      }
+    },
     async subscribe(inbox, onNotice) {
       const topic = topics.add(inbox, onNotice);
       // Binding again does nothing, and is answered once the first binding is there.

@@ -251,6 +251,18 @@ export const CONVERSATION_ROUTES = {
     answer: { status: 200, description: "A page of messages.", body: MessagePage },
     problems: ["no_such_conversation"],
   },
+  tellTyping: {
+    method: "POST",
+    path: "/api/conversations/{id}/typing",
+    auth: "session",
+    tag: "conversations",
+    summary: "Tell others that one is typing",
+    description:
+      "Whoever takes part, and follows by a stream, gets a `typing` event, unless one lets nobody know. To be sent again every few seconds: it is over after 6 s, and told once in 3 s at most.",
+    params,
+    answer: { status: 204, description: "They are told." },
+    problems: ["no_such_conversation"],
+  },
   markRead: {
     method: "POST",
     path: "/api/conversations/{id}/read",

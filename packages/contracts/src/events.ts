@@ -79,7 +79,25 @@ export type EventPage = Static<typeof EventPage>;
 
 const after = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: "A `seq`; 0 for all events." });
 
+export const Ticket = shape(
+  "Ticket",
+  { ticket: Type.String(), expires_in: Type.Integer({ description: "Seconds." }) },
+  { ticket: "GmVq0dLk1fE8u3yRzq2b1w", expires_in: 30 },
+);
+
 export const EVENT_ROUTES = {
+  createTicket: {
+    method: "POST",
+    path: "/api/events/tickets",
+    auth: "session",
+    tag: "events",
+    summary: "Get a ticket for a stream",
+    description:
+      "For clients that cannot set headers, as `EventSource` cannot: it opens one stream, within 30 s, by `?ticket=`. The stream ends with the session that the ticket was made in.",
+    isSecret: true,
+    answer: { status: 201, description: "The ticket.", body: Ticket },
+    problems: [],
+  },
   pullEvents: {
     method: "GET",
     path: "/api/events",
@@ -101,12 +119,20 @@ export const EVENT_ROUTES = {
   streamEvents: {
     method: "GET",
     path: "/api/events/stream",
-    auth: "session",
+    auth: "ticket",
     tag: "events",
     summary: "Follow what happens",
     description:
-      "Server-sent events: `id` is the `seq`, `event` the type, `data` the JSON of the event. It begins after `Last-Event-ID`, or `after`; without either, with what happens next. A line of comment comes every 15 s while nothing happens. The first event is `resync` where the place to begin at is not in the log: read the lists anew. It ends with its session, or where the client does not read what is sent; begin again after the last `id`.",
-    query: Type.Object({ after: Type.Optional(after) }, { additionalProperties: false }),
+      "Server-sent events: `id` is the `seq`, `event` the type, `data` the JSON of the event. It begins after `Last-Event-ID`, or `after`; without either, with what happens next. A line of comment comes every 15 s while nothing happens. The first event is `resync` where the place to begin at is not in the log: read the lists anew. What passes comes without an `id`, and is kept nowhere: `typing` (`user_id`, `conversation_id`; over after 6 s) and `presence` (`user_id` is there; over after 60 s). It ends with its session, or where the client does not read what is sent; begin again after the last `id`.",
+    query: Type.Object(
+      {
+        after: Type.Optional(after),
+        ticket: Type.Optional(
+          Type.String({ maxLength: 100, description: "In place of an access token, for clients that cannot set headers." }),
+        ),
+      },
+      { additionalProperties: false },
+    ),
     headers: Type.Object({
       "last-event-id": Type.Optional(
         Type.String({ pattern: "^[0-9]{0,16}$", description: "As browsers send it when they connect again." }),

@@ -105,7 +105,7 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
       summary: route.summary,
       description: route.description,
       tags: [route.tag],
-      security: route.auth === "session" ? [{ session: [] }] : [],
+      security: { public: [], session: [{ session: [] }], ticket: [{ session: [] }, { ticket: [] }] }[route.auth],
       ...(given.length > 0 ? { parameters: given } : undefined),
       ...(route.body && { requestBody: { required: true, content: json(route.body) } }),
       responses: { [route.answer.status]: describeAnswer(route), ...Object.fromEntries(problems) },
@@ -134,6 +134,12 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
       headers: HEADERS,
       securitySchemes: {
         session: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "An access token, as a log-in gives it." },
+        ticket: {
+          type: "apiKey",
+          in: "query",
+          name: "ticket",
+          description: "For one stream, within 30 s: `createTicket` gives it.",
+        },
       },
     },
   };

@@ -4,8 +4,8 @@ import { type ProblemCode, PROBLEMS, type ProblemStatus } from "./problems.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** Who may call a route: anybody, or whoever is signed in (by `Authorization: Bearer`). */
-export type Auth = "public" | "session";
+/** Who may call a route: anybody; whoever is signed in (by `Authorization: Bearer`); likewise, or by a ticket in the query. */
+export type Auth = "public" | "session" | "ticket";
 
 export const TAGS = {
   account: "Accounts: making, finding and deleting them.",
@@ -91,7 +91,7 @@ export function problemsOf(route: Route): readonly ProblemCode[] {
   const codes = new Set<ProblemCode>([...OF_EVERY_ROUTE, ...route.problems]);
   // Even where no body is asked for, one that is sent is looked at.
   codes.add("too_large").add("unsupported_media_type");
-  if (route.auth === "session") codes.add("unauthorized");
+  if (route.auth !== "public") codes.add("unauthorized");
   if (route.method === "POST" || route.method === "PATCH") codes.add("unanswered"); // what a proxy does not repeat
   return (Object.keys(PROBLEMS) as ProblemCode[]).filter((code) => codes.has(code));
 }

@@ -67,9 +67,16 @@ const ACCOUNT_EXAMPLE = {
   phone_number: "+44 20 7946 0000",
   full_name: "Ada Lovelace",
   receipts: true,
+  typing: true,
+  presence: true,
   created_at: "2026-11-27T09:30:00.412Z",
 };
-const receipts = Type.Boolean({ description: "Whether others are told how far one has read." });
+/** What others are told of oneself. */
+const told = {
+  receipts: Type.Boolean({ description: "Whether others are told how far one has read." }),
+  typing: Type.Boolean({ description: "Whether others are told when one types." }),
+  presence: Type.Boolean({ description: "Whether others are told that one is there." }),
+};
 
 export const Account = shape(
   "Account",
@@ -79,7 +86,7 @@ export const Account = shape(
     email: Type.Union([Type.String(), Type.Null()]),
     phone_number: Type.Union([Type.String(), Type.Null()]),
     full_name: Type.Union([Type.String(), Type.Null()]),
-    receipts,
+    ...told,
     created_at: Timestamp,
   },
   ACCOUNT_EXAMPLE,
@@ -88,7 +95,12 @@ export type Account = Static<typeof Account>;
 
 export const ChangeAccount = shape(
   "ChangeAccount",
-  { full_name: Type.Optional(FullName), receipts: Type.Optional(receipts) },
+  {
+    full_name: Type.Optional(FullName),
+    receipts: Type.Optional(told.receipts),
+    typing: Type.Optional(told.typing),
+    presence: Type.Optional(told.presence),
+  },
   { full_name: "Ada Lovelace", receipts: false },
   { additionalProperties: false, minProperties: 1, description: "What is not given stays as it is." },
 );
@@ -144,7 +156,7 @@ export const USER_ROUTES = {
     auth: "session",
     tag: "account",
     summary: "Change one's own account",
-    description: "The full name, and whether others are told how far one has read.",
+    description: "The full name, and what others are told of oneself.",
     body: ChangeAccount,
     bodyLimit: USER_BYTES,
     answer: { status: 200, description: "One's account as it is now.", body: Account },

@@ -72,10 +72,22 @@ export type PlainEvent = InboxEvent & { sealed: false };
  */
 export type QueueMessage = ({ type: "event" } & PlainEvent) | { type: "wake"; inbox: number };
 
-/** Says that an inbox has events up to `seq`; what they are is read from the log. May be lost or repeated. */
+/** What passes: told to whoever follows at that moment, and kept nowhere. */
+export interface LiveSignal {
+  kind: "typing" | "presence";
+  /** Who types, or is there. */
+  userId: number;
+  /** Where somebody types; null otherwise. */
+  conversation: number | null;
+  /** The inbox of who is there: whoever hears of it says the same of themselves; null otherwise. */
+  from: number | null;
+}
+
+/** Says that an inbox has events up to `seq` (0 where it says nothing of that); what they are is read from the log. Or carries a signal. May be lost or repeated. */
 export interface LiveNotice {
   inbox: number;
   seq: number;
+  signal?: LiveSignal;
 }
 
 export const PARTITIONS_DEFAULT = 16;

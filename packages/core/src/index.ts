@@ -6,6 +6,7 @@ export {
   type InboxEvent,
   KNOWN_KINDS,
   type LiveNotice,
+  type LiveSignal,
   PARTITIONS_DEFAULT,
   partitionOf,
   type PlainEvent,

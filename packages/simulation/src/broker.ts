@@ -377,6 +377,7 @@ export function createBroker(world: World, partitions: number, onChange: () => v
             },
           });
         },
+        notify: () => undefined, // nobody subscribes
         subscribe: () => Promise.reject(new Error("nobody subscribes in the simulation")),
         close() {
           closed = true;

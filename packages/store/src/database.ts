@@ -21,6 +21,8 @@ export interface Database {
     password_hash: string;
     role: Generated<"user" | "admin">;
     receipts: Generated<boolean>;
+    typing: Generated<boolean>;
+    presence: Generated<boolean>;
     created_at: Time;
   };
   sessions: {
@@ -107,6 +109,7 @@ export interface Database {
     created_at: Time;
     expires_at: Date;
   };
+  stream_tickets: { hash: Uint8Array; session_id: number; expires_at: Date };
   reactions: { message_id: string; emoji: string; user_id: number; at: Time };
   messages: {
     id: string;

@@ -96,6 +96,8 @@ export { isUnavailable, whyUnavailable } from "./errors.ts";
 export { createEmbeddedMaintenance, ping, prune } from "./maintenance.ts";
 export { type Connections, openStore, type Store } from "./open-store.ts";
 export { deleteOutbox, takeOutbox } from "./outbox.ts";
+export { listPresenceAudience, listTypingAudience } from "./signals.ts";
+export { createTicket, takeTicket, type TicketHolder } from "./stream-tickets.ts";
 export { agree, type Agreement, migrate, StoreMismatch } from "./schema.ts";
 export {
   beginSession,

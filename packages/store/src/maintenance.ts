@@ -23,6 +23,7 @@ export async function prune(db: Db, days: number): Promise<void> {
       select from sessions newer where newer.user_id = sessions.user_id and newer.public_key is not null and newer.id > sessions.id
     ))`,
   );
+  await sql`delete from stream_tickets where expires_at < now()`.execute(db);
   await endExpiredSessions(db);
   await eraseDeletedAccounts(db);
 }

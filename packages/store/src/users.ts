@@ -112,8 +112,10 @@ export interface AccountRow {
   email: string | null;
   phoneNumber: string | null;
   fullName: string | null;
-  /** Whether others are told how far the user has read. */
+  /** Whether others are told how far the user has read, when the user types, and whether the user is there. */
   receipts: boolean;
+  typing: boolean;
+  presence: boolean;
   createdAt: Date;
 }
 
@@ -121,10 +123,16 @@ export interface AccountRow {
 export async function changeAccount(
   db: Db,
   userId: number,
-  given: { fullName?: string | undefined; receipts?: boolean | undefined },
+  given: {
+    fullName?: string | undefined;
+    receipts?: boolean | undefined;
+    typing?: boolean | undefined;
+    presence?: boolean | undefined;
+  },
 ): Promise<AccountRow | null> {
   const { rows } = await sql<AccountRow>`
-    update users set full_name = coalesce(${given.fullName ?? null}, full_name), receipts = coalesce(${given.receipts ?? null}, receipts)
+    update users set full_name = coalesce(${given.fullName ?? null}, full_name), receipts = coalesce(${given.receipts ?? null}, receipts),
+      typing = coalesce(${given.typing ?? null}, typing), presence = coalesce(${given.presence ?? null}, presence)
     where id = ${userId}
     returning ${ACCOUNT_COLUMNS}
   `.execute(db);
@@ -138,7 +146,7 @@ export async function findAccount(db: Db, userId: number): Promise<AccountRow | 
 }
 
 const ACCOUNT_COLUMNS = sql`
-  id, username, email, phone_number as "phoneNumber", full_name as "fullName", receipts, created_at as "createdAt"
+  id, username, email, phone_number as "phoneNumber", full_name as "fullName", receipts, typing, presence, created_at as "createdAt"
 `;
 
 /**

@@ -48,6 +48,7 @@ import { createEvents } from "./use-cases/events.ts";
 import { createGroups } from "./use-cases/groups.ts";
 import { createMessages } from "./use-cases/messages.ts";
 import { createSessions } from "./use-cases/sessions.ts";
+import { createSignals } from "./use-cases/signals.ts";
 import { createUsers } from "./use-cases/users.ts";
 
 export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>;
@@ -175,12 +176,13 @@ export async function createApp(context: Context): Promise<App> {
   const sessions = createSessions(context);
   const messages = createMessages(context);
   const groups = createGroups(context);
+  const signals = createSignals(context);
   addRoutes(app, USER_ROUTES, userHandlers(users));
   addRoutes(app, SESSION_ROUTES, sessionHandlers(sessions));
   addRoutes(app, MESSAGE_ROUTES, messageHandlers(messages));
-  addRoutes(app, CONVERSATION_ROUTES, conversationHandlers(createConversations(context), groups, messages));
+  addRoutes(app, CONVERSATION_ROUTES, conversationHandlers(createConversations(context), groups, messages, signals));
   addRoutes(app, GROUP_ROUTES, groupHandlers(groups));
-  addRoutes(app, EVENT_ROUTES, eventHandlers(createEvents(context)));
+  addRoutes(app, EVENT_ROUTES, eventHandlers(createEvents(context, signals)));
   addRoutes(app, DOOR_ROUTES, { ...messageDoor(messages), ...authDoor(users, sessions) });
   await app.ready();
   return app;

@@ -36,6 +36,7 @@ export interface Context {
   revocations: Revocations;
   /** See the broker's. */
   subscribe: Broker["subscribe"];
+  notify: Broker["notify"];
   /** Aborted once the listener stops: nothing that does not end by itself goes on. */
   closing: AbortSignal;
   guard: AddressGuard;

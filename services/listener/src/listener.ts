@@ -93,6 +93,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     passwords: await createPasswords(),
     revocations,
     subscribe: (inbox, onNotice) => broker.subscribe(inbox, onNotice),
+    notify: (notices) => broker.notify(notices),
     closing: stopping.signal,
     guard: options.guard,
     clock,

@@ -44,7 +44,7 @@ describe.each(deployments)("every route, $name", ({ deploy }) => {
     if (route.door === undefined) expect(answer.json["code"], what).toBe(code);
     else expect(answer.json).toEqual({ detail: route.door[code]?.detail ?? detail });
   }
-  const needsSession = routes.filter(({ auth }) => auth === "session");
+  const needsSession = routes.filter(({ auth }) => auth !== "public");
 
   it.each(needsSession)("$name tells nothing to who is signed out, by no, a broken or an ended session", async ({ route }) => {
     const body = route.body === undefined ? undefined : "{"; // they are not even told that it is broken

@@ -12,7 +12,8 @@ import { up as undeletedMessages } from "./0010-undeleted-messages.ts";
 import { up as groups } from "./0011-groups.ts";
 import { up as members } from "./0012-members.ts";
 import { up as eventsOfConversations } from "./0013-events-of-conversations.ts";
-import { up as receipts } from "./0014-receipts.ts";
+import { up as whatOthersAreTold } from "./0014-what-others-are-told.ts";
+import { up as streamTickets } from "./0015-stream-tickets.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -39,5 +40,6 @@ export const steps: Record<string, SchemaStep> = {
   "0011-groups": { up: groups },
   "0012-members": { up: members },
   "0013-events-of-conversations": { up: eventsOfConversations },
-  "0014-receipts": { up: receipts },
+  "0014-what-others-are-told": { up: whatOthersAreTold },
+  "0015-stream-tickets": { up: streamTickets },
 };

@@ -1,7 +1,9 @@
 import type { FastifyInstance } from "fastify";
+import { takeTicket } from "@messenger/store";
 import type { Context } from "../context.ts";
 import type { Identity } from "../tokens.ts";
 import { Refused } from "../refused.ts";
+import { ticketHash } from "../use-cases/ticket-hash.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -20,6 +22,12 @@ export function requireSessions(app: FastifyInstance, context: Context): void {
   app.addHook("onRequest", async (request) => {
     const auth = request.routeOptions.config.route?.auth ?? "public";
     if (auth === "public") return;
+    const { ticket } = request.query as { ticket?: unknown };
+    if (auth === "ticket" && typeof ticket === "string") {
+      request.identity = await takeTicket(context.db, ticketHash(ticket));
+      if (request.identity === null) throw refuse("the ticket is not valid, was used, or has expired: get another one");
+      return;
+    }
     const { authorization } = request.headers;
     if (authorization === undefined) throw refuse("this needs an access token: Authorization: Bearer <token>");
     const token = BEARER.exec(authorization)?.[1];

@@ -3,11 +3,13 @@ import { type Handlers, idempotencyKeyOf } from "../http/route.ts";
 import type { Conversations } from "../use-cases/conversations.ts";
 import type { Groups } from "../use-cases/groups.ts";
 import type { Messages } from "../use-cases/messages.ts";
+import type { Signals } from "../use-cases/signals.ts";
 
 export function conversationHandlers(
   conversations: Conversations,
   groups: Groups,
   messages: Messages,
+  signals: Signals,
 ): Handlers<typeof CONVERSATION_ROUTES> {
   return {
     async listConversations({ identity, query }) {
@@ -35,6 +37,7 @@ export function conversationHandlers(
       const { items, nextCursor, seq } = await conversations.history(identity, params.id, { order, limit, cursor });
       return { messages: [...items], next_cursor: nextCursor, seq };
     },
+    tellTyping: ({ identity, params }) => signals.type(identity, params.id),
     async markRead({ identity, params, body }) {
       const { messageId, unread } = await conversations.markRead(identity, params.id, body.message_id);
       return { read_message_id: messageId, unread };

@@ -9,6 +9,10 @@ const BUFFERED_BYTES = 16 * 1024;
 export function eventHandlers(events: Events): Handlers<typeof EVENT_ROUTES> {
   return {
     pullEvents: ({ identity, query }) => events.pull(identity, query.after, query.limit ?? PULLED_AT_ONCE),
+    async createTicket({ identity }) {
+      const { ticket, seconds } = await events.createTicket(identity);
+      return { ticket, expires_in: seconds };
+    },
     async streamEvents(request, reply) {
       const gone = new AbortController();
       reply.raw.once("close", () => gone.abort());
@@ -35,6 +39,12 @@ async function* framed(items: AsyncIterable<StreamItem>): AsyncGenerator<string,
       case "event":
         yield `id: ${item.event.seq}\nevent: ${item.event.type}\ndata: ${JSON.stringify(item.event)}\n\n`;
         break;
+      case "signal": {
+        const { kind, userId, conversation } = item.signal;
+        const where = conversation === null ? undefined : { conversation_id: conversation };
+        yield `event: ${kind}\ndata: ${JSON.stringify({ type: kind, user_id: userId, ...where })}\n\n`;
+        break;
+      }
       case "resync":
         yield `id: ${item.seq}\nevent: resync\ndata: {"seq":${item.seq}}\n\n`;
         break;

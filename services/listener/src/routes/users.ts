@@ -6,13 +6,25 @@ import { Refused } from "../refused.ts";
 import type { Users } from "../use-cases/users.ts";
 
 export function userHandlers(users: Users): Handlers<typeof USER_ROUTES> {
-  const describe = ({ id, username, email, phoneNumber, fullName, receipts, createdAt }: AccountRow): Account => ({
+  const describe = ({
+    id,
+    username,
+    email,
+    phoneNumber,
+    fullName,
+    receipts,
+    typing,
+    presence,
+    createdAt,
+  }: AccountRow): Account => ({
     user_id: id,
     username,
     email,
     phone_number: phoneNumber,
     full_name: fullName,
     receipts,
+    typing,
+    presence,
     created_at: createdAt.toISOString(),
   });
 

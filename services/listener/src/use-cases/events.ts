@@ -1,18 +1,22 @@
 import type { Event, EventPage } from "@messenger/contracts";
 import type { Subscription } from "@messenger/broker";
-import { type Clock, createBatcher, type InboxEvent } from "@messenger/core";
-import { findInbox, type Inbox, readEvents } from "@messenger/store";
+import { type Clock, createBatcher, type InboxEvent, type LiveSignal } from "@messenger/core";
+import { createTicket, findInbox, type Inbox, readEvents } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { createUnderwayCounts } from "./attempt-counts.ts";
 import { contentOf, unsealJson } from "./contents.ts";
+import type { Attendance, Signals } from "./signals.ts";
+import { ticketHash } from "./ticket-hash.ts";
 
 /** What a stream sends. */
 export type StreamItem =
   | { kind: "event"; event: Event }
   /** The requested start is beyond the log: the stream goes on after this seq. */
   | { kind: "resync"; seq: number }
+  /** What passes; it has no place in the log. */
+  | { kind: "signal"; signal: LiveSignal }
   | { kind: "heartbeat" };
 
 export interface Events {
@@ -23,6 +27,8 @@ export interface Events {
    * @throws {Refused} too_many_streams
    */
   follow(by: Identity, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamItem, void>>;
+  /** A ticket opens one stream, within so many seconds. */
+  createTicket(by: Identity): Promise<{ ticket: string; seconds: number }>;
 }
 
 const READ_BYTES = 64 * 1024;
@@ -31,13 +37,17 @@ const READ_AT_ONCE = 100;
 const READS = 20;
 /** A notice may be lost: the log is looked at as often, too. */
 const HEARTBEAT_MS = 15_000;
+/** That wait for a client to read on. */
+const MAX_SIGNALS = 50;
+const TICKET_BYTES = 16;
+const TICKET_SECONDS = 30;
 const STREAMS_OF_A_USER = 20;
 /** Fewer than the connections that a listener accepts: others have to get through. */
 const STREAMS = 3_000;
 
 /** Reading the log of an inbox: once, or as it grows. */
-export function createEvents(context: Context): Events {
-  const { db, clock, keyring } = context;
+export function createEvents(context: Context, signals: Signals): Events {
+  const { db, clock, keyring, random } = context;
   const streams = createUnderwayCounts();
   let open = 0;
 
@@ -88,6 +98,11 @@ export function createEvents(context: Context): Events {
   }
 
   return {
+    async createTicket({ sessionId }) {
+      const ticket = Buffer.from(random.bytes(TICKET_BYTES)).toString("base64url");
+      await createTicket(db, { hash: ticketHash(ticket), sessionId, seconds: TICKET_SECONDS });
+      return { ticket, seconds: TICKET_SECONDS };
+    },
     async pull(by, after, limit) {
       const inbox = await inboxOf(by);
       if (after > inbox.head) throw new Refused("no_such_event", `the last event is ${inbox.head}: read the lists anew`);
@@ -102,6 +117,7 @@ export function createEvents(context: Context): Events {
       const notices = createNotices();
       const ends = [signal, context.closing];
       let subscription: Subscription | undefined;
+      let attendance: Attendance | undefined;
 
       /** Called by whatever ends it first, even before its first item was read. */
       function end(): void {
@@ -109,6 +125,7 @@ export function createEvents(context: Context): Events {
         over.abort();
         notices.wakeUp();
         leave();
+        attendance?.leave();
         session.close();
         for (const one of ends) one.removeEventListener("abort", end);
         void subscription?.close();
@@ -119,11 +136,15 @@ export function createEvents(context: Context): Events {
       if (ends.some(({ aborted }) => aborted)) end();
       try {
         const { id } = await inboxOf(by);
-        subscription = await context.subscribe(id, ({ seq }) => notices.add(seq));
+        subscription = await context.subscribe(id, (notice) => {
+          if (notice.signal?.kind === "presence") attendance?.answer(notice.signal);
+          notices.add(notice);
+        });
         if (over.signal.aborted) await subscription.close();
         // Read once it is subscribed to: what comes after this is heard of.
         const { head } = await inboxOf(by);
-        notices.add(head);
+        notices.add({ seq: head });
+        if (!over.signal.aborted) attendance = signals.attend(by, id);
         return items({ inbox: id, after: after ?? head, head, notices, over: over.signal, end });
       } catch (error) {
         end();
@@ -139,6 +160,7 @@ export function createEvents(context: Context): Events {
       if (at < stream.after) yield { kind: "resync", seq: at };
       else yield { kind: "heartbeat" };
       while (!over.aborted) {
+        for (const signal of notices.signals.splice(0)) yield { kind: "signal", signal };
         if (at < notices.head) {
           const { count } = notices;
           const read = await reads.add({ inbox, after: at, limit: READ_AT_ONCE });
@@ -148,9 +170,9 @@ export function createEvents(context: Context): Events {
             if (over.aborted) return;
           }
           if (read.length === 0 && notices.count === count) notices.head = at; // there is nothing, whatever was said
-        } else if (!(await notices.wait(clock, HEARTBEAT_MS))) {
+        } else if (notices.signals.length === 0 && !(await notices.wait(clock, HEARTBEAT_MS))) {
           yield { kind: "heartbeat" };
-          notices.add(at + 1);
+          notices.add({ seq: at + 1 });
         }
       }
     } finally {
@@ -175,7 +197,9 @@ interface Notices {
   head: number;
   /** How many have come. */
   count: number;
-  add(seq: number): void;
+  /** What has passed since they were looked at; of too many, the latest. */
+  signals: LiveSignal[];
+  add(notice: { seq: number; signal?: LiveSignal }): void;
   wakeUp(): void;
   /** Waits for the next notice; returns false where none came in time. */
   wait(clock: Clock, ms: number): Promise<boolean>;
@@ -186,9 +210,14 @@ function createNotices(): Notices {
   return {
     head: 0,
     count: 0,
-    add(seq) {
+    signals: [],
+    add({ seq, signal }) {
       this.head = Math.max(this.head, seq);
       this.count += 1;
+      if (signal !== undefined) {
+        this.signals.push(signal);
+        if (this.signals.length > MAX_SIGNALS) this.signals.shift();
+      }
       next.resolve(true);
     },
     wakeUp: () => next.resolve(true),

@@ -106,8 +106,8 @@ export function createUsers(context: Context): Users {
     async readAccount({ userId }) {
       return (await findAccount(db, userId)) ?? isDeleted();
     },
-    async changeAccount({ userId }, { full_name: fullName, receipts }) {
-      return (await changeAccount(db, userId, { fullName, receipts })) ?? isDeleted();
+    async changeAccount({ userId }, { full_name: fullName, ...told }) {
+      return (await changeAccount(db, userId, { fullName, ...told })) ?? isDeleted();
     },
     async delete(by, { user_id: id }) {
       // Not by the token: an admin that was demoted is none at once.
