@@ -1,6 +1,3 @@
-import helmet from "@fastify/helmet";
-import swagger from "@fastify/swagger";
-import swaggerUi from "@fastify/swagger-ui";
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import {
   CONVERSATION_ROUTES,
@@ -29,6 +26,7 @@ import { messageDoor } from "./doors/messages.ts";
 import { answerErrors, codeOf } from "./http/errors.ts";
 import { requireLocalHost } from "./http/hosts.ts";
 import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
+import { servePages } from "./http/pages.ts";
 import { sendProblemDetails } from "./http/problem.ts";
 import { createRequestIds } from "./http/request-ids.ts";
 import { createBoundedServer } from "./http/server.ts";
@@ -67,7 +65,6 @@ const ESCAPED_BYTES = 6;
 const OTHER_FIELDS_BYTES = 32 * 1024;
 /** Of the API, as its description says. */
 const VERSION = "0.1.0";
-const DOCS = "/api/docs";
 const HEALTH = "/api/health";
 /** Of a path, in a line of the log. */
 const LOGGED_PATH = 200;
@@ -154,22 +151,7 @@ export async function createApp(context: Context): Promise<App> {
   traceRequests(app, context.tracing);
   answerErrors(app, context);
   requireSessions(app, context);
-  // Pages get all of a browser's protections, a dozen headers; what is no page needs one of them (above). Helmet looks at a route when it comes, so this
-  // hook must be the first to.
-  app.addHook("onRoute", (route) => {
-    if (route.url.startsWith(DOCS)) route.helmet = {};
-  });
-  await app.register(helmet, { global: false, contentSecurityPolicy: false, strictTransportSecurity: false });
-  const description = describeApi(ROUTES, VERSION);
-  // Its types know no OpenAPI but 3.0.
-  await app.register(swagger, { mode: "static", specification: { document: description as never } });
-  await app.register(swaggerUi, {
-    routePrefix: DOCS,
-    staticCSP: true,
-    // Over plain HTTP, as an embedded Messenger is, the page's own files must not be asked for over HTTPS.
-    transformStaticCSP: (header) => header.replace("upgrade-insecure-requests;", ""),
-  });
-  app.get("/api/openapi.json", () => description);
+  await servePages(app, describeApi(ROUTES, VERSION));
 
   addRoutes(app, HEALTH_ROUTES, healthHandlers(context));
   const users = createUsers(context);

@@ -76,9 +76,19 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
       expect(Object.keys(openapi.json["paths"] as object)).toEqual(
         expect.arrayContaining(["/api/users", "/api/login", "/api/logout", "/api/messages", "/api/health"]),
       );
-      const page = await http(`${base}/api/docs/`);
-      expect(page.text).toContain("<html");
-      expect(page.headers).toMatchObject({ "x-frame-options": "SAMEORIGIN", "referrer-policy": "no-referrer" });
+      for (const path of ["/api/docs/", "/api/redoc/"]) {
+        const page = await http(base + path);
+        expect(page.text).toContain("<title>Messenger API</title>");
+        expect(page.headers).toMatchObject({ "x-frame-options": "SAMEORIGIN", "referrer-policy": "no-referrer" });
+        expect(page.headers["content-security-policy"]).toContain("script-src 'self'");
+      }
+      for (const [from, to] of [
+        ["/docs", "/api/docs"],
+        ["/redoc", "/api/redoc"],
+        ["/apidocs/", "/api/docs"],
+      ] as const) {
+        expect(await http(base + from)).toMatchObject({ status: 302, headers: { location: to } });
+      }
     });
   });
 
