@@ -26,7 +26,7 @@ export type ChangeResult<Changed> =
 /** Locks the inboxes of a message's conversation, then the message. */
 function changeMessage<Changed>(
   db: Db,
-  { messageId, userId, mayChange }: MessageChange & { mayChange(message: LockedMessage): boolean },
+  { messageId, userId, mayChange }: MessageChange & { mayChange: (message: LockedMessage) => boolean },
   change: (tx: Db, message: LockedMessage, inboxes: readonly number[]) => Promise<Changed & AppendedEvents>,
 ): Promise<ChangeResult<Changed>> {
   return transactionOfMembers(db, async (tx) => {

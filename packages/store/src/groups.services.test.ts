@@ -235,7 +235,7 @@ it("writes nothing to a group for somebody who takes no part in it, and the rest
   const batch = [message(eve, { group }), message(ada, { group }), message(ada, { group: 2 ** 40 }), message(eve, { user: ada })];
   const { results, events } = await appendMessages(db, batch);
   expect(results.map(({ status }) => status)).toEqual(["no-receiver", "appended", "no-receiver", "appended"]);
-  expect(events.map(({ messageId }) => messageId).sort()).toEqual([batch[1]?.id, batch[3]?.id].sort());
+  expect(new Set(events.map(({ messageId }) => messageId))).toEqual(new Set([batch[1]?.id, batch[3]?.id]));
   expect((await appendMessages(db, batch.slice(1, 2))).results).toMatchObject([{ status: "repeat" }]);
 });
 

@@ -116,7 +116,7 @@ export interface GroupNow {
 export interface GroupEvent {
   eventId: string;
   /** What it says, sealed. */
-  sealData(now: GroupNow): Uint8Array;
+  sealData: (now: GroupNow) => Uint8Array;
 }
 
 /** By whom a group is changed. */
@@ -141,9 +141,9 @@ export interface NewGroup {
   by: number;
   /** Beside whoever makes it. */
   members: readonly number[];
-  sealTitle(conversation: number): Uint8Array;
+  sealTitle: (conversation: number) => Uint8Array;
   eventId: string;
-  sealData(members: number): Uint8Array;
+  sealData: (members: number) => Uint8Array;
   /** SHA-256 of the user and the `Idempotency-Key`, and of what was asked for. */
   request: { key: Uint8Array; hash: Uint8Array } | null;
 }
@@ -443,7 +443,7 @@ export async function listMembers(
   `.execute(db);
   const [first] = rows;
   if (first === undefined) return null;
-  return { head: first.head, members: rows.map(({ head: _, ...member }) => member) };
+  return { head: first.head, members: rows };
 }
 
 /** What a user is in a group; null where they take no part in it. */
@@ -492,7 +492,7 @@ export function changePreferences(
     conversation: number;
     given: Partial<Preferences>;
     eventId: string;
-    sealData(preferences: Preferences): Uint8Array;
+    sealData: (preferences: Preferences) => Uint8Array;
   },
 ): Promise<{ preferences: Preferences; events: AppendedEvents } | null> {
   const { userId, conversation, given, eventId, sealData } = change;

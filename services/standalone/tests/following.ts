@@ -6,7 +6,7 @@ interface Message {
   message: string;
   version: number;
   sender_id: number;
-  reply_to?: string;
+  reply_to?: string | undefined;
   reactions: { emoji: string; count: number; mine: boolean }[];
 }
 
@@ -81,10 +81,7 @@ class View {
   }
 
   put(conversation: number, { message_id, message, version, sender_id, reply_to, reactions }: Message): void {
-    this.of(conversation).messages.set(message_id, { message, version, sender_id, reply_to, reactions } as Omit<
-      Message,
-      "message_id"
-    >);
+    this.of(conversation).messages.set(message_id, { message, version, sender_id, reply_to, reactions });
   }
 
   /** Takes the next event. */

@@ -15,7 +15,7 @@ import { type Deployment, deployments } from "./deployments.ts";
 
 const THUMB = encodeURIComponent("👍");
 /** Each is one emoji. */
-const EMOJI = [..."😀😃😄😁😆😅😂🙂🙃😉😊😇🥰😍🤩😘😗😚😙🥲"];
+const EMOJI = Array.from("😀😃😄😁😆😅😂🙂🙃😉😊😇🥰😍🤩😘😗😚😙🥲");
 
 describe.each(deployments)("messages, $name", ({ deploy }) => {
   let deployment: Deployment;

@@ -43,7 +43,7 @@ export function messageDoor(messages: Messages): Handlers<MessageDoor> {
         cursor = page.nextCursor;
       }
       if (found.length === 0) throw new Refused("no_such_message", "No messages found");
-      return found.reverse().map(describe);
+      return found.toReversed().map(describe);
     },
     doorReadMessage: async ({ identity, params }) => describe(await messages.read(identity, params.id)),
     doorReplaceMessage: async ({ identity, params, body }) => describe(await messages.edit(identity, params.id, body.content)),
