@@ -69,6 +69,8 @@ const HEALTH = "/api/health";
 /** Of a path, in a line of the log. */
 const LOGGED_PATH = 200;
 const MAX_PARAMETER = 200;
+/** Beside streams. */
+const OTHER_CONNECTIONS = 2_000;
 
 /** The HTTP API. Holds no process code: it does not listen, and ends nothing. */
 export async function createApp(context: Context): Promise<App> {
@@ -82,7 +84,7 @@ export async function createApp(context: Context): Promise<App> {
     genReqId: createRequestIds(settings.trustedProxies),
     bodyLimit: settings.maxMessageBytes * ESCAPED_BYTES + OTHER_FIELDS_BYTES,
     trustProxy: settings.trustedProxies.length === 0 ? false : [...settings.trustedProxies],
-    serverFactory: (handler) => createBoundedServer(handler),
+    serverFactory: (handler) => createBoundedServer(handler, { maxConnections: settings.maxStreams + OTHER_CONNECTIONS }),
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAMETER },
     // What Fastify refuses before it knows the route: a path that cannot be decoded, for one.

@@ -14,6 +14,8 @@ import type { Tokens } from "./tokens.ts";
 export interface ApiSettings {
   passwordMinLength: number;
   maxMessageBytes: number;
+  /** Open streams of a listener. It accepts more connections than that: others have to get through. */
+  maxStreams: number;
   /** Accounts that may be made from one network in an hour; from this machine itself, any number. */
   signUpsPerHour: number;
   trustedProxies: readonly string[];

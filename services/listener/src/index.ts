@@ -3,3 +3,4 @@ export type { ApiSettings } from "./context.ts";
 export { type Listener, type ListenerOptions, startListener } from "./listener.ts";
 export { createPublisher } from "./publisher.ts";
 export { apiSettings, isLocalOnly } from "./settings.ts";
+export { createTokens } from "./tokens.ts";

@@ -8,6 +8,7 @@ export const apiSettings = {
   tokenTtlSeconds: integer("TOKEN_TTL_SECONDS", { fallback: 3600, min: 60, max: 7 * 24 * 3600 }),
   signUpsPerHour: integer("SIGN_UPS_PER_HOUR", { fallback: 100, min: 1, max: 1_000_000 }),
   trustedProxies: list("TRUSTED_PROXIES", { fallback: [], check: checkProxy }),
+  maxStreams: integer("MAX_STREAMS", { fallback: 3_000, min: 1, max: 100_000 }),
   maxMessageBytes: integer("MAX_MESSAGE_BYTES", { fallback: 65_536, min: 1, max: 8 * 1024 * 1024 }),
 };
 

@@ -27,7 +27,7 @@ function start(name: string, settings: { trustedProxies: string[]; localHostsOnl
       maxInFlight: 16,
       maxMailboxes: 1_000,
       keepAttemptsDays: 30,
-      settings: { passwordMinLength: 8, maxMessageBytes: 65_536, signUpsPerHour: 5, ...settings },
+      settings: { passwordMinLength: 8, maxMessageBytes: 65_536, signUpsPerHour: 5, maxStreams: 100, ...settings },
     },
     createLogger("test", "silent"),
   );

@@ -20,7 +20,14 @@ export interface Deployment {
 export const SECRET = "a secret of the tests, of more than 32 bytes";
 const LOOPBACK = ["127.0.0.0/8", "::1/128"];
 export const PARTITIONS = 4;
-const API = { passwordMinLength: 8, maxMessageBytes: 4096, trustedProxies: [], localHostsOnly: true, signUpsPerHour: 1_000_000 };
+const API = {
+  passwordMinLength: 8,
+  maxMessageBytes: 4096,
+  trustedProxies: [],
+  localHostsOnly: true,
+  signUpsPerHour: 1_000_000,
+  maxStreams: 1_000,
+};
 const LIMITS = { maxInFlight: 64, maxMailboxes: 1_000, keepAttemptsDays: 30 };
 const log = createLogger("test", "fatal");
 const common = { clock: systemClock, random: systemRandom, log };

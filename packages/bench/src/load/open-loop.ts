@@ -32,7 +32,7 @@ const epoch = (): number => performance.timeOrigin + performance.now();
 
 async function run({ url, requests, perSecond, seconds, times }: OpenLoopRun): Promise<OpenLoopResult> {
   const lines = readFileSync(requests, "utf8").split("\n");
-  const count = Math.floor(lines.length / 2);
+  const count = Math.floor(lines.length / 3);
   const pool = new Pool(url, { connections: CONNECTIONS, pipelining: 1 });
   const total = Math.round(perSecond * seconds);
   const startedAt = epoch() + 50;
@@ -41,13 +41,12 @@ async function run({ url, requests, perSecond, seconds, times }: OpenLoopRun): P
 
   function send(n: number): void {
     const intended = startedAt + (n * 1000) / perSecond;
-    const token = lines[(n % count) * 2] as string;
-    const body = lines[(n % count) * 2 + 1] as string;
+    const [token, path, body] = lines.slice((n % count) * 3, (n % count) * 3 + 3) as [string, string, string];
     let [status, text] = [0, ""];
     underway += 1;
     const headers = { "content-type": "application/json", accept: "application/json", authorization: `Bearer ${token}` };
     pool.dispatch(
-      { path: "/api/messages/", method: "POST", headers, body },
+      { path, method: "POST", headers, body },
       {
         onRequestStart: () => undefined,
         onResponseStart: (_controller, code) => void (status = code),

@@ -1,4 +1,4 @@
--- For wrk: sends the requests of a file, one after the other and again from the start. The file has, for each request, a token and a body, each
+-- For wrk: sends the requests of a file, one after the other and again from the start. The file has, for each request, a token, a path and a body, each
 -- on a line of its own. Prints what came of it as one line of JSON.
 local requests = {}
 local at = 0
@@ -7,10 +7,11 @@ function init(args)
   local file = assert(io.open(args[1], "r"))
   while true do
     local token = file:read("*l")
+    local path = file:read("*l")
     local body = file:read("*l")
     if token == nil or body == nil then break end
     local headers = { ["Content-Type"] = "application/json", ["Accept"] = "application/json", ["Authorization"] = "Bearer " .. token }
-    requests[#requests + 1] = wrk.format("POST", "/api/messages/", headers, body)
+    requests[#requests + 1] = wrk.format("POST", path, headers, body)
   end
   file:close()
 end

@@ -6,7 +6,7 @@ import { createBoundedServer } from "./server.ts";
 it("ends a connection with too many unanswered requests, and makes no stack traces for them", async () => {
   const { stackTraceLimit } = Error;
   const errors: Error[] = [];
-  const server = createBoundedServer((request) => request.on("error", (error) => errors.push(error)));
+  const server = createBoundedServer((request) => request.on("error", (error) => errors.push(error)), { maxConnections: 100 });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");

@@ -10,8 +10,6 @@ import type { Socket } from "node:net";
 
 /** Requests of one connection that may wait for their answers. Node reads those that are pipelined, and keeps each with its answer until the client reads. */
 const MAX_UNANSWERED = 50;
-/** Each takes some 10 KB, and a file descriptor. */
-const MAX_CONNECTIONS = 5_000;
 /** A connection on which nothing is read or written for so long, while a request is under way. */
 const SILENT_MS = 30_000;
 /** From the first byte of a request to the last of its body. */
@@ -34,7 +32,11 @@ function endWithoutTraces(socket: Socket): void {
 }
 
 /** Node's HTTP server, with a bound on everything that a client can make it hold. */
-export function createBoundedServer(handler: RequestListener, options: ServerOptions = {}): Server {
+export function createBoundedServer(
+  handler: RequestListener,
+  /** Of connections each takes some 10 KB, and a file descriptor. */
+  { maxConnections, ...options }: ServerOptions & { maxConnections: number },
+): Server {
   const unanswered = new WeakMap<Socket, number>();
 
   function onRequest(request: IncomingMessage, response: ServerResponse & { req: IncomingMessage }): void {
@@ -60,7 +62,7 @@ export function createBoundedServer(handler: RequestListener, options: ServerOpt
     },
     onRequest,
   );
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = maxConnections;
   server.timeout = SILENT_MS;
   return server;
 }

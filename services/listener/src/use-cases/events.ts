@@ -42,12 +42,10 @@ const MAX_SIGNALS = 50;
 const TICKET_BYTES = 16;
 const TICKET_SECONDS = 30;
 const STREAMS_OF_A_USER = 20;
-/** Fewer than the connections that a listener accepts: others have to get through. */
-const STREAMS = 3_000;
 
 /** Reading the log of an inbox: once, or as it grows. */
 export function createEvents(context: Context, signals: Signals): Events {
-  const { db, clock, keyring, random } = context;
+  const { db, clock, keyring, random, settings } = context;
   const streams = createUnderwayCounts();
   let open = 0;
 
@@ -88,7 +86,7 @@ export function createEvents(context: Context, signals: Signals): Events {
     if (streams.of(user) >= STREAMS_OF_A_USER) {
       throw new Refused("too_many_streams", `a user has at most ${STREAMS_OF_A_USER} open streams at a listener`);
     }
-    if (open >= STREAMS) throw new Refused("too_many_streams", "this listener has no room for another stream");
+    if (open >= settings.maxStreams) throw new Refused("too_many_streams", "this listener has no room for another stream");
     open += 1;
     streams.begin(user);
     return () => {
