@@ -2,8 +2,8 @@ import { createRequire } from "node:module";
 import { cruise, type ICruiseOptions, type ICruiseResult } from "dependency-cruiser";
 
 /**
- * Checks which way imports point, by the rules of `.dependency-cruiser.cjs`; and that modules were seen at all, because a parser that does
- * not know this TypeScript finds nothing, and nothing breaks no rule.
+ * Checks which way imports point, by the rules of `.dependency-cruiser.cjs`; and that modules were seen at
+ * all, because a parser that does not know this TypeScript finds nothing, and nothing breaks no rule.
  */
 const configuration = createRequire(import.meta.url)("../.dependency-cruiser.cjs") as {
   forbidden: NonNullable<ICruiseOptions["ruleSet"]>["forbidden"];

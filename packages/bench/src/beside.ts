@@ -17,7 +17,10 @@ export interface BesideOptions {
   onRun(text: string): void;
 }
 
-/** One figure of both checkouts: `ratio` is the median of this one's over the other's, of runs that were next to each other. */
+/**
+ * One figure of both checkouts: `ratio` is the median of this one's over the other's, of runs that were next
+ * to each other.
+ */
 interface Compared {
   scenario: string;
   metric: string;
@@ -48,8 +51,9 @@ async function runOnce(checkout: string, scenario: string): Promise<readonly Sum
 }
 
 /**
- * Runs scenarios with the benches of two checkouts in turns (there, here, there, here …), so that what else the machine does meets both alike. Returns a table in
- * Markdown of what both measured, made anew after each round: `onTable` sees it, so that a run that is broken off leaves what it has.
+ * Runs scenarios with the benches of two checkouts in turns (there, here, there, here …), so that what else
+ * the machine does meets both alike. Returns a table in Markdown of what both measured, made anew after each
+ * round: `onTable` sees it, so that a run that is broken off leaves what it has.
  */
 export async function compareCheckouts(options: BesideOptions, onTable: (markdown: string) => Promise<void>): Promise<void> {
   const there = resolve(options.folder);

@@ -67,7 +67,10 @@ export function summarise(scenario: string, rounds: Rounds): Summary[] {
   }));
 }
 
-/** Compares every other side with `side`, metric by metric, within each round; a metric that only one of them has is left out. */
+/**
+ * Compares every other side with `side`, metric by metric, within each round; a metric that only one of them
+ * has is left out.
+ */
 export function ratiosOf(scenario: string, rounds: Rounds, side: string): Ratio[] {
   const found = new Map<string, { metric: string; over: string; ratios: number[] }>();
   for (const round of rounds) {

@@ -6,8 +6,8 @@ const AT_ONCE = 8;
 const NOWHERE = "http://127.0.0.1:9/";
 
 /**
- * Makes accounts and logs them in, each at an address of its own if `addressOf` gives one. As with people's clients, the session
- * that came with the account stays beside that of the log-in.
+ * Makes accounts and logs them in, each at an address of its own if `addressOf` gives one. As with people's
+ * clients, the session that came with the account stays beside that of the log-in.
  */
 export async function signIn(baseUrl: string, count: number, addressOf?: (n: number) => string): Promise<Person[]> {
   const people: Person[] = [];

@@ -14,13 +14,16 @@ export interface Servers {
 export interface Receiver {
   server: Server;
   /**
-   * The address of the n-th endpoint. They are of several origins that all lead to it, so that the limit of pushes for one origin is not what is
-   * measured. Of `timed` ones the arrivals are noted.
+   * The address of the n-th endpoint. They are of several origins that all lead to it, so that the limit of
+   * pushes for one origin is not what is measured. Of `timed` ones the arrivals are noted.
    */
   addressOf(n: number, timed?: "timed"): string;
   /** How many requests it has answered. */
   count(): Promise<number>;
-  /** When each event first arrived, by its id: milliseconds since the epoch. Only of requests whose path begins with `/timed/`. */
+  /**
+   * When each event first arrived, by its id: milliseconds since the epoch. Only of requests whose path
+   * begins with `/timed/`.
+   */
   arrivals(): Promise<ReadonlyMap<string, number>>;
 }
 

@@ -1,11 +1,15 @@
 import { forgetPeaks, readUsage } from "@messenger/testkit";
 import type { Sample } from "./measurements.ts";
 
-/** Whose CPU time and memory are measured: a name, and the first process of it where it is this machine's to look at. */
+/**
+ * Whose CPU time and memory are measured: a name, and the first process of it where it is this machine's to
+ * look at.
+ */
 export type Measured = Readonly<Record<string, number | undefined>>;
 
 /**
- * Measures what processes use while `run` runs: CPU seconds for each 1,000 of what it counts, and the most memory that one of them held meanwhile.
+ * Measures what processes use while `run` runs: CPU seconds for each 1,000 of what it counts, and the most
+ * memory that one of them held meanwhile.
  */
 export async function whileMeasuring<Value extends { count: number }>(
   measured: Measured,

@@ -92,7 +92,10 @@ function newMessage(from: Recipient, to: Recipient): NewMessage & { plain: Uint8
 
 const BATCH = 500;
 
-/** Appends messages, each recipient in turn, and publishes them if there is a broker, as listeners do: so a backlog is made. */
+/**
+ * Appends messages, each recipient in turn, and publishes them if there is a broker, as listeners do: so a
+ * backlog is made.
+ */
 export async function appendBacklog(
   db: Db,
   options: { from: Recipient; recipients: readonly Recipient[]; count: number; broker?: Broker },

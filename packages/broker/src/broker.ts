@@ -3,7 +3,10 @@ import type { LiveNotice, QueueMessage, Sealer } from "@messenger/core";
 /** A message that a consumer holds, until it acknowledges it or loses its connection. */
 export interface Delivery {
   readonly message: QueueMessage;
-  /** Lets the broker forget the message. Belongs to the connection that the message came by: once that is lost, it does nothing. */
+  /**
+   * Lets the broker forget the message. Belongs to the connection that the message came by: once that is
+   * lost, it does nothing.
+   */
   ack(): void;
 }
 
@@ -11,20 +14,21 @@ export interface ConsumeOptions {
   /** Tells this consumer from all others, to whoever looks at the broker. */
   name: string;
   /**
-   * How much of each partition it may hold unacknowledged: 1 to 65,535 bundles of up to 16 messages that were published together; embedded, so
-   * many messages.
+   * How much of each partition it may hold unacknowledged: 1 to 65,535 bundles of up to 16 messages that were
+   * published together; embedded, so many messages.
    */
   prefetch: number;
   /** Gets each message. Must not throw. */
   onDelivery(delivery: Delivery): void;
   /**
-   * Called before the consumer gives up a partition that another one gets at once: must call `giveUp` once nothing stands against that, and settle as it does.
-   * Not called for a partition again before it has settled, but by another connection.
+   * Called before the consumer gives up a partition that another one gets at once: must call `giveUp` once
+   * nothing stands against that, and settle as it does. Not called for a partition again before it has
+   * settled, but by another connection.
    */
   onYield(partition: number, giveUp: () => Promise<void>): Promise<void>;
   /**
-   * Told before a delivery that another consumer may have had the partition since the one before: the broker hands a partition over once its consumer holds nothing
-   * of it, and tells neither.
+   * Told before a delivery that another consumer may have had the partition since the one before: the broker
+   * hands a partition over once its consumer holds nothing of it, and tells neither.
    */
   onMissed(partition: number): void;
   /** Told that the connection was lost: the deliveries so far will come again, to this consumer or to another. */
@@ -45,21 +49,25 @@ export interface Subscription {
 }
 
 /**
- * The queue between those who append events and those who push them. Every partition's messages come in the order they were published
- * in, to one consumer at a time; what is not acknowledged comes again.
+ * The queue between those who append events and those who push them. Every partition's messages come in the
+ * order they were published in, to one consumer at a time; what is not acknowledged comes again.
  */
 export interface Broker {
   /**
-   * Publishes messages in this order, and resolves with true once the broker has all of them durably; with false where it did not take all,
-   * or is not there, or too many are unconfirmed: they must then be covered otherwise. Never rejects.
+   * Publishes messages in this order, and resolves with true once the broker has all of them durably; with
+   * false where it did not take all, or is not there, or too many are unconfirmed: they must then be covered
+   * otherwise. Never rejects.
    */
   publish(messages: readonly QueueMessage[]): Promise<boolean>;
   /**
-   * Consumes all partitions, for as long as the broker is open, through any number of lost connections. Partitions are shared among brokers: of two consumers
-   * of one broker the second stands by.
+   * Consumes all partitions, for as long as the broker is open, through any number of lost connections.
+   * Partitions are shared among brokers: of two consumers of one broker the second stands by.
    */
   consume(options: ConsumeOptions): Promise<Consumer>;
-  /** Is told of new events in an inbox. Notices may be lost or repeated; they only say that there is something to read. */
+  /**
+   * Is told of new events in an inbox. Notices may be lost or repeated; they only say that there is something
+   * to read.
+   */
   subscribe(inbox: number, onNotice: (notice: LiveNotice) => void): Promise<Subscription>;
   /** Tells whoever is subscribed at this moment; what cannot be told now is lost. */
   notify(notices: readonly LiveNotice[]): void;
@@ -81,7 +89,10 @@ export interface BrokerOptions {
   namespace?: string;
   /** Seals what leaves this process. */
   sealer: Sealer;
-  /** Covers all undelivered events of partitions: called before queues that were missing are made, and before a message that cannot be read is put aside. */
+  /**
+   * Covers all undelivered events of partitions: called before queues that were missing are made, and before
+   * a message that cannot be read is put aside.
+   */
   coverPartitions(partitions: readonly number[]): Promise<void>;
   /** Told of what goes wrong, and is put right by the broker itself. */
   onProblem(problem: BrokerProblem): void;
@@ -93,7 +104,10 @@ export type BrokerProblem =
   | { kind: "partition-missing"; partition: number }
   /** A message that could not be read; it was put aside in the dead queue. */
   | { kind: "poison"; error: Error }
-  /** Contents that were sealed under a secret that is not known here, or were changed on their way; they are read from the log instead. */
+  /**
+   * Contents that were sealed under a secret that is not known here, or were changed on their way; they are
+   * read from the log instead.
+   */
   | { kind: "sealed"; error: Error };
 
 /** So many messages may be published and not confirmed; also how many the in-process broker holds. */

@@ -10,13 +10,16 @@ import {
 } from "@messenger/core";
 
 /**
- * How messages look on RabbitMQ: in bundles, one broker message for what is published together to a partition. A broker's cost is that of its
- * messages, and hardly that of their bytes: accepting from 64 connections took 0.10 s of RabbitMQ's CPU for 1,000 events one by one, and 0.03 s so. Under
- * a light load, when each event is published alone, a bundle holds one.
+ * How messages look on RabbitMQ: in bundles, one broker message for what is published together to a
+ * partition. A broker's cost is that of its messages, and hardly that of their bytes: accepting from 64
+ * connections took 0.10 s of RabbitMQ's CPU for 1,000 events one by one, and 0.03 s so. Under a light load,
+ * when each event is published alone, a bundle holds one.
  *
- * Layout of a body: the length of the head in bytes (4, big-endian); the head, JSON, a row for each message; the contents of the events, one
- * after the other, sealed together, with the head as their context. To unseal them one by one was a sixth of a sender's CPU time. A row is `[inbox]` for a wake, and `[inbox, seq, version, conversation, kind, id, message id, created at,
- * content's size]` for an event, with its trace behind that, where it has one. What may stand there besides is a later version's, and passed over.
+ * Layout of a body: the length of the head in bytes (4, big-endian); the head, JSON, a row for each message;
+ * the contents of the events, one after the other, sealed together, with the head as their context. To unseal
+ * them one by one was a sixth of a sender's CPU time. A row is `[inbox]` for a wake, and `[inbox, seq,
+ * version, conversation, kind, id, message id, created at, content's size]` for an event, with its trace
+ * behind that, where it has one. What may stand there besides is a later version's, and passed over.
  */
 type Row = [inbox: number] | EventRow;
 type EventRow = [number, number, number, number | null, string, string, string | null, string, number, trace?: string];
@@ -27,7 +30,10 @@ const LENGTH_BYTES = 4;
 const WAKE_FIELDS = 1;
 const EVENT_FIELDS = 9;
 const MAX_TEXT = 100;
-/** Bundles are kept small, so that a limit on the number of them is one on events and on memory. One event may be larger. */
+/**
+ * Bundles are kept small, so that a limit on the number of them is one on events and on memory. One event may
+ * be larger.
+ */
 const MAX_MESSAGES = 16;
 const MAX_BYTES = 64 * 1024;
 
@@ -94,7 +100,10 @@ function text(value: unknown, name: string): string {
 
 interface Opened {
   messages: QueueMessage[];
-  /** Why the contents could not be unsealed: then `messages` holds a wake for each event, and what they say is read from the log. */
+  /**
+   * Why the contents could not be unsealed: then `messages` holds a wake for each event, and what they say is
+   * read from the log.
+   */
   error: SealError | undefined;
 }
 
@@ -163,7 +172,10 @@ function unsealContents(sealer: Sealer, head: string, sealed: Buffer): { content
   }
 }
 
-/** Notices travel together, too: `[[inbox, seq], …]`, or `[inbox, seq, kind, user, conversation, from]` for a signal. */
+/**
+ * Notices travel together, too: `[[inbox, seq], …]`, or `[inbox, seq, kind, user, conversation, from]` for a
+ * signal.
+ */
 export function encodeNotices(notices: readonly LiveNotice[]): Buffer {
   const rows = notices.map(({ inbox, seq, signal }) =>
     signal === undefined ? [inbox, seq] : [inbox, seq, signal.kind, signal.userId, signal.conversation, signal.from],

@@ -1,8 +1,9 @@
 /** What a consumer holds of each partition, on one connection. */
 export interface Holding {
   /**
-   * Takes a bundle of `messages` (1 or more) messages. Returns what acknowledges one of them: once all are, the bundle is settled, or kept for a while. A
-   * partition of which nothing was held may have been another consumer's: `onMissed` is called first.
+   * Takes a bundle of `messages` (1 or more) messages. Returns what acknowledges one of them: once all are,
+   * the bundle is settled, or kept for a while. A partition of which nothing was held may have been another
+   * consumer's: `onMissed` is called first.
    */
   take(partition: number, messages: number, settle: () => void): () => void;
   /** How many bundles of a partition it holds, kept ones included. */
@@ -19,12 +20,16 @@ interface Kept {
   isOld: boolean;
 }
 
-/** How long a consumer that is to hand a partition over may keep it, at most twice; long enough for a few messages a second of each partition. */
+/**
+ * How long a consumer that is to hand a partition over may keep it, at most twice; long enough for a few
+ * messages a second of each partition.
+ */
 export const SETTLE_KEPT_EVERY_MS = 250;
 
 /**
- * Keeps the last bundle of each partition unacknowledged until another one comes, for up to half a second. A broker takes no partition from a consumer that
- * holds something of it; and whoever may have lost one must read again what it knows of its inboxes, for each message where they come one by one.
+ * Keeps the last bundle of each partition unacknowledged until another one comes, for up to half a second. A
+ * broker takes no partition from a consumer that holds something of it; and whoever may have lost one must
+ * read again what it knows of its inboxes, for each message where they come one by one.
  */
 export function createHolding(partitions: number, onMissed: (partition: number) => void): Holding {
   const held = Array.from({ length: partitions }, () => 0);

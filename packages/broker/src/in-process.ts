@@ -24,8 +24,9 @@ interface Member {
 }
 
 /**
- * A broker in this process's memory, for the embedded mode. It is empty when it starts, like a broker whose disk was wiped, and what it
- * should hold is recovered the same way: every partition is covered before it opens. One consumer is active at a time, the others wait.
+ * A broker in this process's memory, for the embedded mode. It is empty when it starts, like a broker whose
+ * disk was wiped, and what it should hold is recovered the same way: every partition is covered before it
+ * opens. One consumer is active at a time, the others wait.
  */
 export async function openInProcessBroker(options: BrokerOptions): Promise<Broker> {
   await options.coverPartitions(Array.from({ length: options.partitions }, (_, partition) => partition));

@@ -24,8 +24,9 @@ interface Batch {
 }
 
 /**
- * Publishes over one connection, with confirms. A message that comes back for want of a queue is confirmed, too, but its return comes
- * first: the two are matched by message id, a count. One that came back means that a queue has gone, which `onReturned` is told.
+ * Publishes over one connection, with confirms. A message that comes back for want of a queue is confirmed,
+ * too, but its return comes first: the two are matched by message id, a count. One that came back means that
+ * a queue has gone, which `onReturned` is told.
  */
 export async function createRabbitPublisher(
   connection: ChannelModel,

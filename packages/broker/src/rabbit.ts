@@ -16,8 +16,9 @@ const RECONNECT_MOST_MS = 5_000;
 const LOOK_FOR_SEAT_EVERY_MS = 5_000;
 
 /**
- * Two connections, from when everything is declared until one of them is lost. Consuming has one of its own: under a memory or disk alarm RabbitMQ
- * stops reading from connections that publish, and acknowledgements, which drain the queues, must still reach it.
+ * Two connections, from when everything is declared until one of them is lost. Consuming has one of its own:
+ * under a memory or disk alarm RabbitMQ stops reading from connections that publish, and acknowledgements,
+ * which drain the queues, must still reach it.
  */
 interface Session extends SessionEnd {
   connections: readonly ChannelModel[];
@@ -48,9 +49,10 @@ interface Member {
 }
 
 /**
- * RabbitMQ. Any fault of a channel or of a connection ends both connections, and others are made, with everything declared again: what was
- * in flight is covered by the outbox or comes again. amqplib's own recovery is not used: it can keep a dead connection that dropped during
- * set-up, and restores no channel that closed by itself.
+ * RabbitMQ. Any fault of a channel or of a connection ends both connections, and others are made, with
+ * everything declared again: what was in flight is covered by the outbox or comes again. amqplib's own
+ * recovery is not used: it can keep a dead connection that dropped during set-up, and restores no channel
+ * that closed by itself.
  */
 export async function openRabbit(options: BrokerOptions): Promise<Broker> {
   const names = namesIn(options.namespace ?? "messenger");

@@ -9,9 +9,9 @@ const RESOURCE_LOCKED = 405;
 const PRIORITIES_COUNT_FROM = 4;
 
 /**
- * Takes the lowest seat that nobody has, for as long as the connection lives: an exclusive queue of the seat's number, which RabbitMQ gives to one
- * connection and deletes with it. Each seat that is found taken costs a channel, and RabbitMQ a line in its log. The connection may have one already: it is
- * free to itself.
+ * Takes the lowest seat that nobody has, for as long as the connection lives: an exclusive queue of the
+ * seat's number, which RabbitMQ gives to one connection and deletes with it. Each seat that is found taken
+ * costs a channel, and RabbitMQ a line in its log. The connection may have one already: it is free to itself.
  *
  * @returns undefined where all seats are taken, or this user of RabbitMQ may have none
  */
@@ -31,8 +31,9 @@ export async function takeSeat(connection: ChannelModel, names: Names): Promise<
 }
 
 /**
- * Takes a lower seat, where one is free and to have it means anything: before RabbitMQ 4, priorities do not, and to consume anew would hand partitions
- * over. Those whose seats are below the number of consumers do not even look: a lower one is free only while somebody sits above that.
+ * Takes a lower seat, where one is free and to have it means anything: before RabbitMQ 4, priorities do not,
+ * and to consume anew would hand partitions over. Those whose seats are below the number of consumers do not
+ * even look: a lower one is free only while somebody sits above that.
  *
  * @returns undefined where the connection keeps its seat
  */
@@ -56,8 +57,9 @@ export async function leaveSeat(connection: ChannelModel, names: Names, seat: nu
 }
 
 /**
- * How strongly whoever has this seat wants each partition: consumer priorities for RabbitMQ, 0 to 64. While the seats from 0 on are taken, without a gap,
- * the shares differ by one partition at most; where one is left, its partitions go to several others.
+ * How strongly whoever has this seat wants each partition: consumer priorities for RabbitMQ, 0 to 64. While
+ * the seats from 0 on are taken, without a gap, the shares differ by one partition at most; where one is
+ * left, its partitions go to several others.
  */
 export function prioritiesOf(seat: number | undefined, partitions: number): number[] {
   if (seat === undefined) return Array.from({ length: partitions }, () => 0);
@@ -65,8 +67,9 @@ export function prioritiesOf(seat: number | undefined, partitions: number): numb
 }
 
 /**
- * The seats in the order in which each partition prefers them. They are let in one after the other: a new one comes first in its share of the partitions,
- * taken from whoever is first in most, second in as many others, and so on.
+ * The seats in the order in which each partition prefers them. They are let in one after the other: a new one
+ * comes first in its share of the partitions, taken from whoever is first in most, second in as many others,
+ * and so on.
  */
 export function rankSeats(partitions: number): number[][] {
   const rankings = Array.from({ length: partitions }, (): number[] => []);

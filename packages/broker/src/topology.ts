@@ -47,9 +47,10 @@ async function isMissing(connection: ChannelModel, queue: string): Promise<boole
 }
 
 /**
- * Declares everything, on every connect. A partition queue that is missing (the broker was wiped, or the queue deleted) is covered first, and
- * only then made. Partition queues are published to by their names, through the default exchange, never by a binding: so a mandatory
- * message for one that is missing always comes back, whatever else is bound anywhere.
+ * Declares everything, on every connect. A partition queue that is missing (the broker was wiped, or the
+ * queue deleted) is covered first, and only then made. Partition queues are published to by their names,
+ * through the default exchange, never by a binding: so a mandatory message for one that is missing always
+ * comes back, whatever else is bound anywhere.
  */
 export async function declareTopology(
   connection: ChannelModel,

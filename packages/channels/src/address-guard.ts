@@ -14,9 +14,15 @@ export interface ResolvedAddress {
   family: 4 | 6;
 }
 
-/** Says which addresses may be connected to: global unicast ones, and those of the ranges that the operator opened. */
+/**
+ * Says which addresses may be connected to: global unicast ones, and those of the ranges that the operator
+ * opened.
+ */
 export interface AddressGuard {
-  /** Vets the host of a URL where it is a literal address, in any spelling; a name passes. Returns why it is refused, or undefined. */
+  /**
+   * Vets the host of a URL where it is a literal address, in any spelling; a name passes. Returns why it is
+   * refused, or undefined.
+   */
   vetLiteral(hostname: string): string | undefined;
   /** Resolves a name once, and vets every address of it. @throws {AddressRefused} if one is bad. */
   resolve(hostname: string): Promise<readonly ResolvedAddress[]>;
@@ -31,7 +37,10 @@ export interface AddressGuardOptions {
   resolveName?: (hostname: string) => Promise<readonly ResolvedAddress[]>;
 }
 
-/** RFC 6052: an IPv4 address in the last four bytes of 64:ff9b::/96; RFC 8215 keeps 64:ff9b:1::/48 for local use, which stays refused. */
+/**
+ * RFC 6052: an IPv4 address in the last four bytes of 64:ff9b::/96; RFC 8215 keeps 64:ff9b:1::/48 for local
+ * use, which stays refused.
+ */
 const NAT64 = ipaddr.IPv6.parseCIDR("64:ff9b::/96");
 /** RFC 3056: an IPv4 address in bytes 2 to 5. */
 const SIX_TO_FOUR = ipaddr.IPv6.parseCIDR("2002::/16");
@@ -42,7 +51,10 @@ function embedded(bytes: readonly number[], at: number): ipaddr.IPv4 {
   return new ipaddr.IPv4(bytes.slice(at, at + 4));
 }
 
-/** The address that is really meant: looks through IPv4-mapped, NAT64 and 6to4 addresses. (Other ways to embed one are not within 2000::/3.) */
+/**
+ * The address that is really meant: looks through IPv4-mapped, NAT64 and 6to4 addresses. (Other ways to embed
+ * one are not within 2000::/3.)
+ */
 function lookThrough(ip: Ip): Ip {
   if (ip.kind() === "ipv4") return ip;
   const six = ip as ipaddr.IPv6;

@@ -79,8 +79,9 @@ function parseSearch(text: string): readonly string[] {
 }
 
 /**
- * Asks the system's name servers by c-ares. A name in the hosts file is not asked for. A name without a dot is tried with the system's search suffixes first, one
- * with a dot after itself. What else the system may ask (mDNS, for one) is not.
+ * Asks the system's name servers by c-ares. A name in the hosts file is not asked for. A name without a dot
+ * is tried with the system's search suffixes first, one with a dot after itself. What else the system may ask
+ * (mDNS, for one) is not.
  */
 export function createNameResolver(options: NameResolverOptions): NameResolver {
   const { clock } = options;
@@ -176,7 +177,10 @@ export function createNameResolver(options: NameResolverOptions): NameResolver {
   };
 }
 
-/** @throws {Error} where this is not the address of a name server, such as `192.0.2.53`, `192.0.2.53:5353` or `[2001:db8::53]:53`. */
+/**
+ * @throws {Error} where this is not the address of a name server, such as `192.0.2.53`, `192.0.2.53:5353` or
+ * `[2001:db8::53]:53`.
+ */
 export function checkNameServer(text: string): void {
   const host = /^\[?([^\]]+)\]?:\d+$/u.exec(text)?.[1] ?? "";
   // By itself, `parse` takes 192.0.2 for an address.

@@ -10,8 +10,8 @@ export function formatSecret(secret: Uint8Array): string {
 }
 
 /**
- * The headers that sign a push by Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA-256 over id, time stamp and body, once for
- * each secret that is valid. `timestamp` is in seconds.
+ * The headers that sign a push by Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA-256 over id,
+ * time stamp and body, once for each secret that is valid. `timestamp` is in seconds.
  */
 export function signatureHeaders(push: { id: string; timestamp: number; body: Uint8Array; secrets: readonly KeyObject[] }): {
   "webhook-id": string;

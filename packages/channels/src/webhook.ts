@@ -58,8 +58,9 @@ function retryAfterMs(header: string | string[] | undefined, now: number): numbe
 }
 
 /**
- * One request and its answer. Undici's own `request` makes a stream, a promise and listeners for each answer, of which nothing is needed here: a
- * sender pushed 8,300 events/s with it, and 12,900 with this and one limit for all.
+ * One request and its answer. Undici's own `request` makes a stream, a promise and listeners for each answer,
+ * of which nothing is needed here: a sender pushed 8,300 events/s with it, and 12,900 with this and one limit
+ * for all.
  */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #clock: Clock;
@@ -120,7 +121,8 @@ class Exchange implements Dispatcher.DispatchHandler {
 }
 
 /**
- * Pushes by HTTP: `POST` with a JSON body, signed, over HTTP/1.1. Redirects are not followed; of the response up to 64 KiB are read; 10 s in all.
+ * Pushes by HTTP: `POST` with a JSON body, signed, over HTTP/1.1. Redirects are not followed; of the response
+ * up to 64 KiB are read; 10 s in all.
  */
 export function createWebhookChannel(options: {
   guard: AddressGuard;

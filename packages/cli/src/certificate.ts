@@ -42,8 +42,9 @@ function isOwnAndOver(certificate: string): boolean {
 }
 
 /**
- * Hands the edge its certificate: that of CERTS_DIR (`certificate.pem`, `private_key.pem`), or a self-signed one for CERTIFICATE_NAMES, which is made there
- * where there is none. It is copied into EDGE_DIR, which only the edge has mounted and may read without being root.
+ * Hands the edge its certificate: that of CERTS_DIR (`certificate.pem`, `private_key.pem`), or a self-signed
+ * one for CERTIFICATE_NAMES, which is made there where there is none. It is copied into EDGE_DIR, which only
+ * the edge has mounted and may read without being root.
  */
 export async function prepareCertificate(env: NodeJS.ProcessEnv): Promise<number> {
   const [folder, edge] = [env["CERTS_DIR"] ?? "/certs", env["EDGE_DIR"] ?? "/edge"];

@@ -49,8 +49,9 @@ const secret = (): string => randomBytes(SECRET_BYTES).toString("base64");
 const rootOf = (env: NodeJS.ProcessEnv): string => env["SECRETS_DIR"] ?? "/secrets";
 
 /**
- * Makes what the services of a compose deployment share: the passwords of PostgreSQL and RabbitMQ and the deployment's secret, each once, and the
- * URLs that hold them; and one for Grafana. In folders of SECRETS_DIR, so that each is given its own only: `messenger`, `postgres`, `rabbitmq`, `grafana`.
+ * Makes what the services of a compose deployment share: the passwords of PostgreSQL and RabbitMQ and the
+ * deployment's secret, each once, and the URLs that hold them; and one for Grafana. In folders of
+ * SECRETS_DIR, so that each is given its own only: `messenger`, `postgres`, `rabbitmq`, `grafana`.
  */
 export async function makeSecrets(env: NodeJS.ProcessEnv): Promise<number> {
   const root = rootOf(env);
@@ -89,8 +90,9 @@ async function makeKnown({ known }: SecretFiles, one: string): Promise<void> {
 }
 
 /**
- * The first step of changing the deployment's secret: makes a new one, which all processes know once they are restarted. Again, it does nothing more. In two
- * steps, so that at every moment each process knows what any of them seals and signs with.
+ * The first step of changing the deployment's secret: makes a new one, which all processes know once they are
+ * restarted. Again, it does nothing more. In two steps, so that at every moment each process knows what any
+ * of them seals and signs with.
  */
 export async function prepareSecret(env: NodeJS.ProcessEnv): Promise<number> {
   const files = secretFiles(env);
@@ -102,7 +104,10 @@ export async function prepareSecret(env: NodeJS.ProcessEnv): Promise<number> {
   return 0;
 }
 
-/** The second step: the new secret takes the place of the current one, which stays known. @throws where none is prepared. */
+/**
+ * The second step: the new secret takes the place of the current one, which stays known. @throws where none
+ * is prepared.
+ */
 export async function usePreparedSecret(env: NodeJS.ProcessEnv): Promise<number> {
   const files = secretFiles(env);
   const next = await readSecret(files.next);

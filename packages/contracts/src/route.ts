@@ -4,7 +4,10 @@ import { type ProblemCode, PROBLEMS, type ProblemStatus } from "./problems.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** Who may call a route: anybody; whoever is signed in (by `Authorization: Bearer`); likewise, or by a ticket in the query. */
+/**
+ * Who may call a route: anybody; whoever is signed in (by `Authorization: Bearer`); likewise, or by a ticket
+ * in the query.
+ */
 export type Auth = "public" | "session" | "ticket";
 
 export const TAGS = {
@@ -44,7 +47,10 @@ export interface Route {
   description: string;
   /** Of the wire contract: unknown fields are ignored, and problems are text unless JSON is preferred. */
   isContract?: true;
-  /** Of the contract of another system: unknown fields are ignored, and a problem is `{"detail": …}`, with what is said here of its status and its text. */
+  /**
+   * Of the contract of another system: unknown fields are ignored, and a problem is `{"detail": …}`, with
+   * what is said here of its status and its text.
+   */
   door?: Readonly<Partial<Record<ProblemCode, { status: ProblemStatus; detail?: string }>>>;
   /** Its answer holds tokens or secrets. */
   isSecret?: true;

@@ -6,8 +6,8 @@ export interface Timer {
 }
 
 /**
- * Time as the program sees it. Everything that waits or asks for the time takes one, so that a test or a simulation can
- * drive it.
+ * Time as the program sees it. Everything that waits or asks for the time takes one, so that a test or a
+ * simulation can drive it.
  */
 export interface Clock {
   /** Milliseconds since the epoch, UTC. May jump. For time stamps only. */
@@ -43,7 +43,10 @@ const POOL_BYTES = 8 * 1024;
 let pool = new Uint8Array(0);
 let poolUsed = 0;
 
-/** Takes its bytes from a pool: asking the system for each few of them costs 1.4 µs, and a message needs three times. */
+/**
+ * Takes its bytes from a pool: asking the system for each few of them costs 1.4 µs, and a message needs three
+ * times.
+ */
 export const systemRandom: Random = {
   unit: () => Math.random(),
   bytes(size) {

@@ -1,6 +1,6 @@
 /**
- * What can happen in an inbox: an open set. Whoever does not know a kind passes over its events in the log, and takes one that comes by the broker
- * as a wake.
+ * What can happen in an inbox: an open set. Whoever does not know a kind passes over its events in the log,
+ * and takes one that comes by the broker as a wake.
  */
 export type EventKind = KnownKind | (string & {});
 type KnownKind = (typeof KINDS)[number];
@@ -29,8 +29,8 @@ export const KNOWN_KINDS: ReadonlySet<string> = new Set<KnownKind>(KINDS);
 const INCARNATION = 2 ** 32;
 
 /**
- * The log's incarnation in which an event was appended: raised when PostgreSQL comes back without its last events, whose numbers are then given
- * out again. `version` is that of an {@link InboxEvent}.
+ * The log's incarnation in which an event was appended: raised when PostgreSQL comes back without its last
+ * events, whose numbers are then given out again. `version` is that of an {@link InboxEvent}.
  */
 export function incarnationOf(version: number): number {
   return Math.floor(version / INCARNATION);
@@ -42,7 +42,10 @@ export interface InboxEvent {
   inbox: number;
   /** The event's place in its inbox: 1, 2, 3, … without gaps. */
   seq: number;
-  /** The inbox's effective version when the event was appended (see {@link incarnationOf}): a reader with an older one must read the endpoints anew. */
+  /**
+   * The inbox's effective version when the event was appended (see {@link incarnationOf}): a reader with an
+   * older one must read the endpoints anew.
+   */
   version: number;
   /** What a push and its `webhook-id` carry: the message id for `message.created`, else a uuid v7 of its own. */
   id: string;
@@ -58,9 +61,15 @@ export interface InboxEvent {
   data?: Uint8Array | null;
   /** The version of the message that it is about; undefined or null for the first. As the log has it, likewise. */
   messageVersion?: number | null;
-  /** Whether `content` is sealed by itself, under `messageId` (see `Keyring.contents`): in the log it is; what goes through a broker is sealed there. */
+  /**
+   * Whether `content` is sealed by itself, under `messageId` (see `Keyring.contents`): in the log it is; what
+   * goes through a broker is sealed there.
+   */
   sealed: boolean;
-  /** The `traceparent` of the request that it came of, where that had one, and the event comes by the broker: the log does not keep it. */
+  /**
+   * The `traceparent` of the request that it came of, where that had one, and the event comes by the broker:
+   * the log does not keep it.
+   */
   trace?: string | undefined;
 }
 
@@ -68,7 +77,8 @@ export interface InboxEvent {
 export type PlainEvent = InboxEvent & { sealed: false };
 
 /**
- * What goes through the broker: an event, or a wake, which says "read this inbox's endpoints anew from the store, and read on".
+ * What goes through the broker: an event, or a wake, which says "read this inbox's endpoints anew from the
+ * store, and read on".
  */
 export type QueueMessage = ({ type: "event" } & PlainEvent) | { type: "wake"; inbox: number };
 
@@ -83,7 +93,10 @@ export interface LiveSignal {
   from: number | null;
 }
 
-/** Says that an inbox has events up to `seq` (0 where it says nothing of that); what they are is read from the log. Or carries a signal. May be lost or repeated. */
+/**
+ * Says that an inbox has events up to `seq` (0 where it says nothing of that); what they are is read from the
+ * log. Or carries a signal. May be lost or repeated.
+ */
 export interface LiveNotice {
   inbox: number;
   seq: number;

@@ -3,14 +3,17 @@ export class InvalidName extends Error {
   override readonly name = "InvalidName";
 }
 
-/** Folds what people regard as the same name to the same string: NFKC, lower case. Made here, not by the database, whose rules differ by locale. */
+/**
+ * Folds what people regard as the same name to the same string: NFKC, lower case. Made here, not by the
+ * database, whose rules differ by locale.
+ */
 function fold(name: string): string {
   return name.normalize("NFKC").toLowerCase().normalize("NFKC");
 }
 
 /**
- * The form in which user names are compared. No `@`, no leading `+`, not digits only. (That a user name is nobody else's e-mail address or phone number, by all
- * of which one can sign in, the database sees to.)
+ * The form in which user names are compared. No `@`, no leading `+`, not digits only. (That a user name is
+ * nobody else's e-mail address or phone number, by all of which one can sign in, the database sees to.)
  */
 export function usernameKey(username: string): string {
   const key = fold(username).trim();
@@ -29,7 +32,10 @@ const RESERVED: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** What nobody sees: control and format characters, those without a meaning, blank letters of Hangul, and white space but the plain one. */
+/**
+ * What nobody sees: control and format characters, those without a meaning, blank letters of Hangul, and
+ * white space but the plain one.
+ */
 const INVISIBLE = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u115f\u1160\u3164\uffa0\u2800]|(?! )\p{Zs}/u;
 
 /** The scripts of a name's letters; those that are written together (UTS 39, 5.1) count as one. */
@@ -51,8 +57,9 @@ const SCRIPTS: readonly RegExp[] = [
 ];
 
 /**
- * Checks the user name of somebody who registers, after PRECIS (RFC 8265, UsernameCaseMapped) and UTS 39: nothing that cannot be seen, letters of one script, no name
- * that is taken for the operator's. Accounts that are there already keep the names they have.
+ * Checks the user name of somebody who registers, after PRECIS (RFC 8265, UsernameCaseMapped) and UTS 39:
+ * nothing that cannot be seen, letters of one script, no name that is taken for the operator's. Accounts that
+ * are there already keep the names they have.
  * @throws {InvalidName}
  */
 export function checkUsername(username: string): void {

@@ -62,8 +62,9 @@ export interface Periodic {
 const STOP_WITHIN_MS = 5_000;
 
 /**
- * Runs `round` again and again, `everyMs` after the one before has ended, until it is stopped; the first one at once if `atOnce`. `round`
- * gets a signal that is aborted at the stop; what it throws before that goes to `onError`, and the next round follows all the same.
+ * Runs `round` again and again, `everyMs` after the one before has ended, until it is stopped; the first one
+ * at once if `atOnce`. `round` gets a signal that is aborted at the stop; what it throws before that goes to
+ * `onError`, and the next round follows all the same.
  */
 export function runPeriodically(options: {
   clock: Clock;

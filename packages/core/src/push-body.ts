@@ -17,8 +17,9 @@ export interface MessageContent {
 const TO_GROUP = Buffer.from('{"v":2,');
 
 /**
- * The JSON of a content, as it is stored. One content of a message to a group is stored for all who receive it: it does not say whom it is for, and its first field, `v`,
- * tells that. It is not part of what anybody is shown.
+ * The JSON of a content, as it is stored. One content of a message to a group is stored for all who receive
+ * it: it does not say whom it is for, and its first field, `v`, tells that. It is not part of what anybody is
+ * shown.
  */
 export function storedContent(content: MessageContent): Buffer {
   const json = Buffer.from(JSON.stringify(content));
@@ -32,8 +33,9 @@ export function readContent(stored: Uint8Array): MessageContent {
 }
 
 /**
- * The body of a push to a receiver: the content's JSON object, as bytes that are not parsed again, with the event's own fields added at its end, and that of the receiver where the content has none.
- * `content` is what {@link storedContent} wrote.
+ * The body of a push to a receiver: the content's JSON object, as bytes that are not parsed again, with the
+ * event's own fields added at its end, and that of the receiver where the content has none. `content` is what
+ * {@link storedContent} wrote.
  */
 export function composePush(content: Uint8Array, event: InboxEvent, receiver: number): Buffer {
   const closing = content.length - 1;

@@ -19,8 +19,8 @@ const retryDelaysMs: readonly number[] = [
 const MAX_RETRY_AFTER_MS = HOUR;
 
 /**
- * Milliseconds to wait after `failures` failures in a row (1 or more), ±20 % by `unit` in [0, 1), or what the receiver asked for if
- * that is longer.
+ * Milliseconds to wait after `failures` failures in a row (1 or more), ±20 % by `unit` in [0, 1), or what the
+ * receiver asked for if that is longer.
  */
 export function delayAfterFailure(failures: number, unit: number, retryAfterMs = 0): number {
   const step = Math.min(Math.max(failures, 1), retryDelaysMs.length) - 1;

@@ -21,7 +21,10 @@ export interface Keyring {
   bundles: Sealer;
   /** For secrets that belong to endpoints. */
   webhookSecrets: Sealer;
-  /** Names the current secret, and each known one, without telling it. A store keeps the current one's, so that processes whose secrets differ notice. */
+  /**
+   * Names the current secret, and each known one, without telling it. A store keeps the current one's, so
+   * that processes whose secrets differ notice.
+   */
   checks: { current: string; known: readonly string[] };
 }
 
@@ -51,8 +54,8 @@ interface SealingKey {
 }
 
 /**
- * Keys are key objects, here and where they are used: Node takes bytes for a key, too, but first asks what they are, which costs more than all the
- * rest (HMAC 10.5 µs against 1.9, a cipher 13.9 µs against 4.5).
+ * Keys are key objects, here and where they are used: Node takes bytes for a key, too, but first asks what
+ * they are, which costs more than all the rest (HMAC 10.5 µs against 1.9, a cipher 13.9 µs against 4.5).
  */
 function createSealingKey(secret: string, purpose: string): SealingKey {
   const bytes = derive(secret, purpose);
@@ -73,9 +76,9 @@ function createSealingKey(secret: string, purpose: string): SealingKey {
 }
 
 /**
- * AES-256-GCM; the context is the additional data. Layout: version (1), key id (4), salt (16), nonce (12), ciphertext, tag (16). The key is derived
- * from the salt, which a sealer draws once for many: one of its own for each message would cost as much as the sealing (8.3 µs against 4.7), on both
- * ends.
+ * AES-256-GCM; the context is the additional data. Layout: version (1), key id (4), salt (16), nonce (12),
+ * ciphertext, tag (16). The key is derived from the salt, which a sealer draws once for many: one of its own
+ * for each message would cost as much as the sealing (8.3 µs against 4.7), on both ends.
  */
 function createSealer(secrets: readonly string[], purpose: string, random: Random): Sealer {
   const keys = secrets.map((secret) => createSealingKey(secret, purpose));
@@ -123,8 +126,8 @@ function createSealer(secrets: readonly string[], purpose: string, random: Rando
 }
 
 /**
- * All keys of a deployment, derived by HKDF-SHA-256 from its secret. `previous` secrets unseal and verify, but seal and sign nothing:
- * so a secret can be changed without signing anyone out.
+ * All keys of a deployment, derived by HKDF-SHA-256 from its secret. `previous` secrets unseal and verify,
+ * but seal and sign nothing: so a secret can be changed without signing anyone out.
  */
 export function createKeyring(options: { secret: string; previous?: readonly string[]; random: Random }): Keyring {
   const secrets = [options.secret, ...(options.previous ?? [])];

@@ -1,8 +1,9 @@
 const FORM = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d{2}:?\d{2})?)?$/iu;
 
 /**
- * Reads a `send_date`: ISO 8601 or `YYYY-MM-DD HH:MM:SS`; UTC where it has no zone. Returns milliseconds since the epoch, or
- * undefined where it has another form or names a moment that does not exist (31 February, 25:00).
+ * Reads a `send_date`: ISO 8601 or `YYYY-MM-DD HH:MM:SS`; UTC where it has no zone. Returns milliseconds
+ * since the epoch, or undefined where it has another form or names a moment that does not exist (31 February,
+ * 25:00).
  */
 export function parseSendDate(text: string): number | undefined {
   const match = FORM.exec(text);

@@ -7,8 +7,8 @@ export interface TimeLimit<Item> {
 }
 
 /**
- * Calls `onExpired` once for what has not ended within `limitMs`, and up to `everyMs` earlier. Instead of a timer and a signal for
- * each push, an entry in a map, in which the oldest is first.
+ * Calls `onExpired` once for what has not ended within `limitMs`, and up to `everyMs` earlier. Instead of a
+ * timer and a signal for each push, an entry in a map, in which the oldest is first.
  */
 export function createTimeLimit<Item>(
   clock: Clock,

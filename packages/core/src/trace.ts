@@ -2,8 +2,9 @@ const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(
 const MAX_LENGTH = 512;
 
 /**
- * Reads a `traceparent` header (W3C Trace Context, 3.2): who called, as part of which trace. One of a later version is understood as far as this one
- * goes. Undefined where it is malformed, or all zeros: it is then ignored, as the recommendation says.
+ * Reads a `traceparent` header (W3C Trace Context, 3.2): who called, as part of which trace. One of a later
+ * version is understood as far as this one goes. Undefined where it is malformed, or all zeros: it is then
+ * ignored, as the recommendation says.
  */
 export function parseTraceparent(header: string | readonly string[] | undefined): string | undefined {
   if (typeof header !== "string" || header.length > MAX_LENGTH) return undefined;

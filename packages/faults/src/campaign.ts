@@ -47,7 +47,10 @@ const MAX_GROWTH_BYTES = 150e6;
 /** The invariant is looked at after every so many rounds: that stops all senders, which would never grow old. */
 const ROUNDS_BETWEEN_STOPS = 4;
 
-/** Breaks a cluster under a steady load, round by round, and looks after each whether everything that was answered arrived. */
+/**
+ * Breaks a cluster under a steady load, round by round, and looks after each whether everything that was
+ * answered arrived.
+ */
 export async function runCampaign({ seed, faults, only, canRollBack, onLine }: CampaignOptions): Promise<CampaignResult> {
   const chance = createChance(seed);
   const timeline = createTimeline(onLine);

@@ -7,7 +7,10 @@ import { MOODS, type Receiver } from "./receiver.ts";
 /** Something that goes wrong, and is over when it resolves. */
 export interface Fault {
   name: string;
-  /** For how long, in milliseconds after it is over, two pushes to an address may overlap: a sender was stopped or cut off, or a lease forgotten. */
+  /**
+   * For how long, in milliseconds after it is over, two pushes to an address may overlap: a sender was
+   * stopped or cut off, or a lease forgotten.
+   */
   excusesOverlapMs?: number;
   inflict(): Promise<void>;
 }

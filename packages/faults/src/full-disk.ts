@@ -48,8 +48,9 @@ async function fill(file: string): Promise<void> {
 }
 
 /**
- * Fills the disk of a standalone under a steady load, and makes room again, round by round: what cannot be written is refused, saying why; what was
- * answered arrives, in order; and when there is room it goes on, by itself or after it was started again.
+ * Fills the disk of a standalone under a steady load, and makes room again, round by round: what cannot be
+ * written is refused, saying why; what was answered arrives, in order; and when there is room it goes on, by
+ * itself or after it was started again.
  */
 export async function runFullDisk(options: {
   rounds: number;

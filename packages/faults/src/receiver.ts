@@ -25,8 +25,9 @@ export interface Receiver {
   /** What it took once more. */
   readonly repeats: number;
   /**
-   * First arrivals that came after one with a higher `seq` at the same address, of those that `counts`: none, or something is wrong. What a database that
-   * came back older lost does not count: its numbers are given out again.
+   * First arrivals that came after one with a higher `seq` at the same address, of those that `counts`: none,
+   * or something is wrong. What a database that came back older lost does not count: its numbers are given
+   * out again.
    */
   findDisorder(counts: (id: string) => boolean): string[];
   /** Pushes to an address that began while another one to it was under way, and when, by the monotonic clock. */

@@ -46,8 +46,9 @@ const BUSY_MS = 30 * 60_000;
 type Version = "older" | "newer";
 
 /**
- * Upgrades a deployment with a large database under load, while something else takes a core: the schema first, then newer processes beside the older ones, the
- * older ones alone again, and the newer ones alone. Every request must be answered 200, and every message must arrive.
+ * Upgrades a deployment with a large database under load, while something else takes a core: the schema
+ * first, then newer processes beside the older ones, the older ones alone again, and the newer ones alone.
+ * Every request must be answered 200, and every message must arrive.
  */
 export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Promise<UpgradeResult> {
   const timeline = createTimeline(onLine);

@@ -48,7 +48,8 @@ function logProblem(log: Logger, problem: BrokerProblem): void {
 }
 
 /**
- * Opens what every process stands on: the keys, the store, checked against what the deployment agreed on, and the broker.
+ * Opens what every process stands on: the keys, the store, checked against what the deployment agreed on, and
+ * the broker.
  * @throws {StoreMismatch} where this process must not run on this database.
  * @throws {CannotStart} where the database does not answer.
  */

@@ -8,8 +8,8 @@ const MAX_CAUSES = 4;
 const WARN = 40;
 
 /**
- * What a log may tell of an error: its name, code, constraint and where it came from. A database's messages are left out, because they
- * hold values: `Key (email)=(…) already exists`.
+ * What a log may tell of an error: its name, code, constraint and where it came from. A database's messages
+ * are left out, because they hold values: `Key (email)=(…) already exists`.
  */
 export function describeError(error: unknown, depth = 0): object {
   if (!(error instanceof Error)) return { name: typeof error };
@@ -43,9 +43,10 @@ function createTimestamp(): () => string {
 }
 
 /**
- * A logger that writes JSON lines to the standard output. Lines are written together, at the latest after 100 ms, and not by a
- * system call for each request. Warnings and worse are written at once, with what is before them; so are the last lines of a process that exits. One that is
- * killed loses what it said in its last 100 ms.
+ * A logger that writes JSON lines to the standard output. Lines are written together, at the latest after 100
+ * ms, and not by a system call for each request. Warnings and worse are written at once, with what is before
+ * them; so are the last lines of a process that exits. One that is killed loses what it said in its last 100
+ * ms.
  */
 export function createLogger(name: string, level: LogLevel): Logger {
   const output = destination({ dest: 1, minLength: BUFFER_BYTES, sync: true });

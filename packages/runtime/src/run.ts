@@ -26,8 +26,8 @@ export function isOperators(error: unknown): error is Error {
 }
 
 /**
- * A service's life: starts it, closes it at SIGTERM, SIGINT or a fault that nobody caught, and ends the process, after 30 s or at a second signal
- * whatever may still be open.
+ * A service's life: starts it, closes it at SIGTERM, SIGINT or a fault that nobody caught, and ends the
+ * process, after 30 s or at a second signal whatever may still be open.
  */
 export async function runService(name: string, start: () => Promise<Running>): Promise<void> {
   let running: Running;

@@ -26,17 +26,26 @@ export const tracingSettings = {
 export interface TracingOptions {
   otlpEndpoint: string | undefined;
   otlpHeaders: Readonly<Record<string, string>>;
-  /** Of the traces that begin here, so many are kept: 0 to 1. Of those that began elsewhere, the ones that are sampled there. */
+  /**
+   * Of the traces that begin here, so many are kept: 0 to 1. Of those that began elsewhere, the ones that are
+   * sampled there.
+   */
   traceShare: number;
 }
 
 const CLOSE_WITHIN_MS = 5_000;
 const SEND_EVERY_MS = 2_000;
-/** Spans that wait to be sent; beyond them, they are dropped: a collector that is slow or away costs memory and nothing else. */
+/**
+ * Spans that wait to be sent; beyond them, they are dropped: a collector that is slow or away costs memory
+ * and nothing else.
+ */
 const MAX_WAITING = 8_192;
 const TIMEOUT_MS = 5_000;
 
-/** Sends spans to a collector by OTLP, over HTTP. The SDK is loaded only where there is one: undefined otherwise, and no cost. */
+/**
+ * Sends spans to a collector by OTLP, over HTTP. The SDK is loaded only where there is one: undefined
+ * otherwise, and no cost.
+ */
 export async function openTracing(service: string, options: TracingOptions): Promise<Tracing | undefined> {
   if (options.otlpEndpoint === undefined || options.otlpEndpoint === "") return undefined;
   const { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, TraceFlags } = await import("@opentelemetry/api");

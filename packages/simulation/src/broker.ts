@@ -41,9 +41,15 @@ export interface SimulatedBroker {
   loseConnection(): void;
   /** Gives a partition to another consumer, once the one that has it has settled what it holds. */
   handOver(): void;
-  /** A consumer moves to another seat: it consumes anew, and gives up how it did before, so that its partitions may go to others at once. */
+  /**
+   * A consumer moves to another seat: it consumes anew, and gives up how it did before, so that its
+   * partitions may go to others at once.
+   */
   moveSeat(): void;
-  /** When the broker first lost the connection of a process, of the times that it had none since; undefined where it always had one. */
+  /**
+   * When the broker first lost the connection of a process, of the times that it had none since; undefined
+   * where it always had one.
+   */
   cutOffAt(process: Process, since: number): number | undefined;
   /** Whether an event came by the connection that a process has now, as far as it knows. */
   hasBrought(process: Process, inbox: number, seq: number): boolean;
@@ -388,7 +394,10 @@ export function createBroker(world: World, partitions: number, onChange: () => v
     },
   };
 
-  /** It gets nothing more, and keeps what it holds. Whether others are given the rest before it has settled that is the broker's affair. */
+  /**
+   * It gets nothing more, and keeps what it holds. Whether others are given the rest before it has settled
+   * that is the broker's affair.
+   */
   function stopDelivering(session: Session | undefined): void {
     if (session?.consumer === undefined) return;
     session.consumer = { ...session.consumer, prefetch: 0 };

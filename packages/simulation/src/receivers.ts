@@ -6,7 +6,10 @@ import { latency, type Process, Violation, type World } from "./world.ts";
 export interface Beginning {
   /** Since when the lease is the sender's; undefined where it is not. */
   leasedAt: number | undefined;
-  /** When the broker first lost the sender's connection, of the times that it had none since; undefined where it always had one. */
+  /**
+   * When the broker first lost the sender's connection, of the times that it had none since; undefined where
+   * it always had one.
+   */
   cutOffAt: (since: number) => number | undefined;
 }
 
@@ -51,8 +54,8 @@ export interface Receivers {
   changeMood(): void;
   took(address: string, seq: number): Took | undefined;
   /**
-   * The log goes on from here: what came later may be something else. Some log-ins are forgotten, and where they began; a sender may go on from there
-   * until it reads the endpoints anew.
+   * The log goes on from here: what came later may be something else. Some log-ins are forgotten, and where
+   * they began; a sender may go on from there until it reads the endpoints anew.
    */
   failOver(headOf: (address: string) => number, forgotLogIn: (address: string) => boolean): void;
   /** The pushes of one process. `begin` is told of each before it begins. */
@@ -64,7 +67,10 @@ export interface Receivers {
 const LIMIT_MS = 10_000;
 const TRIES = 3;
 
-/** `isFor` says whether an event of an inbox is one that the address takes; `idOf` gives the event's id, undefined where it is not in the log (any more). */
+/**
+ * `isFor` says whether an event of an inbox is one that the address takes; `idOf` gives the event's id,
+ * undefined where it is not in the log (any more).
+ */
 export function createReceivers(
   world: World,
   addresses: readonly string[],
@@ -88,8 +94,8 @@ export function createReceivers(
   const excusedUntil = new Map<string, number>();
 
   /**
-   * One push at a time. Two that cannot be called back are excused: of a sender whose connection the broker lost before it had the lease, and one whose
-   * lease the database forgot.
+   * One push at a time. Two that cannot be called back are excused: of a sender whose connection the broker
+   * lost before it had the lease, and one whose lease the database forgot.
    */
   function checkAlone(address: string, mine: UnderWay): void {
     const others = (underWay.get(address) ?? []).filter(({ process }) => process.alive);

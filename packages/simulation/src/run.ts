@@ -26,7 +26,10 @@ const PARTITIONS = 2;
 /** From this world on, messages go to groups, too: to every inbox. */
 const GROUPS_FROM = 1_000_000_000;
 const MAX_STEPS = 400_000;
-/** By then, with no more faults, all must have arrived: the longest back-off that so few failures lead to is over twice. */
+/**
+ * By then, with no more faults, all must have arrived: the longest back-off that so few failures lead to is
+ * over twice.
+ */
 const SETTLE_WITHIN_MS = 60 * 60_000;
 const SETTINGS_MAX_AGE_MS = 30_000;
 /** No push from the log starts with less of its lease left. */
@@ -239,8 +242,8 @@ export async function simulate(seed: number): Promise<RunResult> {
   }
 
   /**
-   * (4) Who has logged out is sent nothing from the line that was sent after that; from the log, (6) says for how long. A database that comes back older
-   * does not know who had.
+   * (4) Who has logged out is sent nothing from the line that was sent after that; from the log, (6) says for
+   * how long. A database that comes back older does not know who had.
    */
   function checkLoggedIn(process: Process, state: LaneState | undefined, address: string, seq: number): void {
     const endpoint = endpointOf(address);

@@ -9,7 +9,10 @@ interface Task {
   cancelled: boolean;
 }
 
-/** A virtual clock: time passes only from one thing that was planned to the next, and all of them happen in one thread. */
+/**
+ * A virtual clock: time passes only from one thing that was planned to the next, and all of them happen in
+ * one thread.
+ */
 export interface Scheduler {
   /** Milliseconds since the run began. */
   readonly now: number;

@@ -50,8 +50,9 @@ interface OutboxRow {
 }
 
 /**
- * The database's tables, and its statements with what they promise: each happens at one moment, as the row locks of the real ones make it appear to
- * the rows it is about. The real statements are held against the same promises by the conformance suite of the store, on PostgreSQL.
+ * The database's tables, and its statements with what they promise: each happens at one moment, as the row
+ * locks of the real ones make it appear to the rows it is about. The real statements are held against the
+ * same promises by the conformance suite of the store, on PostgreSQL.
  */
 export interface Store {
   readonly inboxes: ReadonlyMap<number, Inbox>;
@@ -71,8 +72,8 @@ export interface Store {
   deleteOutbox(ids: readonly number[]): void;
   repair(partitions: readonly number[], of: number): void;
   /**
-   * Comes back as it was some seconds before, as a replica that lacked the last transactions does, and is repaired before anybody uses it. Returns when it
-   * was so, and the ids of the messages that it lost.
+   * Comes back as it was some seconds before, as a replica that lacked the last transactions does, and is
+   * repaired before anybody uses it. Returns when it was so, and the ids of the messages that it lost.
    */
   failOver(): { asOf: number; lost: readonly string[] };
   /** What a sender has of the store, over its network. */

@@ -45,7 +45,10 @@ export function createTimeline(scheduler: Scheduler): { note(line: string): void
   };
 }
 
-/** How long something takes on a network: mostly some milliseconds, sometimes seconds, rarely longer than any lease. */
+/**
+ * How long something takes on a network: mostly some milliseconds, sometimes seconds, rarely longer than any
+ * lease.
+ */
 export function latency({ chance, faulty, harsh, calm }: World): number {
   if (calm && chance.happens(0.1)) return chance.unit() * 3_000;
   if (faulty && harsh && chance.happens(0.003)) return 35_000 + chance.unit() * 10_000;

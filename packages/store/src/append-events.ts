@@ -3,7 +3,10 @@ import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { incarnation } from "./incarnation.ts";
 
-/** Events that are in the log now, without contents, and the outbox row that covers them; null where there are none. */
+/**
+ * Events that are in the log now, without contents, and the outbox row that covers them; null where there are
+ * none.
+ */
 export interface AppendedEvents {
   events: readonly Omit<PlainEvent, "content" | "sealed">[];
   outboxId: number | null;
@@ -20,7 +23,10 @@ export interface Announcement {
   data: Uint8Array | null;
 }
 
-/** Whether the participant `p` can read the message `m`: what was written before one joined a group is not one's own to read. */
+/**
+ * Whether the participant `p` can read the message `m`: what was written before one joined a group is not
+ * one's own to read.
+ */
 export const IS_VISIBLE = sql`(p.joined_at is null or m.created_at >= p.joined_at)`;
 
 /** Somebody came to take part between the look at who does and the locks of their inboxes. */
@@ -31,7 +37,10 @@ export class MembersChanged extends Error {
 /** So often is a transaction tried again that found {@link MembersChanged}. */
 const TRIES = 20;
 
-/** Runs a transaction that locks the inboxes of all who take part in a conversation; from its beginning again where somebody came meanwhile. */
+/**
+ * Runs a transaction that locks the inboxes of all who take part in a conversation; from its beginning again
+ * where somebody came meanwhile.
+ */
 export async function transactionOfMembers<Result>(db: Db, run: (tx: Db) => Promise<Result>): Promise<Result> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -43,8 +52,9 @@ export async function transactionOfMembers<Result>(db: Db, run: (tx: Db) => Prom
 }
 
 /**
- * Locks the inboxes of all who take part in a conversation, by id, so that nothing is appended to them meanwhile, and nobody comes or goes: whoever changes that locks all of them, too. Returns those of who takes part
- * then, and can read the message: a statement that waited for the locks has an old look at it.
+ * Locks the inboxes of all who take part in a conversation, by id, so that nothing is appended to them
+ * meanwhile, and nobody comes or goes: whoever changes that locks all of them, too. Returns those of who
+ * takes part then, and can read the message: a statement that waited for the locks has an old look at it.
  * @throws {MembersChanged}
  */
 export async function lockInboxes(tx: Db, conversation: number, messageId: string): Promise<readonly number[]> {

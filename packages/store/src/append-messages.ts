@@ -4,7 +4,10 @@ import type { Db } from "./database.ts";
 import { incarnation } from "./incarnation.ts";
 import { IS_LIVE } from "./sessions.ts";
 
-/** Whom a message is for: a user, whose conversation with the sender is found or made; or all others who take part in a group. */
+/**
+ * Whom a message is for: a user, whose conversation with the sender is found or made; or all others who take
+ * part in a group.
+ */
 export type Recipients = { user: number } | { group: number };
 
 /** A message to append. Its content is sealed under its id. */
@@ -77,18 +80,20 @@ interface RepeatRow {
 }
 
 /**
- * Appends messages: one statement, one commit for all of them. Safe to call again with the same messages when the outcome of a call is
- * unknown: what the first call wrote is then found as a repeat.
+ * Appends messages: one statement, one commit for all of them. Safe to call again with the same messages when
+ * the outcome of a call is unknown: what the first call wrote is then found as a repeat.
  *
- * Locks, in this order: the inboxes it writes to, by id (so two of these never wait for each other in a circle, and nothing is appended
- * to an inbox that is being deleted); the groups, for share, by id; new conversations, by pair; new messages, by id. Two concurrent batches that hold the same
- * two request keys can still deadlock; Postgres then fails one of them, which is tried again.
+ * Locks, in this order: the inboxes it writes to, by id (so two of these never wait for each other in a
+ * circle, and nothing is appended to an inbox that is being deleted); the groups, for share, by id; new
+ * conversations, by pair; new messages, by id. Two concurrent batches that hold the same two request keys can
+ * still deadlock; Postgres then fails one of them, which is tried again.
  *
- * Whoever changes who takes part in a group locks the inboxes of all its members first, and then raises `members_version`. A statement that waited for them
- * saw the members of before: it finds another version once it has the group's lock, and writes nothing to that group.
+ * Whoever changes who takes part in a group locks the inboxes of all its members first, and then raises
+ * `members_version`. A statement that waited for them saw the members of before: it finds another version
+ * once it has the group's lock, and writes nothing to that group.
  *
- * A message was created when all inboxes were locked, by the database's clock, and each of a batch a microsecond after the one before. So a group's messages have
- * the same order by time as in every inbox.
+ * A message was created when all inboxes were locked, by the database's clock, and each of a batch a
+ * microsecond after the one before. So a group's messages have the same order by time as in every inbox.
  */
 export async function appendMessages(db: Db, messages: readonly NewMessage[]): Promise<AppendedBatch> {
   const contents = messages.map((message) => message.content);
@@ -237,7 +242,8 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
 }
 
 /**
- * Looks up what the insert skipped. A second statement, because a repeat and its first insert can race, and one statement then sees neither.
+ * Looks up what the insert skipped. A second statement, because a repeat and its first insert can race, and
+ * one statement then sees neither.
  */
 async function findRepeats(db: Db, skipped: readonly NewMessage[]): Promise<(message: NewMessage) => AppendResult | undefined> {
   const { rows } = await sql<RepeatRow>`

@@ -1,7 +1,7 @@
 /**
- * A list as PostgreSQL writes it (https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO). Of numbers, booleans, null and plain texts only;
- * undefined where there is anything else, which pg then writes itself. Pg looks at every element several times: the columns of 200
- * reports take it 0.30 ms, and this 0.06.
+ * A list as PostgreSQL writes it (https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO). Of numbers,
+ * booleans, null and plain texts only; undefined where there is anything else, which pg then writes itself.
+ * Pg looks at every element several times: the columns of 200 reports take it 0.30 ms, and this 0.06.
  */
 export function arrayLiteral(list: readonly unknown[]): string | undefined {
   const parts: (string | number | boolean)[] = [];

@@ -55,8 +55,9 @@ function changeMessage<Changed>(
 export const MAX_VERSIONS = 100;
 
 /**
- * Gives a message another content, and keeps the one before; where `isSame` says so of the one before, nothing changes. Null for `version` where it has as many
- * versions as it may, or was deleted (then `isDeleted`). Locks the inboxes of those who take part, by id, then the message.
+ * Gives a message another content, and keeps the one before; where `isSame` says so of the one before,
+ * nothing changes. Null for `version` where it has as many versions as it may, or was deleted (then
+ * `isDeleted`). Locks the inboxes of those who take part, by id, then the message.
  */
 export function editMessage(
   db: Db,
@@ -85,8 +86,9 @@ export function editMessage(
 }
 
 /**
- * Deletes a message: the contents of all its versions are gone, and a row without content stays. One's own, or any of a group whose owner or admin one is. One that is deleted already
- * stays as it is. Locks the inboxes of those who take part, by id, then the message.
+ * Deletes a message: the contents of all its versions are gone, and a row without content stays. One's own,
+ * or any of a group whose owner or admin one is. One that is deleted already stays as it is. Locks the
+ * inboxes of those who take part, by id, then the message.
  */
 export function deleteMessage(db: Db, change: MessageChange): Promise<ChangeResult<object>> {
   const { messageId, userId, eventId } = change;
@@ -102,8 +104,10 @@ export function deleteMessage(db: Db, change: MessageChange): Promise<ChangeResu
 }
 
 /**
- * Moves a user's read marker forward to a message, and tells those who take part, or only the user where that one's receipts are switched off; one that is further already
- * stays. Null where the user cannot read that message, or it is not in the conversation. Locks the inboxes of those who take part, by id, then the participant.
+ * Moves a user's read marker forward to a message, and tells those who take part, or only the user where that
+ * one's receipts are switched off; one that is further already stays. Null where the user cannot read that
+ * message, or it is not in the conversation. Locks the inboxes of those who take part, by id, then the
+ * participant.
  */
 export function markRead(
   db: Db,
@@ -137,7 +141,10 @@ export function markRead(
 /** Kinds of reactions to one message. */
 export const MAX_EMOJI = 20;
 
-/** Adds or takes away a user's reaction to a message; one that is there already stays as it is. Locks the inboxes of those who take part, by id, then the message. */
+/**
+ * Adds or takes away a user's reaction to a message; one that is there already stays as it is. Locks the
+ * inboxes of those who take part, by id, then the message.
+ */
 export function react(
   db: Db,
   reaction: MessageChange & { emoji: string; isThere: boolean; data: Uint8Array },
@@ -175,7 +182,10 @@ export interface MessageVersion {
   at: Date;
 }
 
-/** All versions of a message, the first one first; null where the user takes no part in its conversation, or it was deleted. */
+/**
+ * All versions of a message, the first one first; null where the user takes no part in its conversation, or
+ * it was deleted.
+ */
 export async function listVersions(db: Db, userId: number, messageId: string): Promise<readonly MessageVersion[] | null> {
   const { rows } = await sql<MessageVersion>`
     with current as (

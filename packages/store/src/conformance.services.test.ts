@@ -27,7 +27,8 @@ import { openStore, type Store } from "./open-store.ts";
 import { deleteOutbox, takeOutbox } from "./outbox.ts";
 import { prune } from "./maintenance.ts";
 import { agree, migrate } from "./schema.ts";
-import { beginSession, endSession, type NewEndpoint, recentRevocations, rotateRefresh } from "./sessions.ts";
+import type { NewEndpoint } from "./endpoints.ts";
+import { beginSession, endSession, recentRevocations, rotateRefresh } from "./sessions.ts";
 import { createUser, deleteUser, findCredentials, findTaken, findUserByName, type NewUser } from "./users.ts";
 
 const ids = createIds({ clock: systemClock, random: systemRandom });
@@ -394,6 +395,13 @@ describe.each(backends)("the store on $name", ({ open }) => {
     expect(await endpointsOf(bob.inbox)).toHaveLength(0);
     expect(await endSession(store.db, bob.id, two.sessionId)).toBeNull();
     expect(await recentRevocations(store.db, 60)).toEqual(expect.arrayContaining([one.sessionId, two.sessionId]));
+  });
+
+  it("keeps an endpoint that its owner keeps, whatever becomes of sessions", async () => {
+    const session = await signIn(bob.id, "http://one/");
+    await sql`update endpoints set kept_by = 'owner' where inbox_id = ${bob.inbox}`.execute(store.db);
+    await endSession(store.db, bob.id, session.sessionId);
+    expect(await endpointsOf(bob.inbox)).toHaveLength(1);
   });
 
   it("raises the inbox's version with every change of its endpoints, and appends tell it", async () => {

@@ -4,7 +4,10 @@ import { IS_VISIBLE } from "./append-events.ts";
 import type { Db } from "./database.ts";
 import type { Preferences, Role } from "./groups.ts";
 
-/** A place in a list that is ordered by time, and by id where that is the same. `at` is in microseconds since the epoch, as the database keeps it. */
+/**
+ * A place in a list that is ordered by time, and by id where that is the same. `at` is in microseconds since
+ * the epoch, as the database keeps it.
+ */
 export interface Place<Id> {
   at: number;
   id: Id;
@@ -19,7 +22,10 @@ export interface ConversationRow {
   group: { title: Uint8Array; role: Role; members: number } | null;
   /** Null where there is no message that one can read. */
   last: MessageRow | null;
-  /** When the last message was written, or one joined; in microseconds since the epoch. Null for a conversation of two without messages. */
+  /**
+   * When the last message was written, or one joined; in microseconds since the epoch. Null for a
+   * conversation of two without messages.
+   */
   activeAt: number | null;
   /** Messages of others after the read marker, up to `MAX_UNREAD`. */
   unread: number;
@@ -133,8 +139,9 @@ function conversationOf(row: ListedConversation): ConversationRow {
 }
 
 /**
- * The conversations of a user that come after a place, the one that was last active first; up to `limit`. One of two is listed once it has a message. `head` is that of the user's inbox at the same moment: what
- * comes after it is not in the list.
+ * The conversations of a user that come after a place, the one that was last active first; up to `limit`. One
+ * of two is listed once it has a message. `head` is that of the user's inbox at the same moment: what comes
+ * after it is not in the list.
  */
 export async function listConversations(
   db: Db,
@@ -179,8 +186,8 @@ export async function findConversation(
 }
 
 /**
- * Messages of a conversation, up to `limit` after a place, in the order asked for; null where the user does not take part in it. `head` is that of the user's inbox at
- * the same moment.
+ * Messages of a conversation, up to `limit` after a place, in the order asked for; null where the user does
+ * not take part in it. `head` is that of the user's inbox at the same moment.
  */
 export async function listMessages(
   db: Db,
@@ -225,9 +232,11 @@ export interface MessageFilter {
 }
 
 /**
- * Messages of all conversations of a user, the newest first; up to `limit` after a place. `head` is that of the user's inbox at the same moment.
+ * Messages of all conversations of a user, the newest first; up to `limit` after a place. `head` is that of
+ * the user's inbox at the same moment.
  *
- * They lie in as many conversations at most: those that have the newest messages before the place. So each conversation is asked for one message, and those for as many as are wanted.
+ * They lie in as many conversations at most: those that have the newest messages before the place. So each
+ * conversation is asked for one message, and those for as many as are wanted.
  */
 export async function listOwnMessages(
   db: Db,

@@ -62,6 +62,7 @@ export interface Database {
     inbox_id: number;
     address: string;
     kinds: string[];
+    kept_by: Generated<"sessions" | "owner">;
     secret: Uint8Array;
     previous_secret: Uint8Array | null;
     previous_secret_until: NullableTime;

@@ -48,7 +48,10 @@ export const LEASE_MS = 30_000;
 /** The name under which the relay holds endpoints whose wake is on its way. */
 export const RELAY = "relay";
 
-/** Whether a sender may set an endpoint's due time: it has none, or its time has come, or it is the sender's own, or held by the relay. */
+/**
+ * Whether a sender may set an endpoint's due time: it has none, or its time has come, or it is the sender's
+ * own, or held by the relay.
+ */
 const takeable = (by: string) => sql<boolean>`(
   e.retry_at is null or e.retry_at <= now() or e.lease_by = ${by} or e.lease_by = ${RELAY}
 )`;
@@ -74,7 +77,10 @@ function shared(kinds: readonly string[]): readonly string[] {
   return kinds;
 }
 
-/** Reads inboxes with their active endpoints, many in one statement. One that does not exist is missing from the answer. Locks nothing. */
+/**
+ * Reads inboxes with their active endpoints, many in one statement. One that does not exist is missing from
+ * the answer. Locks nothing.
+ */
 export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise<readonly MailboxRow[]> {
   const { rows } = await sql<{ box: number; head: number; version: number } & (EndpointRow | { id: null })>`
     select b.id as box, b.head, b.version + ${incarnation} as version, ${ENDPOINT_COLUMNS}
@@ -92,14 +98,19 @@ export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise
   return [...found.values()];
 }
 
-/** Events of an inbox that are read at once. The planner must see it: for a limit that it does not know it would take a tenth of a long log, and scan all messages for that. */
+/**
+ * Events of an inbox that are read at once. The planner must see it: for a limit that it does not know it
+ * would take a tenth of a long log, and scan all messages for that.
+ */
 const MAX_READ = 100;
 /** Kinds whose events have the content of a message. */
 const KINDS_WITH_CONTENT = ["message.created", "message.sent", "message.edited"];
 
 /**
- * Reads an inbox's log, with the contents of the versions that the events are about: up to `limit` events (100 at most) after `after`, in order, of `maxBytes` of content in all, or one; several inboxes in one statement. An event
- * without a message has no content. Their version is only that of the log's incarnation. Locks nothing.
+ * Reads an inbox's log, with the contents of the versions that the events are about: up to `limit` events
+ * (100 at most) after `after`, in order, of `maxBytes` of content in all, or one; several inboxes in one
+ * statement. An event without a message has no content. Their version is only that of the log's incarnation.
+ * Locks nothing.
  */
 export async function readEvents(
   db: Db,
@@ -162,9 +173,9 @@ export async function readEvents(
 export type LeaseAnswer = { taken: boolean; endpoint: EndpointRow };
 
 /**
- * Takes the lease of each endpoint that can be taken, and reads all of them as they are now. Answers in the order asked; null for an endpoint
- * that is off or gone. In every other case the endpoint has a due time when this returns.
- * Locks the endpoints, by id.
+ * Takes the lease of each endpoint that can be taken, and reads all of them as they are now. Answers in the
+ * order asked; null for an endpoint that is off or gone. In every other case the endpoint has a due time when
+ * this returns. Locks the endpoints, by id.
  */
 export async function takeLeases(db: Db, by: string, endpoints: readonly number[]): Promise<readonly (LeaseAnswer | null)[]> {
   const { rows } = await sql<EndpointRow & { taken: boolean }>`
@@ -186,9 +197,10 @@ export async function takeLeases(db: Db, by: string, endpoints: readonly number[
 }
 
 /**
- * Makes sure that nobody else begins a push to these endpoints while one of `by` is in flight: takes or renews the lease, where it can be taken, whatever
- * the endpoint's generation and state. Answers in the order asked whether it is held; where it is not, an active endpoint has a due time all the same.
- * Locks the endpoints, by id.
+ * Makes sure that nobody else begins a push to these endpoints while one of `by` is in flight: takes or
+ * renews the lease, where it can be taken, whatever the endpoint's generation and state. Answers in the order
+ * asked whether it is held; where it is not, an active endpoint has a due time all the same. Locks the
+ * endpoints, by id.
  */
 export async function holdLeases(db: Db, by: string, endpoints: readonly number[]): Promise<readonly boolean[]> {
   const { rows } = await sql<{ id: number }>`
@@ -204,7 +216,10 @@ export async function holdLeases(db: Db, by: string, endpoints: readonly number[
   return endpoints.map((id) => held.has(id));
 }
 
-/** Ends leases that `by` has, whatever the endpoints' generations: those that are active are due at once. Locks the endpoints, by id. */
+/**
+ * Ends leases that `by` has, whatever the endpoints' generations: those that are active are due at once.
+ * Locks the endpoints, by id.
+ */
 export async function endLeases(db: Db, by: string, endpoints: readonly number[]): Promise<void> {
   await sql`
     with e as materialized (
@@ -219,8 +234,9 @@ export async function endLeases(db: Db, by: string, endpoints: readonly number[]
 const DEFER_MS = 1_000;
 
 /**
- * Makes every active endpoint of these inboxes that is behind due in a second, where it has no due time, or that of a wake that the relay published: that
- * wake may be what there is no room for. Locks the endpoints, by id.
+ * Makes every active endpoint of these inboxes that is behind due in a second, where it has no due time, or
+ * that of a wake that the relay published: that wake may be what there is no room for. Locks the endpoints,
+ * by id.
  */
 export async function deferInboxes(db: Db, inboxes: readonly number[]): Promise<void> {
   await sql`
@@ -235,17 +251,19 @@ export async function deferInboxes(db: Db, inboxes: readonly number[]): Promise<
 }
 
 /**
- * What became of a lease that was to be given back: `cleared`, as the endpoint is level with its inbox; `kept`, as there is more to read; `lost`, as it is no
- * longer the sender's, or was given back before, by a statement whose answer was lost.
+ * What became of a lease that was to be given back: `cleared`, as the endpoint is level with its inbox;
+ * `kept`, as there is more to read; `lost`, as it is no longer the sender's, or was given back before, by a
+ * statement whose answer was lost.
  */
 export type ClearAnswer = "cleared" | "kept" | "lost";
 
 /**
- * Gives back the leases of endpoints that are level with their inbox: clears their due times. Answers in the order asked.
+ * Gives back the leases of endpoints that are level with their inbox: clears their due times. Answers in the
+ * order asked.
  *
- * Locks the inboxes, by id, `for share`: this waits for appends that are under way, and `head` is what the lock returned, not what the
- * snapshot saw; an event that was appended, published and acknowledged in between would otherwise be covered by nothing. Then the
- * endpoints, by id.
+ * Locks the inboxes, by id, `for share`: this waits for appends that are under way, and `head` is what the
+ * lock returned, not what the snapshot saw; an event that was appended, published and acknowledged in between
+ * would otherwise be covered by nothing. Then the endpoints, by id.
  */
 export async function clearLevel(db: Db, by: string, endpoints: readonly number[]): Promise<readonly ClearAnswer[]> {
   const { rows } = await sql<{ id: number; level: boolean }>`
@@ -321,12 +339,14 @@ export interface ProgressAnswer {
 }
 
 /**
- * Writes what lanes report, many endpoints in one statement. Answers in the order given; null where the endpoint is gone, or is of
- * another generation: then nothing was written of it but its attempts.
+ * Writes what lanes report, many endpoints in one statement. Answers in the order given; null where the
+ * endpoint is gone, or is of another generation: then nothing was written of it but its attempts.
  *
- * Progress is always written, by `greatest`; how it has been failing only where the report knows of the cursor, as it is about the event that comes
- * next: from somebody who is behind it would count against another event, which might become a dead letter at its first try. A due time is set only where it may be taken, so that nobody's lease is cut short. Cursor and dead
- * letters are written together or not at all. Can be repeated when its outcome is unknown. Locks the endpoints, by id.
+ * Progress is always written, by `greatest`; how it has been failing only where the report knows of the
+ * cursor, as it is about the event that comes next: from somebody who is behind it would count against
+ * another event, which might become a dead letter at its first try. A due time is set only where it may be
+ * taken, so that nobody's lease is cut short. Cursor and dead letters are written together or not at all. Can
+ * be repeated when its outcome is unknown. Locks the endpoints, by id.
  */
 export async function recordProgress(
   db: Db,
@@ -417,8 +437,9 @@ export async function recordProgress(
 }
 
 /**
- * Takes up to `limit` endpoints whose due time has come, earliest first, for the relay: they are due again in 30 s, should their wake be
- * lost. Returns their inboxes. Locks the endpoints it takes; those that are locked are passed over.
+ * Takes up to `limit` endpoints whose due time has come, earliest first, for the relay: they are due again in
+ * 30 s, should their wake be lost. Returns their inboxes. Locks the endpoints it takes; those that are locked
+ * are passed over.
  */
 export async function takeDue(db: Db, limit: number): Promise<readonly number[]> {
   const { rows } = await sql<{ inbox_id: number }>`
@@ -436,9 +457,10 @@ export async function takeDue(db: Db, limit: number): Promise<readonly number[]>
 const REPAIRED_AT_ONCE = 10_000;
 
 /**
- * Makes every active endpoint that is behind its inbox, and has no due time, due at once: so the queue can be rebuilt after the broker lost it.
- * Of some partitions, or of all. Returns how many. Goes through the inboxes bit by bit: no statement takes long, and none holds many locks. What is
- * appended meanwhile is covered by its outbox row.
+ * Makes every active endpoint that is behind its inbox, and has no due time, due at once: so the queue can be
+ * rebuilt after the broker lost it. Of some partitions, or of all. Returns how many. Goes through the inboxes
+ * bit by bit: no statement takes long, and none holds many locks. What is appended meanwhile is covered by
+ * its outbox row.
  */
 export async function repair(db: Db, only?: { partitions: readonly number[]; of: number }): Promise<number> {
   const isConcerned = only === undefined ? sql`` : sql`and b.id % ${only.of} = any(${only.partitions}::bigint[])`;
@@ -470,7 +492,10 @@ export async function repair(db: Db, only?: { partitions: readonly number[]; of:
   }
 }
 
-/** Makes every endpoint that somebody holds a lease on due at once. Only for a process that is known to be alone on its database. */
+/**
+ * Makes every endpoint that somebody holds a lease on due at once. Only for a process that is known to be
+ * alone on its database.
+ */
 export async function breakLeases(db: Db): Promise<void> {
   await sql`update endpoints set retry_at = now(), lease_by = null where lease_by is not null`.execute(db);
 }

@@ -2,8 +2,9 @@ import { sql } from "kysely";
 import type { Db } from "./database.ts";
 
 /**
- * What became of a message for one of those it was for: `delivered` once an endpoint took it; `failed` where one refused it for good, and none took it; `retrying` and
- * `queued` where one has not taken it yet, and has or has not failed; `held` where there is none.
+ * What became of a message for one of those it was for: `delivered` once an endpoint took it; `failed` where
+ * one refused it for good, and none took it; `retrying` and `queued` where one has not taken it yet, and has
+ * or has not failed; `held` where there is none.
  */
 export type DeliveryState = "held" | "queued" | "retrying" | "failed" | "delivered";
 

@@ -1,4 +1,7 @@
-/** SQLSTATE classes after which it is unknown whether a statement was carried out, or in which it was not for a passing reason. */
+/**
+ * SQLSTATE classes after which it is unknown whether a statement was carried out, or in which it was not for
+ * a passing reason.
+ */
 const PASSING = new Set([
   "40001", // serialization failure
   "40P01", // deadlock
@@ -24,8 +27,8 @@ export function constraintOf(error: unknown): string | undefined {
 }
 
 /**
- * Why a statement failed, if it is because the database was not there, or would not have it just then: it may have been carried out, and is
- * worth trying again. Undefined where the statement itself is at fault.
+ * Why a statement failed, if it is because the database was not there, or would not have it just then: it may
+ * have been carried out, and is worth trying again. Undefined where the statement itself is at fault.
  */
 export function whyUnavailable(error: unknown): string | undefined {
   const code = property(error, "code");

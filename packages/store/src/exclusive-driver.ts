@@ -1,8 +1,9 @@
 import type { DatabaseConnection, Driver } from "kysely";
 
 /**
- * Hands out a driver's only connection to one user at a time. Kysely's PGlite driver gives the same connection to everybody at once, so
- * that a statement from elsewhere would run inside whichever transaction is open, and be undone with it.
+ * Hands out a driver's only connection to one user at a time. Kysely's PGlite driver gives the same
+ * connection to everybody at once, so that a statement from elsewhere would run inside whichever transaction
+ * is open, and be undone with it.
  */
 export function exclusive(driver: Driver): Driver {
   let last: Promise<void> = Promise.resolve();

@@ -3,8 +3,9 @@ import type { Db } from "./database.ts";
 import { repair } from "./deliveries.ts";
 
 /**
- * Which PostgreSQL this is: its system identifier, its timeline, and the database's number. Another one after a replica was promoted, after a recovery
- * to a point in time, and after a restore into a new database: so it may be older than what processes and the broker know.
+ * Which PostgreSQL this is: its system identifier, its timeline, and the database's number. Another one after
+ * a replica was promoted, after a recovery to a point in time, and after a restore into a new database: so it
+ * may be older than what processes and the broker know.
  */
 export const IDENTITY = `
   (select system_identifier::text from pg_control_system())
@@ -19,10 +20,11 @@ const IDS_LOST = 2 ** 30;
 const TABLES_WITH_IDS = ["users", "inboxes", "endpoints", "sessions", "conversations", "outbox"];
 
 /**
- * Begins another incarnation of the log, for a database that came back without its last transactions: what processes and the broker know of it counts no more.
- * Sets cursors that are beyond their inbox's end back to it, makes every endpoint that is behind due, and passes over the ids that may have been given out
- * before. Returns how many endpoints are due. In one transaction, which nobody else must write before the end of: it is called before anybody uses the database,
- * or by an operator, who stops all processes first.
+ * Begins another incarnation of the log, for a database that came back without its last transactions: what
+ * processes and the broker know of it counts no more. Sets cursors that are beyond their inbox's end back to
+ * it, makes every endpoint that is behind due, and passes over the ids that may have been given out before.
+ * Returns how many endpoints are due. In one transaction, which nobody else must write before the end of: it
+ * is called before anybody uses the database, or by an operator, who stops all processes first.
  */
 export async function recoverFromFailOver(db: Db): Promise<number> {
   return db.transaction().execute(async (tx) => {
@@ -51,8 +53,9 @@ async function beginIncarnation(tx: Db): Promise<number> {
 }
 
 /**
- * Looks whether this is still the PostgreSQL that the deployment ran on before, and if not, recovers from the fail-over. Many processes may call it at the
- * same time: one of them does it, and the others wait. Returns how many endpoints are due, or undefined where nothing had to be done.
+ * Looks whether this is still the PostgreSQL that the deployment ran on before, and if not, recovers from the
+ * fail-over. Many processes may call it at the same time: one of them does it, and the others wait. Returns
+ * how many endpoints are due, or undefined where nothing had to be done.
  */
 export async function recoverIfFailedOver(db: Db): Promise<number | undefined> {
   return db.transaction().execute(async (tx) => {
@@ -68,7 +71,10 @@ export async function recoverIfFailedOver(db: Db): Promise<number | undefined> {
   });
 }
 
-/** Whether an error says that this user of the database may not ask which PostgreSQL it is, or that it cannot tell. */
+/**
+ * Whether an error says that this user of the database may not ask which PostgreSQL it is, or that it cannot
+ * tell.
+ */
 export function cannotTell(error: unknown): boolean {
   const { code } = error as { code?: unknown };
   return code === INSUFFICIENT_PRIVILEGE || code === UNDEFINED_FUNCTION;

@@ -9,7 +9,10 @@ export async function isFamiliarNetwork(db: Db, userId: number, network: string)
   return rows.length > 0;
 }
 
-/** Remembers that a user signed in from a network; forgets the ones not seen for longest beyond 20. Writes once a day for each. */
+/**
+ * Remembers that a user signed in from a network; forgets the ones not seen for longest beyond 20. Writes
+ * once a day for each.
+ */
 export async function rememberNetwork(db: Db, userId: number, network: string): Promise<void> {
   await sql`
     insert into familiar_networks as f (user_id, network) select id, ${network} from users where id = ${userId}

@@ -86,7 +86,10 @@ async function logOf(userId: number, group: number): Promise<Logged[]> {
   }));
 }
 
-/** Of all that happened in a group, what somebody gets: what others write, and all else but of what they cannot read, from when they join until they go. */
+/**
+ * Of all that happened in a group, what somebody gets: what others write, and all else but of what they
+ * cannot read, from when they join until they go.
+ */
 function shareOf(userId: number, all: readonly Logged[], isFirst: boolean): Logged[] {
   const share: Logged[] = [];
   let isMember = isFirst;

@@ -53,7 +53,8 @@ export function titleContext(conversation: number): string {
 }
 
 /**
- * Locks the inboxes of a group's members, and of others, by id, and then the group. Null where there is no such group.
+ * Locks the inboxes of a group's members, and of others, by id, and then the group. Null where there is no
+ * such group.
  * @throws {MembersChanged}
  */
 async function lockGroup(tx: Db, conversation: number, others: readonly number[]): Promise<LockedGroup | null> {
@@ -427,7 +428,10 @@ export interface MemberRow {
   joinedAt: Date;
 }
 
-/** The members of a group, in the order in which they joined; null where the user takes no part in it. `head` is that of the user's inbox at the same moment. */
+/**
+ * The members of a group, in the order in which they joined; null where the user takes no part in it. `head`
+ * is that of the user's inbox at the same moment.
+ */
 export async function listMembers(
   db: Db,
   userId: number,
@@ -484,7 +488,10 @@ export interface Preferences {
   pinned: boolean;
 }
 
-/** Changes how a user likes to see a conversation, and tells the user's own clients. Null where the user takes no part in it. Locks the user's inbox, then the participant. */
+/**
+ * Changes how a user likes to see a conversation, and tells the user's own clients. Null where the user takes
+ * no part in it. Locks the user's inbox, then the participant.
+ */
 export function changePreferences(
   db: Db,
   change: {
@@ -513,7 +520,10 @@ export function changePreferences(
   });
 }
 
-/** Leaves all groups of a user whose account is being deleted: the admin, or else the member, who has been there longest follows an owner who was the only one. */
+/**
+ * Leaves all groups of a user whose account is being deleted: the admin, or else the member, who has been
+ * there longest follows an owner who was the only one.
+ */
 export async function leaveGroups(
   db: Db,
   userId: number,

@@ -56,6 +56,7 @@ export {
   takeLeases,
 } from "./deliveries.ts";
 export { type DeliveryState, listDeliveries, type RecipientRow } from "./delivery-states.ts";
+export type { EndpointsChanged, NewEndpoint } from "./endpoints.ts";
 export { recoverFromFailOver } from "./fail-over.ts";
 export {
   addMember,
@@ -102,9 +103,7 @@ export { agree, type Agreement, migrate, StoreMismatch } from "./schema.ts";
 export {
   beginSession,
   type BegunSession,
-  type EndpointsChanged,
   endSession,
-  type NewEndpoint,
   type NewSession,
   recentRevocations,
   type RefreshResult,

@@ -28,7 +28,10 @@ async function logBytes(): Promise<number> {
   return files.filter((name) => /^[0-9A-F]{24}$/u.test(name)).length * SEGMENT_BYTES;
 }
 
-/** The server keeps as many used segments as were written between checkpoints lately, and some more, unless it is told not to. */
+/**
+ * The server keeps as many used segments as were written between checkpoints lately, and some more, unless it
+ * is told not to.
+ */
 it("makes the write-ahead log of an embedded database small again after a burst", { timeout: 60_000 }, async () => {
   const maintain = createEmbeddedMaintenance(store.db, () => 0);
   await maintain();

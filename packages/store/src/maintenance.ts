@@ -11,7 +11,8 @@ export async function ping(db: Db): Promise<void> {
 
 /**
  * Deletes what is older than `days`: attempts, and sessions that ended (but not the one that gives a user's
- * public key). Ends sessions that have expired. Goes on with erasures that broke off. Can run in several processes at once.
+ * public key). Ends sessions that have expired. Goes on with erasures that broke off. Can run in several
+ * processes at once.
  */
 export async function prune(db: Db, days: number): Promise<void> {
   const before = sql`now() - ${days} * interval '1 day'`;
@@ -34,8 +35,9 @@ const OUTBOX_VACUUM_ABOVE_BYTES = MIB / 4;
 const VACUUM_EVERY_MS = 60_000;
 
 /**
- * What a server does by itself, and an embedded database does not: returns a function to call every second or so, that makes a checkpoint for
- * every 64 MB of write-ahead log, empties the outbox's dead rows, and once a minute vacuums and analyses the tables that change most.
+ * What a server does by itself, and an embedded database does not: returns a function to call every second or
+ * so, that makes a checkpoint for every 64 MB of write-ahead log, empties the outbox's dead rows, and once a
+ * minute vacuums and analyses the tables that change most.
  */
 export function createEmbeddedMaintenance(db: Db, monotonic: () => number): () => Promise<void> {
   let checkpointed: string | undefined;

@@ -27,7 +27,10 @@ export interface StoreOptions {
   url: string;
   /** Connections at most; an embedded database has one. */
   maxConnections?: number;
-  /** How long a statement may take, and a connection may be silent beside that for 1 s; 30 s by default, 0 for any time. */
+  /**
+   * How long a statement may take, and a connection may be silent beside that for 1 s; 30 s by default, 0 for
+   * any time.
+   */
   statementTimeoutMs?: number;
   /** How long a statement may wait for a lock; as long as it may take by default. */
   lockTimeoutMs?: number;
@@ -45,8 +48,9 @@ const SILENT_MS = 1_000;
 /** The system's own first probe of a silent connection comes after two hours. */
 const KEEP_ALIVE_AFTER_MS = 10_000;
 /**
- * Our statements find few rows by their keys, and what they look for is in memory or on an SSD. With the default, which is made for disks that
- * turn, Postgres read all of `inboxes` for every batch (1.0 ms of 3.4 for 64 messages to 10,000 inboxes).
+ * Our statements find few rows by their keys, and what they look for is in memory or on an SSD. With the
+ * default, which is made for disks that turn, Postgres read all of `inboxes` for every batch (1.0 ms of 3.4
+ * for 64 messages to 10,000 inboxes).
  */
 const PLANNER = "set random_page_cost = 1.1";
 const UNDEFINED_TABLE = "42P01";
@@ -98,12 +102,18 @@ function openPostgres(options: StoreOptions): Store {
   };
 }
 
-/** What the pool does with a new connection before it hands it out: it waits for the promise, though its types do not say so. */
+/**
+ * What the pool does with a new connection before it hands it out: it waits for the promise, though its types
+ * do not say so.
+ */
 function beforeUse(onConnect: (client: pg.ClientBase) => Promise<void>): object {
   return { onConnect };
 }
 
-/** Settings that a proxy between may not know at connecting are made by a statement. Then looks whether the database is the one it was. */
+/**
+ * Settings that a proxy between may not know at connecting are made by a statement. Then looks whether the
+ * database is the one it was.
+ */
 async function prepareConnection(client: pg.ClientBase, options: StoreOptions & { statementTimeoutMs: number }): Promise<void> {
   const { statementTimeoutMs: ms, lockTimeoutMs = 0 } = options;
   await client.query(
@@ -116,7 +126,10 @@ async function prepareConnection(client: pg.ClientBase, options: StoreOptions & 
   if (endpoints !== undefined) options.onFailOver?.(endpoints);
 }
 
-/** Whether another PostgreSQL answers than before. False where that cannot be seen: the database is new, or the user may not ask. */
+/**
+ * Whether another PostgreSQL answers than before. False where that cannot be seen: the database is new, or
+ * the user may not ask.
+ */
 async function isAnother(client: pg.ClientBase): Promise<boolean> {
   try {
     const { rows } = await client.query<{ another: boolean | null }>(
@@ -161,7 +174,10 @@ async function openEmbedded(folder: string): Promise<Store> {
   };
 }
 
-/** Opens a store; does not migrate it. @throws when the embedded folder cannot be opened; Postgres is connected to at the first statement. */
+/**
+ * Opens a store; does not migrate it. @throws when the embedded folder cannot be opened; Postgres is
+ * connected to at the first statement.
+ */
 export async function openStore(options: StoreOptions): Promise<Store> {
   if (options.url.startsWith("pglite:")) return openEmbedded(options.url.slice("pglite:".length));
   return openPostgres(options);

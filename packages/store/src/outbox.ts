@@ -7,8 +7,9 @@ export async function deleteOutbox(db: Db, ids: readonly number[]): Promise<void
 }
 
 /**
- * Takes up to `limit` outbox rows that are due, oldest first, and makes them due again in 5 s: so no transaction is held while their wakes
- * are published, and who dies before that has lost nothing. Locks the rows it takes; rows that another relay holds are passed over.
+ * Takes up to `limit` outbox rows that are due, oldest first, and makes them due again in 5 s: so no
+ * transaction is held while their wakes are published, and who dies before that has lost nothing. Locks the
+ * rows it takes; rows that another relay holds are passed over.
  */
 export async function takeOutbox(db: Db, limit: number): Promise<readonly { id: number; inboxIds: readonly number[] }[]> {
   const { rows } = await sql<{ id: number; inbox_ids: number[] }>`

@@ -18,7 +18,10 @@ afterEach(async () => {
   await database.drop();
 });
 
-/** The planner knows nothing of the rows then but how many there are: it takes columns that can be null for ones that hardly ever are. */
+/**
+ * The planner knows nothing of the rows then but how many there are: it takes columns that can be null for
+ * ones that hardly ever are.
+ */
 it("repairs many inboxes, a bit at a time, on a database that was never analyzed", { timeout: 60_000 }, async () => {
   const { db } = store;
   for (const table of ["inboxes", "endpoints"]) {

@@ -35,8 +35,9 @@ async function appliedSteps(db: Db): Promise<ReadonlySet<string>> {
 }
 
 /**
- * Brings the schema up to this version; returns the names of the steps that it ran. Two at the same time wait for each other. A step waits for a lock for as long as
- * the store's `lockTimeoutMs`, and is then tried again, so that statements that came after it are not held up.
+ * Brings the schema up to this version; returns the names of the steps that it ran. Two at the same time wait
+ * for each other. A step waits for a lock for as long as the store's `lockTimeoutMs`, and is then tried
+ * again, so that statements that came after it are not held up.
  * @throws {StoreMismatch} when the database has a step that this version must not run beside.
  */
 export function migrate(db: Db): Promise<readonly string[]> {
@@ -57,7 +58,10 @@ export function migrate(db: Db): Promise<readonly string[]> {
   });
 }
 
-/** Asks again and again: a statement that waits would keep a snapshot, and making an index concurrently waits for the end of all snapshots. */
+/**
+ * Asks again and again: a statement that waits would keep a snapshot, and making an index concurrently waits
+ * for the end of all snapshots.
+ */
 async function takeLock(db: Db): Promise<void> {
   for (;;) {
     const { rows } = await sql<{ taken: boolean }>`select pg_try_advisory_lock(${LOCK}) as taken`.execute(db);
@@ -110,8 +114,9 @@ export interface Agreement {
 }
 
 /**
- * Checks that the schema is this version's, and that the settings are those of the processes that ran on this database before; the first
- * one lays them down. A changed secret is laid down by the first process that knows the one before, too.
+ * Checks that the schema is this version's, and that the settings are those of the processes that ran on this
+ * database before; the first one lays them down. A changed secret is laid down by the first process that
+ * knows the one before, too.
  * @throws {StoreMismatch}
  */
 export async function agree(db: Db, agreement: Agreement): Promise<void> {

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
-import { RELAY } from "./deliveries.ts";
+import { announceChange, attachEndpoint, type EndpointsChanged, KEEP_LEASE, lockInbox, type NewEndpoint } from "./endpoints.ts";
 
 /** At most so many sessions of a user are live; the oldest ends when another begins. */
 const MAX_LIVE_SESSIONS = 100;
@@ -16,80 +16,6 @@ export interface NewSession {
   endpoint: NewEndpoint | null;
 }
 
-export interface NewEndpoint {
-  address: string;
-  kinds: readonly string[];
-  /** Seals the secret of a new endpoint; gets the inbox, which a sealed secret belongs to. */
-  sealSecret(inbox: number): Uint8Array;
-  /** Why the address must not be pushed to; null if it may. */
-  refusal: string | null;
-  /** Replaces the secret in any case. */
-  renewSecret?: boolean;
-}
-
-/** What changed an inbox's endpoints: its senders are told by a wake, which the outbox row covers until then. */
-export interface EndpointsChanged {
-  inbox: number;
-  outboxId: number;
-}
-
-/**
- * Locks the inbox, and then its endpoints, by id: all changes of them happen one after the other, none while an append is under way, and in the
- * order in which senders lock many endpoints.
- */
-async function lockInbox(tx: Db, userId: number): Promise<{ id: number; floor: number } | null> {
-  const { rows } = await sql<{ id: number; floor: number }>`
-    select id, floor from inboxes where user_id = ${userId} for no key update
-  `.execute(tx);
-  const inbox = rows[0];
-  if (inbox === undefined) return null;
-  await sql`select id from endpoints where inbox_id = ${inbox.id} order by id for no key update`.execute(tx);
-  return inbox;
-}
-
-/** Raises the inbox's version, and covers the wake that tells its senders. The inbox is locked. */
-async function announceChange(tx: Db, inbox: number): Promise<EndpointsChanged> {
-  await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
-  const { rows } = await sql<{
-    id: number;
-  }>`insert into outbox (inbox_ids) values (array[${inbox}::bigint]) returning id`.execute(tx);
-  return { inbox, outboxId: (rows[0] as { id: number }).id };
-}
-
-/**
- * Makes the endpoint, or revives one that is off: its cursor is then the highest of the inbox's floor and of all its endpoints' cursors, so that
- * it gets what none of them took. One that is active goes on from where it is. One that has been failing is tried at once, and still counts as failing. One that is active keeps its secret, so that
- * no log-in breaks a receiver that has it; one that is revived gets another, as the address may have been somebody else's.
- */
-async function attachEndpoint(
-  tx: Db,
-  inbox: { id: number; floor: number },
-  endpoint: NewEndpoint,
-): Promise<{ id: number; secret: Uint8Array }> {
-  const state = endpoint.refusal === null ? "active" : "off";
-  const keepsSecret = sql`(e.state = 'active' and ${endpoint.renewSecret !== true}::boolean)`;
-  const { rows } = await sql<{ id: number; secret: Uint8Array }>`
-    insert into endpoints as e (inbox_id, address, kinds, secret, cursor, state, reason)
-    select ${inbox.id}::bigint, ${endpoint.address}::text, ${endpoint.kinds}::text[], ${endpoint.sealSecret(inbox.id)}::bytea,
-      greatest(${inbox.floor}::bigint, max(cursor)), ${state}::text, ${endpoint.refusal}::text
-    from endpoints where inbox_id = ${inbox.id}
-    on conflict (inbox_id, address) do update set
-      cursor = case when e.state = 'off' then excluded.cursor else e.cursor end,
-      secret = case when ${keepsSecret} then e.secret else excluded.secret end,
-      previous_secret = case when ${keepsSecret} then e.previous_secret end,
-      failures = least(e.failures, 1), server_errors = 0, rejections = 0, failing_since = null,
-      ${KEEP_LEASE},
-      state = excluded.state, reason = excluded.reason, generation = e.generation + 1
-    returning id, secret
-  `.execute(tx);
-  return rows[0] as { id: number; secret: Uint8Array };
-}
-
-/** A change of an endpoint `e` clears its due time, but not a lease that a sender has: a push of it may be in flight. */
-const KEEP_LEASE = sql`
-  retry_at = case when e.lease_by <> ${RELAY} and e.retry_at > now() then e.retry_at end,
-  lease_by = case when e.lease_by <> ${RELAY} and e.retry_at > now() then e.lease_by end`;
-
 /** A session `s` that can be used: neither ended nor expired. The only place that says so. */
 export const IS_LIVE = sql`(s.revoked_at is null and (s.refresh_expires_at is null or s.refresh_expires_at > now()))`;
 
@@ -100,14 +26,17 @@ async function endSessions(tx: Db, sessionIds: readonly number[], reason: string
   `.execute(tx);
   await sql`
     update endpoints e set state = 'off', reason = ${reason}, ${KEEP_LEASE}, generation = generation + 1
-    where id in (select endpoint_id from sessions where id = any(${sessionIds}::bigint[])) and state = 'active'
+    where id in (select endpoint_id from sessions where id = any(${sessionIds}::bigint[])) and state = 'active' and kept_by = 'sessions'
       and not exists (select from sessions s where s.endpoint_id = e.id and ${IS_LIVE})
   `.execute(tx);
 }
 
 const EXPIRED_AT_ONCE = 100;
 
-/** Ends sessions that have expired, with all that follows for their endpoints. Locks each user's inbox, and then its endpoints. */
+/**
+ * Ends sessions that have expired, with all that follows for their endpoints. Locks each user's inbox, and
+ * then its endpoints.
+ */
 export async function endExpiredSessions(db: Db): Promise<void> {
   for (;;) {
     const { rows } = await sql<{ id: number; userId: number | null }>`
@@ -137,8 +66,8 @@ export interface BegunSession {
 }
 
 /**
- * Begins a session, with its endpoint if it has one; `changed` where that changed the inbox's endpoints. Returns null where the user was deleted meanwhile.
- * Locks the inbox, then its endpoints.
+ * Begins a session, with its endpoint if it has one; `changed` where that changed the inbox's endpoints.
+ * Returns null where the user was deleted meanwhile. Locks the inbox, then its endpoints.
  */
 export async function beginSession(db: Db, session: NewSession): Promise<BegunSession | null> {
   return db.transaction().execute(async (tx) => {
@@ -168,7 +97,10 @@ export async function beginSession(db: Db, session: NewSession): Promise<BegunSe
   });
 }
 
-/** Ends a session of this user. Returns null where it is none, or has ended already. Locks the inbox, then its endpoints. */
+/**
+ * Ends a session of this user. Returns null where it is none, or has ended already. Locks the inbox, then its
+ * endpoints.
+ */
 export async function endSession(db: Db, userId: number, sessionId: number): Promise<EndpointsChanged | null> {
   return db.transaction().execute(async (tx) => {
     const inbox = await lockInbox(tx, userId);
@@ -183,7 +115,10 @@ export async function endSession(db: Db, userId: number, sessionId: number): Pro
 }
 
 export type RefreshResult =
-  /** The token was the current one, or was replaced within the last 30 s. `refreshHash` says which successor is the session's token now. */
+  /**
+   * The token was the current one, or was replaced within the last 30 s. `refreshHash` says which successor
+   * is the session's token now.
+   */
   | {
       status: "refreshed";
       sessionId: number;
@@ -200,10 +135,10 @@ export type RefreshResult =
 const REFRESH_REPEATS_SECONDS = 30;
 
 /**
- * Replaces a session's refresh token by the first of its successors. `presented` is the hash of a token that was once
- * given to this session. `successors` are the hashes of all tokens that a process of this deployment replaces it by: so
- * a repeat finds one of them in its place, whichever process answered before. Where neither the token nor a successor
- * is the current one, somebody used it before. Locks the session.
+ * Replaces a session's refresh token by the first of its successors. `presented` is the hash of a token that
+ * was once given to this session. `successors` are the hashes of all tokens that a process of this deployment
+ * replaces it by: so a repeat finds one of them in its place, whichever process answered before. Where
+ * neither the token nor a successor is the current one, somebody used it before. Locks the session.
  */
 export async function rotateRefresh(
   db: Db,

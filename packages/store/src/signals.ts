@@ -1,7 +1,10 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 
-/** The inboxes of all others who take part in a conversation, for a user who types there; none where the user does not let others know. Null where the user takes no part in it. */
+/**
+ * The inboxes of all others who take part in a conversation, for a user who types there; none where the user
+ * does not let others know. Null where the user takes no part in it.
+ */
 export async function listTypingAudience(db: Db, userId: number, conversation: number): Promise<readonly number[] | null> {
   const { rows } = await sql<{ inbox: number | null }>`
     select b.id as inbox from participants own join users u on u.id = own.user_id
@@ -16,7 +19,10 @@ export async function listTypingAudience(db: Db, userId: number, conversation: n
 /** Others who are told that a user is there. */
 const MAX_AUDIENCE = 100;
 
-/** The inboxes of those with whom a user began the latest conversations of two; none where the user does not let others know. */
+/**
+ * The inboxes of those with whom a user began the latest conversations of two; none where the user does not
+ * let others know.
+ */
 export async function listPresenceAudience(db: Db, userId: number): Promise<readonly number[]> {
   const { rows } = await sql<{ inbox: number }>`
     select b.id as inbox from (

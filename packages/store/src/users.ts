@@ -150,12 +150,13 @@ const ACCOUNT_COLUMNS = sql`
 `;
 
 /**
- * Deletes a user: the account, its sessions, its inbox with all events, and its endpoints. What the user sent stays with those who received
- * it. Returns false where there is no such user.
+ * Deletes a user: the account, its sessions, its inbox with all events, and its endpoints. What the user sent
+ * stays with those who received it. Returns false where there is no such user.
  *
- * First, in a short transaction, the account ends: it locks the inbox, then its endpoints, by id; an append that is under way ends before, and a later one
- * finds no receiver. The sessions stay, without their data, so that every replica learns that they are revoked. What is left is then erased bit by
- * bit, holding nobody up; should that break off, `prune` goes on with it.
+ * First, in a short transaction, the account ends: it locks the inbox, then its endpoints, by id; an append
+ * that is under way ends before, and a later one finds no receiver. The sessions stay, without their data, so
+ * that every replica learns that they are revoked. What is left is then erased bit by bit, holding nobody up;
+ * should that break off, `prune` goes on with it.
  */
 export async function deleteUser(db: Db, userId: number): Promise<boolean> {
   const inbox = await db.transaction().execute((tx) => endAccount(tx, userId));

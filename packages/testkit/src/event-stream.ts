@@ -18,7 +18,10 @@ export interface EventStream {
   close(): void;
 }
 
-/** Opens a stream of server-sent events. Resolves once it is open. @throws where it is refused, with what was answered. */
+/**
+ * Opens a stream of server-sent events. Resolves once it is open. @throws where it is refused, with what was
+ * answered.
+ */
 export async function openEventStream(url: string, token: string, headers: Record<string, string> = {}): Promise<EventStream> {
   const outgoing = request(url, { headers: { authorization: `Bearer ${token}`, accept: "text/event-stream", ...headers } });
   outgoing.end();

@@ -33,8 +33,9 @@ interface Queued {
 }
 
 /**
- * Reads what is in the partition queues, and gives all of it back: consumes without acknowledging, until no message is left in them that was not
- * seen. (A quorum queue with a single active consumer does not support `basic.get`.)
+ * Reads what is in the partition queues, and gives all of it back: consumes without acknowledging, until no
+ * message is left in them that was not seen. (A quorum queue with a single active consumer does not support
+ * `basic.get`.)
  */
 async function readQueues({ amqpUrl, namespace, partitions, secret }: Queues): Promise<Queued> {
   const { bundles: sealer } = createKeyring({ secret, random: systemRandom });
@@ -66,10 +67,11 @@ async function readQueues({ amqpUrl, namespace, partitions, secret }: Queues): P
 }
 
 /**
- * Checks the invariant: every event that an active endpoint has not taken is covered by an outbox row, a broker message, or a due time. A queue that is
- * missing has nothing to be checked yet: what it held is covered before it is made again. All
- * senders must have stopped; listeners may run: the database is read before the queues, and what is covered in the one by an outbox row is
- * only dropped there once it is in the others. @throws while a queue is missing.
+ * Checks the invariant: every event that an active endpoint has not taken is covered by an outbox row, a
+ * broker message, or a due time. A queue that is missing has nothing to be checked yet: what it held is
+ * covered before it is made again. All senders must have stopped; listeners may run: the database is read
+ * before the queues, and what is covered in the one by an outbox row is only dropped there once it is in the
+ * others. @throws while a queue is missing.
  */
 export async function findUncovered(options: Queues & { db: Db }): Promise<Uncovered[]> {
   const { rows } = await sql<Behind>`

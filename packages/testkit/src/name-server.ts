@@ -1,7 +1,10 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 
-/** What a name server says of a name: its IPv4 address with a time to live in seconds, that there is no such name, or nothing. */
+/**
+ * What a name server says of a name: its IPv4 address with a time to live in seconds, that there is no such
+ * name, or nothing.
+ */
 export type NameAnswer = { address: string; ttl: number } | "none" | "silent";
 
 export interface NameServer {

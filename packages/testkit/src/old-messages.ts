@@ -30,7 +30,10 @@ export async function fillWithOldMessages(db: Kysely<unknown>, messages: number,
   await sql`vacuum analyze`.execute(db);
 }
 
-/** Runs statements on a connection of their own: those of the store must end within seconds, and these take minutes. */
+/**
+ * Runs statements on a connection of their own: those of the store must end within seconds, and these take
+ * minutes.
+ */
 export async function patiently(databaseUrl: string, run: (db: Kysely<unknown>) => Promise<void>): Promise<void> {
   const db = new Kysely<unknown>({
     dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: databaseUrl, max: 1 }) }),

@@ -28,7 +28,10 @@ async function readTree(root: number): Promise<Process[]> {
   return tree;
 }
 
-/** What a process and its descendants have used since they started: CPU time, and the most memory that one of them held. */
+/**
+ * What a process and its descendants have used since they started: CPU time, and the most memory that one of
+ * them held.
+ */
 export interface Usage {
   cpuSeconds: number;
   peakBytes: number;
@@ -49,7 +52,10 @@ export async function readUsage(root: number): Promise<Usage> {
   return { cpuSeconds, peakBytes: peakKib * 1024, residentBytes: residentKib * 1024 };
 }
 
-/** Has the peaks of memory of a process and its descendants counted from now on. Linux only; for processes of one's own, or by root. */
+/**
+ * Has the peaks of memory of a process and its descendants counted from now on. Linux only; for processes of
+ * one's own, or by root.
+ */
 export async function forgetPeaks(root: number): Promise<void> {
   for (const { pid } of await readTree(root)) await writeFile(`/proc/${pid}/clear_refs`, "5").catch(() => undefined); // it has ended, or is not ours
 }

@@ -13,7 +13,10 @@ export interface ServiceProcess {
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
-/** The settings that all listeners and senders of a deployment share: on free ports, and with leave to push to this machine. */
+/**
+ * The settings that all listeners and senders of a deployment share: on free ports, and with leave to push to
+ * this machine.
+ */
 export function deploymentSettings(of: {
   databaseUrl: string;
   amqpUrl: string;
@@ -37,7 +40,8 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const KEPT_OUTPUT = 200_000;
 
 /**
- * Starts `services/<name>/src/main.ts`, on this Node, with nothing in its environment but these settings; of this checkout, or of another one in `root`.
+ * Starts `services/<name>/src/main.ts`, on this Node, with nothing in its environment but these settings; of
+ * this checkout, or of another one in `root`.
  */
 export function startService(
   name: "listener" | "sender" | "standalone",
@@ -79,7 +83,10 @@ function start(args: readonly string[], settings: Record<string, string>, root: 
   };
 }
 
-/** Waits until a service has printed something that matches, and returns the first group. @throws where it ends before that. */
+/**
+ * Waits until a service has printed something that matches, and returns the first group. @throws where it
+ * ends before that.
+ */
 export async function printed(service: ServiceProcess, pattern: RegExp): Promise<string> {
   let ended = false;
   void service.exited.then(() => (ended = true));

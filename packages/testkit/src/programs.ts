@@ -69,7 +69,10 @@ http {
   });
 }
 
-/** A Redis of one's own, which appends what it is told to a file and syncs it every second: the least with which a queue survives a crash. */
+/**
+ * A Redis of one's own, which appends what it is told to a file and syncs it every second: the least with
+ * which a queue survives a crash.
+ */
 export async function startRedis(): Promise<Server> {
   const program = await needProgram("redis-server", "redis-server");
   const folder = await mkdtemp(join(tmpdir(), "messenger-redis-"));

@@ -8,7 +8,10 @@ export interface Proxy {
   cut(): void;
   /** Holds back what goes through, in both directions, for so long; 0 for not at all. */
   delay(ms: number): void;
-  /** Lets nothing through, and says nothing, until it is resumed; of connections that are open now only, if so asked. */
+  /**
+   * Lets nothing through, and says nothing, until it is resumed; of connections that are open now only, if so
+   * asked.
+   */
   stall(options?: { onlyOpen: boolean }): void;
   resume(): void;
   close(): Promise<void>;

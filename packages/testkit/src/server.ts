@@ -16,7 +16,10 @@ export interface BreakableServer extends Server {
   destroy(): Promise<void>;
   /** Starts it again, on the same port, with what data it has. */
   startAgain(): Promise<void>;
-  /** Of a database: remembers what it has now, from the disk, while it is away for a moment. Undefined where that cannot be done. */
+  /**
+   * Of a database: remembers what it has now, from the disk, while it is away for a moment. Undefined where
+   * that cannot be done.
+   */
   snapshot?: () => Promise<void>;
   /** Kills it, and starts it again with what it had then, as after a recovery to a point in time. */
   rollBack?: () => Promise<void>;

@@ -20,9 +20,10 @@ export interface Sending {
 }
 
 /**
- * Sends messages at a steady rate, whatever becomes of those before, but no more than `maxUnderway` at a time: on a machine that is too slow for the rate
- * they come less often, and do not pile up. What fails is not sent again. `next` says what to send; undefined where there is
- * nobody to send it to, which counts as a failure.
+ * Sends messages at a steady rate, whatever becomes of those before, but no more than `maxUnderway` at a
+ * time: on a machine that is too slow for the rate they come less often, and do not pile up. What fails is
+ * not sent again. `next` says what to send; undefined where there is nobody to send it to, which counts as a
+ * failure.
  */
 export function startSteadyLoad(options: {
   perSecond: number;

@@ -14,8 +14,9 @@ async function mountsBelow(folder: string): Promise<string[]> {
 }
 
 /**
- * For a program that starts servers: puts all temporary folders into one, and removes that at the end. Told to stop before (SIGINT, SIGTERM), or
- * ended by a fault that nobody caught, it kills all that this process started, and tidies up likewise. Linux only.
+ * For a program that starts servers: puts all temporary folders into one, and removes that at the end. Told
+ * to stop before (SIGINT, SIGTERM), or ended by a fault that nobody caught, it kills all that this process
+ * started, and tidies up likewise. Linux only.
  */
 export async function tidyingUp<Result>(run: () => Promise<Result>): Promise<Result> {
   const before = process.env["TMPDIR"];

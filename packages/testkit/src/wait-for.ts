@@ -9,7 +9,8 @@ export interface WaitOptions {
 const EVERY_MS = 20;
 
 /**
- * Waits until `condition` returns something true, and returns that. What it throws counts as "not yet", and is the cause when time is up.
+ * Waits until `condition` returns something true, and returns that. What it throws counts as "not yet", and
+ * is the cause when time is up.
  * @throws when the time (30 s) is up.
  */
 export async function waitFor<Value>(condition: () => Value | Promise<Value>, options: WaitOptions): Promise<NonNullable<Value>> {

@@ -58,13 +58,17 @@ const MAX_STATEMENTS = 2;
 const SPACING_MS = 2;
 const MAX_WAITING = 10_000;
 const MAX_WAITING_BYTES = 128 * 1024 * 1024;
-/** From its arrival a message is answered within this time, whatever waits before it: up to 250 ms earlier it is given up. */
+/**
+ * From its arrival a message is answered within this time, whatever waits before it: up to 250 ms earlier it
+ * is given up.
+ */
 const ANSWER_WITHIN_MS = 9_500;
 const RETRY_FIRST_MS = 50;
 const RETRY_MOST_MS = 1_000;
 
 /**
- * Writes messages that wait at the same moment together: one statement and one commit for all of them, two statements at a time.
+ * Writes messages that wait at the same moment together: one statement and one commit for all of them, two
+ * statements at a time.
  */
 export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
   const { clock } = deps;
@@ -72,7 +76,10 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
   /** Why nothing is written in time: what the last statement failed with. */
   let why = NOT_IN_TIME;
 
-  /** One batch, again and again while the store is away: the ids are the same, so that it is written once. What was given up meanwhile is not sent again. */
+  /**
+   * One batch, again and again while the store is away: the ids are the same, so that it is written once.
+   * What was given up meanwhile is not sent again.
+   */
   async function appendSurely(items: readonly Item[]): Promise<{ sent: readonly Item[]; batch: AppendedBatch } | undefined> {
     for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
       const sent = items.filter((item) => !item.isGivenUp);

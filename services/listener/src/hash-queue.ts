@@ -1,6 +1,9 @@
 import { Overloaded } from "./append-queue.ts";
 
-/** Who waits for a password to be hashed, the first before the others: who signs in from where they have been before, who signs in, who signs up. */
+/**
+ * Who waits for a password to be hashed, the first before the others: who signs in from where they have been
+ * before, who signs in, who signs up.
+ */
 const URGENCIES = ["familiar", "log-in", "sign-up"] as const;
 export type Urgency = (typeof URGENCIES)[number];
 

@@ -33,7 +33,10 @@ export interface ListenerOptions {
   port: number;
   /** How long open connections are still answered when it closes, at most. */
   closeGraceMs: number;
-  /** How long it refuses connections before it cuts idle ones and closes. If not given, it closes once nothing is open. */
+  /**
+   * How long it refuses connections before it cuts idle ones and closes. If not given, it closes once nothing
+   * is open.
+   */
   drainMs?: number;
 }
 
@@ -153,11 +156,13 @@ function urlOf(app: App, host: string): string {
 }
 
 /**
- * Fastify's own `close` cuts connections that are idle, on which a request may be under way, and waits for ever for one that is busy. So: stops
- * accepting first, answers what still comes with `Connection: close`, and closes when nothing is open, or the time is up.
+ * Fastify's own `close` cuts connections that are idle, on which a request may be under way, and waits for
+ * ever for one that is busy. So: stops accepting first, answers what still comes with `Connection: close`,
+ * and closes when nothing is open, or the time is up.
  *
- * A proxy that is refused asks another listener at once, and leaves this one alone for a while; of an address that nobody has any more it hears nothing, and waits. So
- * it refuses for a while before it goes, and goes before the proxy looks again: it does not wait for connections that are idle even then.
+ * A proxy that is refused asks another listener at once, and leaves this one alone for a while; of an address
+ * that nobody has any more it hears nothing, and waits. So it refuses for a while before it goes, and goes
+ * before the proxy looks again: it does not wait for connections that are idle even then.
  */
 async function closeApp(app: App, graceMs: number, drainMs: number): Promise<void> {
   const { server } = app;

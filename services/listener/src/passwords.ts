@@ -6,7 +6,10 @@ import { createHashQueue, type Urgency } from "./hash-queue.ts";
 export interface Passwords {
   /** The hash in its PHC string form. @throws {Overloaded} */
   hash(password: string, network: string): Promise<string>;
-  /** Takes the same time whether there is a hash or not: null is an account that does not exist. @throws {Overloaded} */
+  /**
+   * Takes the same time whether there is a hash or not: null is an account that does not exist. @throws
+   * {Overloaded}
+   */
   matches(passwordHash: string | null, password: string, from: { network: string; urgency: Urgency }): Promise<boolean>;
   /** @throws {Overloaded} where `matches` would, at this moment. */
   checkRoom(from: { network: string; urgency: Urgency }): void;

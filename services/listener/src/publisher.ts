@@ -2,7 +2,10 @@ import { type Broker, bytesOf } from "@messenger/broker";
 import { type Clock, createBatcher, type PlainEvent, type QueueMessage } from "@messenger/core";
 import type { AppendedEvents, EndpointsChanged } from "@messenger/store";
 
-/** Publishes what was committed, and drops the outbox rows of what the broker confirmed. What it cannot publish, the relay will. */
+/**
+ * Publishes what was committed, and drops the outbox rows of what the broker confirmed. What it cannot
+ * publish, the relay will.
+ */
 export interface Publisher {
   publishEvents(batch: { events: readonly PlainEvent[]; outboxId: number | null }): void;
   /** Has the senders of an inbox read its endpoints anew. */

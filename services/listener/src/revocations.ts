@@ -10,8 +10,8 @@ export interface Revocations extends Periodic {
   /** False where the store could not be read for 2 s: nobody's token can be trusted then. */
   readonly fresh: boolean;
   /**
-   * Resolves with whether it is fresh, at once where it is: where it is not, perhaps only because this process or the store had no time, the store is read now, for
-   * up to 5 s.
+   * Resolves with whether it is fresh, at once where it is: where it is not, perhaps only because this
+   * process or the store had no time, the store is read now, for up to 5 s.
    */
   freshen(): Promise<boolean>;
 }

@@ -21,8 +21,8 @@ export interface Tokens {
   /** The first refresh token of a session, and the hash that is kept of it. */
   newRefreshToken(sessionId: number): RefreshToken;
   /**
-   * The tokens that replace a refresh token: the one that this process gives out, and those of processes whose current
-   * secret is another that is known here. Always the same ones.
+   * The tokens that replace a refresh token: the one that this process gives out, and those of processes
+   * whose current secret is another that is known here. Always the same ones.
    */
   nextRefreshTokens(presented: RefreshToken): readonly [RefreshToken, ...RefreshToken[]];
   /** Undefined where the token was never given out. */
@@ -45,10 +45,16 @@ const REFRESH_TOKEN = /^((\d{1,15})\.[\w-]{43})\.([\w-]{43})$/u;
 
 const hashOf = (token: string): Uint8Array => createHash("sha256").update(token).digest();
 
-/** Shows that a token was given out by us: so one that is not its session's current one was used before, by somebody else. */
+/**
+ * Shows that a token was given out by us: so one that is not its session's current one was used before, by
+ * somebody else.
+ */
 const macOf = (key: KeyObject, unsigned: string): Buffer => createHmac("sha256", key).update(`refresh ${unsigned}`).digest();
 
-/** Access tokens: JWT, HS256 and nothing else. The first key signs; all of them verify, so that the secret can be changed. */
+/**
+ * Access tokens: JWT, HS256 and nothing else. The first key signs; all of them verify, so that the secret can
+ * be changed.
+ */
 export function createTokens(options: { keys: readonly Uint8Array[]; ttlSeconds: number; clock: Clock; random: Random }): Tokens {
   const { ttlSeconds, clock, random } = options;
   const keys = options.keys.map((key) => createSecretKey(key));

@@ -3,7 +3,10 @@ import type { Backlog } from "@messenger/store";
 
 const EVERY_MS = 10_000;
 
-/** Reads what waits in the database every 10 s, one statement at a time, so that asking for metrics never waits for it. */
+/**
+ * Reads what waits in the database every 10 s, one statement at a time, so that asking for metrics never
+ * waits for it.
+ */
 export function watchBacklog(deps: {
   clock: Clock;
   readBacklog(): Promise<Backlog>;

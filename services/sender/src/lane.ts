@@ -11,21 +11,33 @@ import { errorText, type News, progressOf, standingOf } from "./progress.ts";
 /** Where the event that is pushed came from. */
 export type Source = "line" | "log";
 
-/** What a lane needs of the rest of the sender. The store's parts try until they succeed; they reject only when the sender stops. */
+/**
+ * What a lane needs of the rest of the sender. The store's parts try until they succeed; they reject only
+ * when the sender stops.
+ */
 export interface LaneDeps {
   clock: Clock;
   random: Random;
   permits: Permits;
-  /** Call `onLongWait` of a lane that waits for too long: for leave to push, or for the answer to a push from its line. */
+  /**
+   * Call `onLongWait` of a lane that waits for too long: for leave to push, or for the answer to a push from
+   * its line.
+   */
   longWaits: Readonly<Record<Source, TimeLimit<Lane>>>;
-  /** Calls `onLinger` of a lane whose push has been in flight for a while, and again for as long as the lane asks for it. */
+  /**
+   * Calls `onLinger` of a lane whose push has been in flight for a while, and again for as long as the lane
+   * asks for it.
+   */
   lingers: TimeLimit<Lane>;
   push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult>;
   report(progress: Progress): Promise<ProgressAnswer | null>;
   /** Has what was reported written at once. */
   hurry(): void;
   takeLease(endpoint: number): Promise<LeaseAnswer | null>;
-  /** (8) Makes the lease the sender's while a push of it is in flight, whatever the endpoint's generation. Resolves with whether it is. */
+  /**
+   * (8) Makes the lease the sender's while a push of it is in flight, whatever the endpoint's generation.
+   * Resolves with whether it is.
+   */
   holdLease(endpoint: number): Promise<boolean>;
   /** Gives the lease back, whatever the generation: the endpoint is due at once. */
   endLease(endpoint: number): Promise<void>;
@@ -74,7 +86,10 @@ interface Entry {
 
 /** Events that wait in a lane, beside the one in flight; more are read from the log. */
 const MAX_IN_LINE = 8;
-/** Events read from the log at once: one at first, twice as many each time, as long as they can be pushed without waiting for a permit. */
+/**
+ * Events read from the log at once: one at first, twice as many each time, as long as they can be pushed
+ * without waiting for a permit.
+ */
 const READ_AT_ONCE = 100;
 /** An endpoint that takes longer to answer is slow. */
 const QUICK_MS = 1_000;
@@ -93,10 +108,11 @@ const CROWDED_WAIT_MS = 200;
 const NOTHING = Promise.resolve();
 
 /**
- * The deliveries to one endpoint: one push in flight, in the order of the log. A class, and not a factory of closures as elsewhere, because
- * a sender keeps a hundred thousand of them in memory.
+ * The deliveries to one endpoint: one push in flight, in the order of the log. A class, and not a factory of
+ * closures as elsewhere, because a sender keeps a hundred thousand of them in memory.
  *
- * The rules that make it safe are in docs/architecture.md, under "Pushing"; numbers in comments refer to them.
+ * The rules that make it safe are in docs/architecture.md, under "Pushing"; numbers in comments refer to
+ * them.
  */
 export class Lane {
   state: LaneState;
@@ -120,7 +136,10 @@ export class Lane {
   #run: Promise<unknown> = NOTHING;
   /** How many runs are under way, or wait for the one before. */
   #runs = 0;
-  /** Raised when the broker's connection is lost before an event of the line was pushed: that one is no longer this lane's to push. */
+  /**
+   * Raised when the broker's connection is lost before an event of the line was pushed: that one is no longer
+   * this lane's to push.
+   */
   #turn = 0;
   /** How often the broker's connection was lost. */
   #disconnects = 0;
@@ -168,8 +187,9 @@ export class Lane {
   }
 
   /**
-   * Nothing is under way, no broker message is held, and all is written that it reported: it can be forgotten, and loaded again. (A retry that was
-   * planned, and written after another lane had taken the lease, would end that.)
+   * Nothing is under way, no broker message is held, and all is written that it reported: it can be
+   * forgotten, and loaded again. (A retry that was planned, and written after another lane had taken the
+   * lease, would end that.)
    */
   get forgettable(): boolean {
     const isAtRest = !this.busy && this.#pendingHold === NOTHING && this.#pendingEnd === NOTHING && this.#unwritten === 0;
@@ -205,7 +225,10 @@ export class Lane {
     return incarnationOf(event.version) !== incarnationOf(this.#endpoint.generation);
   }
 
-  /** Takes a wake. `level` says that the row read after it came shows the endpoint level with its inbox, and without a due time. */
+  /**
+   * Takes a wake. `level` says that the row read after it came shows the endpoint level with its inbox, and
+   * without a due time.
+   */
   wake(held: Held, level: boolean): void {
     const nothingToDo = level && this.state === "idle" && this.#cursor === this.#committed;
     this.#act(nothingToDo ? "release" : ON_WAKE[this.state], { held, event: undefined });
@@ -260,8 +283,9 @@ export class Lane {
   }
 
   /**
-   * (8) Resolves once no push is in flight but under the lease, and the lease is neither being asked for nor given back: then the partition may go to another sender. No push
-   * must begin from the line meanwhile. Without a broker message of it, the partition is somebody else's already.
+   * (8) Resolves once no push is in flight but under the lease, and the lease is neither being asked for nor
+   * given back: then the partition may go to another sender. No push must begin from the line meanwhile.
+   * Without a broker message of it, the partition is somebody else's already.
    */
   async secure(): Promise<void> {
     while ((!this.#leased || this.#pendingEnd !== NOTHING) && this.#entries.length > 0) {
@@ -345,7 +369,10 @@ export class Lane {
     });
   }
 
-  /** (8) Has what is held covered by the lease, over the push that is in flight or may begin; what comes after that is read from the log. */
+  /**
+   * (8) Has what is held covered by the lease, over the push that is in flight or may begin; what comes after
+   * that is read from the log.
+   */
   #hold(): Promise<void> {
     return this.#ask(() => this.#holdNow());
   }
@@ -405,7 +432,10 @@ export class Lane {
     return answer;
   }
 
-  /** Does with what is held what another generation asks for: not before a push that is in flight is covered by the lease (8). */
+  /**
+   * Does with what is held what another generation asks for: not before a push that is in flight is covered
+   * by the lease (8).
+   */
   #settleEntries(settle: () => void): void {
     const epoch = this.#epoch;
     if (this.#pendingHold !== NOTHING) {
@@ -421,8 +451,8 @@ export class Lane {
   }
 
   /**
-   * (8) Releases broker messages, but not while a lease request is under way: until then they keep the partition with this sender. The lease could otherwise be
-   * granted after another sender began to push.
+   * (8) Releases broker messages, but not while a lease request is under way: until then they keep the
+   * partition with this sender. The lease could otherwise be granted after another sender began to push.
    */
   #afterHold(release: () => void): void {
     if (this.#pendingHold === NOTHING) {
@@ -481,7 +511,10 @@ export class Lane {
     this.#lineEnd = Math.max(this.#lineEnd, this.#cursor);
   }
 
-  /** Writes where the lane stands, with what is new; then releases what is committed, and all of `held` if there is a due time. */
+  /**
+   * Writes where the lane stands, with what is new; then releases what is committed, and all of `held` if
+   * there is a due time.
+   */
   #report(news: News, held: readonly Entry[]): Promise<ProgressAnswer | null> {
     const covered = [...held]; // what comes later is not covered by this
     const epoch = this.#epoch;
@@ -586,7 +619,10 @@ export class Lane {
     void this.#report({}, []);
   }
 
-  /** (6, 7) Before each push from the line: the settings are fresh, the broker was heard of, and the event is still this lane's to push. */
+  /**
+   * (6, 7) Before each push from the line: the settings are fresh, the broker was heard of, and the event is
+   * still this lane's to push.
+   */
   #freshen(epoch: number, turn: number): boolean | Promise<boolean> {
     if (this.#leased) return false; // the lease may be old: the event is read from the log
     const fresh = this.#deps.clock.monotonic() - this.#settingsAt <= SETTINGS_MAX_AGE_MS;
@@ -620,7 +656,10 @@ export class Lane {
     if (!mayWait && this.#deps.isCrowded(this.#endpoint.inbox)) this.onLongWait("line");
   }
 
-  /** It waits for too long. From the line: lets go of what it holds, so that it holds up nobody; from the log: keeps its lease. */
+  /**
+   * It waits for too long. From the line: lets go of what it holds, so that it holds up nobody; from the log:
+   * keeps its lease.
+   */
   onLongWait(from: Source): void {
     if (from === "line") {
       if (this.state !== "pushing") return;
@@ -662,7 +701,10 @@ export class Lane {
     });
   }
 
-  /** Makes one attempt, once `ready` allows it, and releases the permit. Returns whether to go on with the next event. */
+  /**
+   * Makes one attempt, once `ready` allows it, and releases the permit. Returns whether to go on with the
+   * next event.
+   */
   async #attempt(epoch: number, event: InboxEvent, permit: Permit, ready: () => boolean | Promise<boolean>): Promise<boolean> {
     const { clock } = this.#deps;
     let result: PushResult;
@@ -754,7 +796,10 @@ export class Lane {
     this.#start((epoch) => this.#catchUp(epoch, disconnects));
   }
 
-  /** Takes the lease, and pushes from the log until level. `disconnects` is how often the connection was lost when that was decided. */
+  /**
+   * Takes the lease, and pushes from the log until level. `disconnects` is how often the connection was lost
+   * when that was decided.
+   */
   async #catchUp(epoch: number, disconnects: number): Promise<void> {
     if (this.state !== "behind") return; // the push that was in flight failed
     this.#readOnNext = false;
@@ -879,8 +924,9 @@ export class Lane {
   }
 
   /**
-   * At the end of the log: gives the lease back, if the endpoint is level. Returns whether there is more to read. All of it is done at once: a sender that
-   * writes as soon as its last message has arrived would otherwise keep the lane reading, a good 20 ms for each message (embedded, over 3 from the line).
+   * At the end of the log: gives the lease back, if the endpoint is level. Returns whether there is more to
+   * read. All of it is done at once: a sender that writes as soon as its last message has arrived would
+   * otherwise keep the lane reading, a good 20 ms for each message (embedded, over 3 from the line).
    */
   async #hasMore(epoch: number, wasEmpty: boolean): Promise<boolean> {
     this.#deps.hurry();

@@ -6,15 +6,19 @@ import { Lane, type LaneDeps } from "./lane.ts";
 
 export interface MailboxDeps extends LaneDeps {
   clock: Clock;
-  /** Reads an inbox and its active endpoints; null where it does not exist. Tries until it succeeds; rejects only when the sender stops. */
+  /**
+   * Reads an inbox and its active endpoints; null where it does not exist. Tries until it succeeds; rejects
+   * only when the sender stops.
+   */
   load(inbox: number): Promise<MailboxRow | null>;
   /** Counts how often another sender may have had the inbox's partition, and may have taken leases. */
   timesMissed(inbox: number): number;
 }
 
 /**
- * What a sender knows of an inbox: a lane for each active endpoint. Until it has read them, and whenever an event or a wake says that what it
- * knows may be old, broker messages wait in it, in their order and unacknowledged.
+ * What a sender knows of an inbox: a lane for each active endpoint. Until it has read them, and whenever an
+ * event or a wake says that what it knows may be old, broker messages wait in it, in their order and
+ * unacknowledged.
  */
 export class Mailbox {
   readonly #deps: MailboxDeps;
@@ -44,7 +48,10 @@ export class Mailbox {
     return this.#loading === undefined && this.#lanes.every((lane) => lane.forgettable);
   }
 
-  /** Has lanes that only wait for a permit give that up, so that it can soon be dropped from memory. Returns whether there was one. */
+  /**
+   * Has lanes that only wait for a permit give that up, so that it can soon be dropped from memory. Returns
+   * whether there was one.
+   */
   evict(): boolean {
     const evictable = this.#lanes.filter((lane) => lane.evictable);
     for (const lane of evictable) lane.evict();
@@ -102,7 +109,10 @@ export class Mailbox {
     } while (this.#loadWanted || this.#waiting.length > 0);
   }
 
-  /** Hands on what waits, up to the first that needs the endpoints read anew: a wake, (4) an event from after they changed, or (8) of after others had them. */
+  /**
+   * Hands on what waits, up to the first that needs the endpoints read anew: a wake, (4) an event from after
+   * they changed, or (8) of after others had them.
+   */
   #dispatchKnown(): void {
     for (;;) {
       const message = this.#waiting[0]?.message;

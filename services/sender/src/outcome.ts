@@ -31,7 +31,10 @@ export interface Judgement {
   outcome: Outcome;
   verdict: Verdict;
   standing: Standing;
-  /** When the endpoint is disabled, in milliseconds since the epoch, if that is less than a day away and nothing is taken until then. */
+  /**
+   * When the endpoint is disabled, in milliseconds since the epoch, if that is less than a day away and
+   * nothing is taken until then.
+   */
   disabledAt?: number;
 }
 
@@ -41,8 +44,9 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 /**
- * Between the tries of an event that is rejected. The first one within an hour is tried for ten minutes and more: a deploy of the receiver may reject everything for
- * so long. Those that follow are tried for some seconds, so that nobody can hold up an endpoint with messages that it rejects.
+ * Between the tries of an event that is rejected. The first one within an hour is tried for ten minutes and
+ * more: a deploy of the receiver may reject everything for so long. Those that follow are tried for some
+ * seconds, so that nobody can hold up an endpoint with messages that it rejects.
  */
 const REJECTED_FIRST_MS: readonly number[] = [3 * MINUTE, 10 * MINUTE];
 const REJECTED_AGAIN_MS: readonly number[] = [1 * SECOND, 4 * SECOND];
@@ -52,7 +56,10 @@ const GONE_AFTER_MS = 5 * DAY;
 const WARNED_BEFORE_MS = DAY;
 
 const GONE = 410;
-/** What may be about the event itself: every other 4xx is the endpoint's state, as a deploy or an expired key makes it. */
+/**
+ * What may be about the event itself: every other 4xx is the endpoint's state, as a deploy or an expired key
+ * makes it.
+ */
 const ABOUT_THE_EVENT = new Set([400, 406, 411, 413, 414, 415, 422, 431]);
 /** The event itself may be what the receiver stumbles over. 502, 503 and 504 are the endpoint's state. */
 const STUMBLES = new Set([500, 501]);
@@ -66,7 +73,10 @@ function outcomeOf(result: PushResult): Outcome {
   return ABOUT_THE_EVENT.has(status) ? "rejected" : "transient";
 }
 
-/** The only place where it is decided what an attempt's result means. `now` is in milliseconds since the epoch, `unit` in [0, 1) for jitter. */
+/**
+ * The only place where it is decided what an attempt's result means. `now` is in milliseconds since the
+ * epoch, `unit` in [0, 1) for jitter.
+ */
 export function judge(result: PushResult, before: Standing, at: { now: number; unit: number }): Judgement {
   const outcome = outcomeOf(result);
   const failed: Standing = { ...before, failures: before.failures + 1, failingSince: before.failingSince ?? at.now };

@@ -18,8 +18,9 @@ export interface PermitRequest {
 /** One push may be in flight. */
 export interface Permit {
   /**
-   * It has been in flight for long: from now on it counts among those that linger, and against neither its pace nor the total. Returns false where there is no room among
-   * them. Slow and failing endpoints have a share of their own, and stay in it.
+   * It has been in flight for long: from now on it counts among those that linger, and against neither its
+   * pace nor the total. Returns false where there is no room among them. Slow and failing endpoints have a
+   * share of their own, and stay in it.
    */
   linger(): boolean;
   release(): void;
@@ -30,8 +31,9 @@ export interface Waiting {
   /** Gives up waiting: `grant` is not called any more. */
   withdraw(): void;
   /**
-   * Whether its turn is near: since it began to wait, or since this was last asked, at least half as many of its pace had theirs as wait now. Where its origin is full,
-   * those count that wait for that origin, and those that went on there; the first time, all since it filled up. Never behind others of its own account.
+   * Whether its turn is near: since it began to wait, or since this was last asked, at least half as many of
+   * its pace had theirs as wait now. Where its origin is full, those count that wait for that origin, and
+   * those that went on there; the first time, all since it filled up. Never behind others of its own account.
    */
   isAdvancing(): boolean;
 }
@@ -67,7 +69,10 @@ interface Queue {
   waiters: Map<number, Waiter[]>;
   /** Accounts that may have a waiter who can go. */
   turns: Set<number>;
-  /** Accounts that have to wait for an origin to have room, by that origin; or for themselves, by their own number. */
+  /**
+   * Accounts that have to wait for an origin to have room, by that origin; or for themselves, by their own
+   * number.
+   */
   parked: Map<string | number, Place>;
   /** How many wait, and how many have had their turn so far. */
   waiting: number;
@@ -81,12 +86,13 @@ const PER_ORIGIN = 32;
 const LINGERING = 2;
 
 /**
- * Shares out the pushes in flight, `total` at most beside those that linger. Accounts take turns, so that one with many endpoints does not hold up the
- * others. Endpoints that are slow or failing have a quarter for each kind, new ones the half, less what slow ones have: so none of them can use up what the
- * others need, or those that answer quickly. An account has an eighth at most (or 4), and an origin 32, with what lingers.
+ * Shares out the pushes in flight, `total` at most beside those that linger. Accounts take turns, so that one
+ * with many endpoints does not hold up the others. Endpoints that are slow or failing have a quarter for each
+ * kind, new ones the half, less what slow ones have: so none of them can use up what the others need, or
+ * those that answer quickly. An account has an eighth at most (or 4), and an origin 32, with what lingers.
  *
- * Of 400 receivers that are new and slow, none is known to be slow before its first push has ended: without the ones that linger, they would use up the
- * half of the new ones for as long.
+ * Of 400 receivers that are new and slow, none is known to be slow before its first push has ended: without
+ * the ones that linger, they would use up the half of the new ones for as long.
  */
 export function createPermits(total: number): Permits {
   const quarter = Math.max(1, Math.floor(total / 4));

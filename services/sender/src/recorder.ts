@@ -7,8 +7,9 @@ export type Recorded = ProgressAnswer | null | Promise<ProgressAnswer | null>;
 /** Writes what lanes report, many in one statement. */
 export interface Recorder {
   /**
-   * Resolves once the report is committed: null where the endpoint is gone or of another generation. Rejects only when the sender stops.
-   * Reports of one endpoint that wait together are written as one, the later one's state counting.
+   * Resolves once the report is committed: null where the endpoint is gone or of another generation. Rejects
+   * only when the sender stops. Reports of one endpoint that wait together are written as one, the later
+   * one's state counting.
    */
   report(progress: Progress): Promise<ProgressAnswer | null>;
   /** Has what waits written at once: somebody waits for it. */
@@ -22,8 +23,9 @@ interface Pending {
 
 const MAX_BATCH = 1_000;
 /**
- * How long the first report waits for company, unless it is hurried. Nobody waits for what lanes report while they push on, so a little later costs nothing, and saves
- * most of the statements under a light load: an embedded database spends 1.2 ms on each, in the thread that everything else runs in.
+ * How long the first report waits for company, unless it is hurried. Nobody waits for what lanes report while
+ * they push on, so a little later costs nothing, and saves most of the statements under a light load: an
+ * embedded database spends 1.2 ms on each, in the thread that everything else runs in.
  */
 const LINGER_MS = 10;
 
@@ -40,7 +42,10 @@ function merge(earlier: Progress, later: Progress): Progress {
   };
 }
 
-/** `write` must not return before the batch is committed, however often it has to try; it rejects only when the sender stops. */
+/**
+ * `write` must not return before the batch is committed, however often it has to try; it rejects only when
+ * the sender stops.
+ */
 export function createRecorder(clock: Clock, write: (batch: readonly Progress[]) => Promise<readonly Recorded[]>): Recorder {
   let waiting = new Map<string, Pending>();
   let writing: Promise<void> | undefined;

@@ -15,14 +15,17 @@ const PRUNE_EVERY_MS = 60 * 60_000;
 const DUE_ROWS = 500;
 /** Of up to 1,000 inboxes each: they are due again after 5 s, and must be through by then. */
 const OUTBOX_ROWS = 50;
-/** Wakes published at once: far fewer than the broker lets be unconfirmed, whatever number of inboxes the rows name. */
+/**
+ * Wakes published at once: far fewer than the broker lets be unconfirmed, whatever number of inboxes the rows
+ * name.
+ */
 const WAKES = 1_000;
 /** Rounds in one go, so that a long backlog does not keep it from looking at the other kind. */
 const MAX_ROUNDS = 20;
 
 /**
- * Makes wakes of what would otherwise lie: outbox rows whose events nobody confirmed, and endpoints whose due time has come. Any number of
- * relays can run at the same time; each passes over what another one has taken.
+ * Makes wakes of what would otherwise lie: outbox rows whose events nobody confirmed, and endpoints whose due
+ * time has come. Any number of relays can run at the same time; each passes over what another one has taken.
  */
 export function startRelay(deps: {
   store: RelayStore;
@@ -35,7 +38,10 @@ export function startRelay(deps: {
   const { store, broker, clock } = deps;
   let prunedAt = clock.monotonic();
 
-  /** Resolves with whether all wakes were confirmed. A broker that is short of memory confirms nothing: that does not hold up a stop. */
+  /**
+   * Resolves with whether all wakes were confirmed. A broker that is short of memory confirms nothing: that
+   * does not hold up a stop.
+   */
   async function wake(inboxes: readonly number[], signal: AbortSignal): Promise<boolean> {
     const distinct = [...new Set(inboxes)];
     for (let from = 0; from < distinct.length; from += WAKES) {

@@ -23,7 +23,10 @@ import { createPermits } from "./permits.ts";
 import { type RelayStore, startRelay } from "./relay.ts";
 import { createStoreCalls } from "./store-calls.ts";
 
-/** What the sender needs of the store. Every call can be repeated when its outcome is unknown. `by` is the sender's name. */
+/**
+ * What the sender needs of the store. Every call can be repeated when its outcome is unknown. `by` is the
+ * sender's name.
+ */
 export interface SenderStore extends RelayStore {
   loadMailboxes(inboxes: readonly number[]): Promise<readonly MailboxRow[]>;
   readEvents(
@@ -76,8 +79,9 @@ export interface Sender {
 }
 
 /**
- * Unacknowledged bundles of each partition, of 1 to 16 events each. With fewer, pushes would end before new bundles come.
- * With more, many events would wait longer than a second for a permit, and each of their lanes would take a lease then.
+ * Unacknowledged bundles of each partition, of 1 to 16 events each. With fewer, pushes would end before new
+ * bundles come. With more, many events would wait longer than a second for a permit, and each of their lanes
+ * would take a lease then.
  */
 const PREFETCH = 16;
 const BROKER_SILENT_MS = 20_000;
@@ -91,7 +95,10 @@ const READ_BYTES = 128 * 1024;
 const EVICT_EVERY_MS = 100;
 /** Mailboxes that are looked at, to find one that can be forgotten. */
 const LOOKED_AT = 1_000;
-/** What cannot be written within this time of a stop (the database is away) stays covered: by the broker, or by a lease that runs out. */
+/**
+ * What cannot be written within this time of a stop (the database is away) stays covered: by the broker, or
+ * by a lease that runs out.
+ */
 const STOP_WITHIN_MS = 12_000;
 
 /** Of the endpoints that are pushed to most lately: a good part of what a mailbox takes, and quickly made again. */
@@ -236,8 +243,9 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   };
 
   /**
-   * Makes room for a mailbox: drops the least recently used one that is quiet. Where none of those it looks at is, has lanes give up that only wait for a
-   * permit, for the next time. Returns whether there is room now.
+   * Makes room for a mailbox: drops the least recently used one that is quiet. Where none of those it looks
+   * at is, has lanes give up that only wait for a permit, for the next time. Returns whether there is room
+   * now.
    */
   function makeRoom(): boolean {
     let looked = 0;

@@ -3,7 +3,10 @@ import { type ClearAnswer, isUnavailable, type LeaseAnswer, type MailboxRow, typ
 import { createRecorder, type Recorder, type Recorded } from "./recorder.ts";
 import type { SenderLog, SenderStore } from "./sender.ts";
 
-/** The sender's statements, each for many at once. They try until they succeed; they reject only when the sender stops. */
+/**
+ * The sender's statements, each for many at once. They try until they succeed; they reject only when the
+ * sender stops.
+ */
 export interface StoreCalls {
   recorder: Recorder;
   load: (inbox: number) => Promise<MailboxRow | null>;
@@ -56,7 +59,10 @@ export function createStoreCalls(deps: {
     return createBatcher<Item, Result>({ clock, maxBatch, maxRunning: 2, run: (items) => persist(what, () => run(items)) });
   }
 
-  /** Writes reports together; where the database refuses them, each by itself, so that one that is at fault holds up nobody else's. */
+  /**
+   * Writes reports together; where the database refuses them, each by itself, so that one that is at fault
+   * holds up nobody else's.
+   */
   async function record(reports: readonly Progress[]): Promise<readonly Recorded[]> {
     try {
       return await store.recordProgress(name, reports);

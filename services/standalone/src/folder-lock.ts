@@ -47,8 +47,8 @@ async function tryLink(from: string, to: string): Promise<boolean> {
 }
 
 /**
- * Takes a folder for this process alone: a Unix socket in it that this process listens on. A dead owner's socket answers nobody, and is
- * replaced; so nothing has to be cleaned up after a crash.
+ * Takes a folder for this process alone: a Unix socket in it that this process listens on. A dead owner's
+ * socket answers nobody, and is replaced; so nothing has to be cleaned up after a crash.
  * @throws {FolderInUse}
  */
 export async function lockFolder(folder: string): Promise<FolderLock> {

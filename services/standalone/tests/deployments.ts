@@ -98,7 +98,10 @@ async function embedded(): Promise<Deployment> {
   };
 }
 
-/** Two listeners and two senders on PostgreSQL and RabbitMQ, each with connections of its own, as if they were processes. */
+/**
+ * Two listeners and two senders on PostgreSQL and RabbitMQ, each with connections of its own, as if they were
+ * processes.
+ */
 async function distributed(): Promise<Deployment> {
   const database = await createTestDatabase(inject("databaseUrl"));
   const namespace = testNamespace();

@@ -1,4 +1,7 @@
-/** Prints a figure beside the tests: it is to be read, and fails nothing, because machines that run tests are shared. */
+/**
+ * Prints a figure beside the tests: it is to be read, and fails nothing, because machines that run tests are
+ * shared.
+ */
 export function figure(what: string, value: string): void {
   process.stderr.write(`      ${what}: ${value}\n`);
 }

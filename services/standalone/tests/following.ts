@@ -155,8 +155,10 @@ class View {
 const EMOJI = ["👍", "🎉", "🏳️‍🌈"];
 
 /**
- * Random operations of all kinds by several users with two sessions each, some at the same time, asked of any listener. Clients that began to follow at any moment, and go on by pull, by stream, and by both in turns, must end with what a fresh
- * read gives. `meanwhile` is called in between; requests that nobody answered may have been done or not.
+ * Random operations of all kinds by several users with two sessions each, some at the same time, asked of any
+ * listener. Clients that began to follow at any moment, and go on by pull, by stream, and by both in turns,
+ * must end with what a fresh read gives. `meanwhile` is called in between; requests that nobody answered may
+ * have been done or not.
  */
 export async function followEverything({
   urls,

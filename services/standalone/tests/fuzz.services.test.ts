@@ -6,7 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Deployment, deployments } from "./deployments.ts";
 import { samplePath } from "./sample-path.ts";
 
-/** Strings that programs stumble over, beside ordinary ones. They go out as JSON escapes, so that they arrive as they are. */
+/**
+ * Strings that programs stumble over, beside ordinary ones. They go out as JSON escapes, so that they arrive
+ * as they are.
+ */
 const nastyString = fc.oneof(
   fc.string({ unit: "binary" }),
   fc.constantFrom(

@@ -58,7 +58,10 @@ interface Manifest {
   };
 }
 
-/** What the compiler says of manifests as values of their kinds' types: unlike the schemas, it knows which fields there are. */
+/**
+ * What the compiler says of manifests as values of their kinds' types: unlike the schemas, it knows which
+ * fields there are.
+ */
 async function complaintsAbout(manifests: readonly Manifest[]): Promise<string> {
   const lines = manifests.flatMap((manifest, index) => {
     const of = manifest.apiVersion.startsWith("keda.sh/") ? "@kubernetes-models/keda" : "kubernetes-models";

@@ -10,8 +10,8 @@ export interface Load {
 }
 
 /**
- * Sends every message of a list, so many at a time, to the listeners in turn. What fails is not sent again: only what was answered 200 must
- * arrive.
+ * Sends every message of a list, so many at a time, to the listeners in turn. What fails is not sent again:
+ * only what was answered 200 must arrive.
  */
 export function startLoad(options: {
   /** Read before each request: a listener may come and go. */

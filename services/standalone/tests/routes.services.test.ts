@@ -16,7 +16,10 @@ import { samplePath } from "./sample-path.ts";
 const JSON_ONLY = "application/json";
 const routes = Object.entries<Route>(ROUTES).map(([name, route]) => ({ name, route, auth: route.auth }));
 
-/** What every route does, whatever it is for: taken from the table of routes, so that a new one cannot be forgotten. */
+/**
+ * What every route does, whatever it is for: taken from the table of routes, so that a new one cannot be
+ * forgotten.
+ */
 describe.each(deployments)("every route, $name", ({ deploy }) => {
   let deployment: Deployment;
   let base: string;

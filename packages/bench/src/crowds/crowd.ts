@@ -1,9 +1,11 @@
 /**
- * Crowds and odd clients, for the scenario `crowds`. A process of its own, with a lower priority than the listener and than those whose
- * waits are measured, so that they do not wait for a processor that the crowd's own work takes.
+ * Crowds and odd clients, for the scenario `crowds`. A process of its own, with a lower priority than the
+ * listener and than those whose waits are measured, so that they do not wait for a processor that the crowd's
+ * own work takes.
  *
- * Reads one line of JSON (`CrowdOrder`) from its standard input and prints `ready` once the crowd is there. The next line ends the
- * crowd, and one line of JSON (`CrowdOutcome`) is printed. The process exits when its input is closed.
+ * Reads one line of JSON (`CrowdOrder`) from its standard input and prints `ready` once the crowd is there.
+ * The next line ends the crowd, and one line of JSON (`CrowdOutcome`) is printed. The process exits when its
+ * input is closed.
  */
 import { once, setMaxListeners } from "node:events";
 import { setPriority } from "node:os";

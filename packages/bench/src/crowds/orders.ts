@@ -4,7 +4,10 @@ export type Crowd =
   | { kind: "sign-ups"; atATime: number; network: string }
   /** Wrong passwords for one account, from many networks in turn. */
   | { kind: "guesses"; username: string; perSecond: number; networks: number }
-  /** Clients that write so many bytes of requests on a connection and read no answer, and again a second after they were ended. */
+  /**
+   * Clients that write so many bytes of requests on a connection and read no answer, and again a second after
+   * they were ended.
+   */
   | { kind: "pipelined"; clients: number; bytes: number }
   /** Connections that say nothing, and connections that send a byte of a header or of a body once a second. */
   | { kind: "idle and slow"; idle: number; slow: number };

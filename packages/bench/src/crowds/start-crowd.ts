@@ -4,7 +4,10 @@ import type { Crowd, CrowdOrder, CrowdOutcome } from "./orders.ts";
 /** It ends by itself after so long. */
 const AT_MOST_SECONDS = 120;
 
-/** Runs `run` while all of a crowd is there; without a crowd if there is none. @throws if the crowd breaks off, by a fault of its own. */
+/**
+ * Runs `run` while all of a crowd is there; without a crowd if there is none. @throws if the crowd breaks
+ * off, by a fault of its own.
+ */
 export async function besideCrowd<Value>(
   url: string,
   crowd: Crowd | undefined,

@@ -17,7 +17,10 @@ export interface Arrivals {
 }
 
 export interface OpenLoop {
-  /** Sends at a rate for some seconds, and waits until all have arrived, for 5 s at most. `counts` says whose arrivals are looked at. */
+  /**
+   * Sends at a rate for some seconds, and waits until all have arrived, for 5 s at most. `counts` says whose
+   * arrivals are looked at.
+   */
   run(at: {
     url: string;
     perSecond: number;
@@ -31,7 +34,10 @@ export interface OpenLoop {
 
 const ARRIVE_WITHIN_MS = 5_000;
 
-/** `requests` is a file as `writeRequests` makes it. Each message's endpoint must be below `/timed/` of the receiver. */
+/**
+ * `requests` is a file as `writeRequests` makes it. Each message's endpoint must be below `/timed/` of the
+ * receiver.
+ */
 export async function openLoop(receiver: Receiver, requests: string): Promise<OpenLoop> {
   const folder = await mkdtemp(join(tmpdir(), "messenger-bench-"));
   const generator = startPeer("load/open-loop.ts", {});
@@ -84,7 +90,10 @@ const SEARCH = { step: 1.5, refinements: 2 };
 const QUICK_SEARCH = { step: 2, refinements: 1 };
 const MAX_RATE = 50_000;
 
-/** Raises the rate until messages no longer arrive in time (p99 over 250 ms, or a failure): the highest that held, in messages/s. */
+/**
+ * Raises the rate until messages no longer arrive in time (p99 over 250 ms, or a failure): the highest that
+ * held, in messages/s.
+ */
 export async function highestRate(
   loop: OpenLoop,
   url: string,

@@ -1,8 +1,10 @@
 /**
- * Sends messages at a steady rate, whatever the answers do: what is late does not hold up what comes after it, and a latency is counted from
- * when its request was to be sent. A process of its own, so that nothing else delays it.
+ * Sends messages at a steady rate, whatever the answers do: what is late does not hold up what comes after
+ * it, and a latency is counted from when its request was to be sent. A process of its own, so that nothing
+ * else delays it.
  *
- * Reads one line of JSON for each run from its standard input (`OpenLoopRun`), and answers with one line (`OpenLoopResult`).
+ * Reads one line of JSON for each run from its standard input (`OpenLoopRun`), and answers with one line
+ * (`OpenLoopResult`).
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -14,7 +16,10 @@ export interface OpenLoopRun {
   requests: string;
   perSecond: number;
   seconds: number;
-  /** Where the times go: a line for each answered message, its id and when it was to be sent, in ms since the epoch. */
+  /**
+   * Where the times go: a line for each answered message, its id and when it was to be sent, in ms since the
+   * epoch.
+   */
   times: string;
 }
 

@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { messageBody, type Person } from "@messenger/testkit";
 import { type Recipient, TEXT } from "../world.ts";
 
-/** Writes requests in the form that the loads read, every recipient once, from senders in turn; into a folder of their own. */
+/**
+ * Writes requests in the form that the loads read, every recipient once, from senders in turn; into a folder
+ * of their own.
+ */
 export function writeRequests(senders: readonly Person[], recipients: readonly Recipient[]): Promise<string> {
   return write(
     recipients.map((recipient, n) => {

@@ -13,7 +13,10 @@ export interface OpenStreams {
   close(): void;
 }
 
-/** Opens streams, each by the request that `requestOf` gives, and reads all of them but the first `stalled`. @throws where one is refused */
+/**
+ * Opens streams, each by the request that `requestOf` gives, and reads all of them but the first `stalled`.
+ * @throws where one is refused
+ */
 export async function openStreams(
   count: number,
   requestOf: (n: number) => { url: string; headers?: Record<string, string> },
@@ -55,7 +58,10 @@ export async function openStreams(
   };
 }
 
-/** Sends so many a second, whatever the answers do; `send` returns the message's id. Returns when each was answered: by `performance.now()`. */
+/**
+ * Sends so many a second, whatever the answers do; `send` returns the message's id. Returns when each was
+ * answered: by `performance.now()`.
+ */
 export async function sendSteadily(
   perSecond: number,
   seconds: number,

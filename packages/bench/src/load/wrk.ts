@@ -12,7 +12,10 @@ export interface ClosedLoop {
   p99: number;
 }
 
-/** Sends requests over so many connections, each as soon as the one before is answered, by wrk. @throws where one fails. */
+/**
+ * Sends requests over so many connections, each as soon as the one before is answered, by wrk. @throws where
+ * one fails.
+ */
 export async function runWrk(options: {
   url: string;
   requests: string;

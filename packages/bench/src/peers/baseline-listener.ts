@@ -1,7 +1,8 @@
 /**
- * The message API as it is usually written: each request is a transaction of its own, and is answered when the broker has confirmed its message.
- * It checks the token and the body, and writes message, event and conversation on the same tables as Messenger's listener; it has no outbox, as it publishes
- * before it answers, seals nothing, logs nothing and asks nobody whether a session was revoked.
+ * The message API as it is usually written: each request is a transaction of its own, and is answered when
+ * the broker has confirmed its message. It checks the token and the body, and writes message, event and
+ * conversation on the same tables as Messenger's listener; it has no outbox, as it publishes before it
+ * answers, seals nothing, logs nothing and asks nobody whether a session was revoked.
  *
  * Settings: DATABASE_URL, AMQP_URL, AMQP_NAMESPACE, MESSENGER_SECRET. Prints `listening <url>`.
  */

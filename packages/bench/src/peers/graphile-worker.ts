@@ -1,6 +1,6 @@
 /**
- * Pushes jobs of graphile-worker. Settings: DATABASE_URL; TUNED=1 takes jobs and reports them in batches, which its documentation recommends for
- * many small jobs.
+ * Pushes jobs of graphile-worker. Settings: DATABASE_URL; TUNED=1 takes jobs and reports them in batches,
+ * which its documentation recommends for many small jobs.
  */
 import { Logger, run } from "graphile-worker";
 import { CONCURRENCY, env, push, type PushJob } from "./push-client.ts";

@@ -1,6 +1,7 @@
 /**
- * Consumes the baseline listener's queue as it is usually written: reads the endpoint, pushes, records the attempt, acknowledges; 256 at a time, in
- * no order. Settings: DATABASE_URL, AMQP_URL, AMQP_NAMESPACE. Prints `working`.
+ * Consumes the baseline listener's queue as it is usually written: reads the endpoint, pushes, records the
+ * attempt, acknowledges; 256 at a time, in no order. Settings: DATABASE_URL, AMQP_URL, AMQP_NAMESPACE. Prints
+ * `working`.
  */
 import { connect } from "amqplib";
 import pg from "pg";

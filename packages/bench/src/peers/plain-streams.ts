@@ -3,7 +3,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /**
- * What streams cost at the least: one process that keeps nothing, asks nobody, and writes what it is sent to the stream of whoever it is for. Prints `listening <url>`.
+ * What streams cost at the least: one process that keeps nothing, asks nobody, and writes what it is sent to
+ * the stream of whoever it is for. Prints `listening <url>`.
  *
  * `GET /stream?user=N` is a stream; `POST /send?user=N` has the text of an event as its body.
  */

@@ -111,7 +111,10 @@ async function measure(bench: Bench, part: Part, isCrowded: boolean): Promise<re
   }
 }
 
-/** Measures a part, and says how far it is from its aim. @throws where requests failed that must succeed, or the listener ended. */
+/**
+ * Measures a part, and says how far it is from its aim. @throws where requests failed that must succeed, or
+ * the listener ended.
+ */
 async function runPart(bench: Bench, part: Part): Promise<void> {
   const label = `crowds, ${part.name}`;
   const side = (name: string, isCrowded: boolean): Side => ({ name, run: () => measure(bench, part, isCrowded) });

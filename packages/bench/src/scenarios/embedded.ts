@@ -14,7 +14,10 @@ import { measureEndToEnd } from "./end-to-end.ts";
 
 const PEOPLE = 64;
 
-/** A data folder cannot be written to from outside, so recipients are people who log in: fewer than elsewhere. What is accepted is pushed meanwhile. */
+/**
+ * A data folder cannot be written to from outside, so recipients are people who log in: fewer than elsewhere.
+ * What is accepted is pushed meanwhile.
+ */
 async function measure(bench: Bench): Promise<readonly Sample[]> {
   const receiver = await bench.servers.receiver();
   const folder = await mkdtemp(join(tmpdir(), "messenger-bench-"));

@@ -37,7 +37,10 @@ interface Beside {
   close(): Promise<void>;
 }
 
-/** Receivers that take a connection, and answer late, or never: each an origin of its own, in `range`, the first two numbers of a loopback address. */
+/**
+ * Receivers that take a connection, and answer late, or never: each an origin of its own, in `range`, the
+ * first two numbers of a loopback address.
+ */
 async function startBad(
   count: number,
   range: string,

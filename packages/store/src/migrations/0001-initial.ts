@@ -2,9 +2,10 @@ import { sql } from "kysely";
 import type { Db } from "../database.ts";
 
 /**
- * All tables. Rows that are updated for every message (`inboxes`, `endpoints`) leave half of each page free, and no index
- * covers what changes, so that their updates stay heap-only. The hot tables (`messages`, `events`, `outbox`, `attempts`) have no foreign keys:
- * a check of one takes a share lock on the parent for every row, and the append statement holds the parent's lock anyway.
+ * All tables. Rows that are updated for every message (`inboxes`, `endpoints`) leave half of each page free,
+ * and no index covers what changes, so that their updates stay heap-only. The hot tables (`messages`,
+ * `events`, `outbox`, `attempts`) have no foreign keys: a check of one takes a share lock on the parent for
+ * every row, and the append statement holds the parent's lock anyway.
  */
 export async function up(db: Db): Promise<void> {
   const statements = [

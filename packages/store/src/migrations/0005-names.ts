@@ -4,9 +4,10 @@ import type { Db } from "../database.ts";
 const AT_ONCE = 5_000;
 
 /**
- * One table of everything that somebody can be found by, so that no name is another's e-mail address or phone number. A trigger keeps it, whatever version of a
- * listener writes `users`. Accounts that are there already: where two have the same, one whose user name it
- * is, or else its e-mail address, is found by it; the other keeps what else it has.
+ * One table of everything that somebody can be found by, so that no name is another's e-mail address or phone
+ * number. A trigger keeps it, whatever version of a listener writes `users`. Accounts that are there already:
+ * where two have the same, one whose user name it is, or else its e-mail address, is found by it; the other
+ * keeps what else it has.
  */
 export async function up(db: Db): Promise<void> {
   await sql`create table if not exists names (key text primary key, user_id bigint not null)`.execute(db);

@@ -1,7 +1,10 @@
 import { sql } from "kysely";
 import type { Db } from "../database.ts";
 
-/** Messages can be edited: what an event says of one is said of a version of it. Rows of before are of version 1. One table at a time, as others read both. */
+/**
+ * Messages can be edited: what an event says of one is said of a version of it. Rows of before are of version
+ * 1. One table at a time, as others read both.
+ */
 export async function up(db: Db): Promise<void> {
   await sql`alter table messages add column if not exists version integer not null default 1`.execute(db);
   await sql`

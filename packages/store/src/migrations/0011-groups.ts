@@ -1,7 +1,10 @@
 import { sql } from "kysely";
 import type { Db } from "../database.ts";
 
-/** A conversation of more than two has no pair of users, but a title, sealed; `members_version` rises with each change of who takes part. */
+/**
+ * A conversation of more than two has no pair of users, but a title, sealed; `members_version` rises with
+ * each change of who takes part.
+ */
 export async function up(db: Db): Promise<void> {
   await sql`
     alter table conversations

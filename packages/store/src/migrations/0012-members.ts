@@ -1,7 +1,10 @@
 import { sql } from "kysely";
 import type { Db } from "../database.ts";
 
-/** What each participant may do, since when it takes part (null: from the beginning), and how it likes to see the conversation. */
+/**
+ * What each participant may do, since when it takes part (null: from the beginning), and how it likes to see
+ * the conversation.
+ */
 export async function up(db: Db): Promise<void> {
   await sql`
     alter table participants

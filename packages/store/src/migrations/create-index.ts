@@ -2,8 +2,8 @@ import { sql } from "kysely";
 import type { Db } from "../database.ts";
 
 /**
- * Makes an index without holding up writes, for a migration that is not in a transaction. One that broke off before, and left an invalid index, is made anew.
- * `on` is the table, its columns, and which rows.
+ * Makes an index without holding up writes, for a migration that is not in a transaction. One that broke off
+ * before, and left an invalid index, is made anew. `on` is the table, its columns, and which rows.
  */
 export async function createIndex(db: Db, name: string, on: string): Promise<void> {
   const { rows } = await sql<{ valid: boolean }>`

@@ -14,6 +14,7 @@ import { up as members } from "./0012-members.ts";
 import { up as eventsOfConversations } from "./0013-events-of-conversations.ts";
 import { up as whatOthersAreTold } from "./0014-what-others-are-told.ts";
 import { up as streamTickets } from "./0015-stream-tickets.ts";
+import { up as keepersOfEndpoints } from "./0016-keepers-of-endpoints.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -25,7 +26,10 @@ export interface SchemaStep {
 /** The end of the name of a step after which processes of an older version must not go on. */
 export const BREAKING = "-breaking";
 
-/** All steps by name; they run in the order of their names, forward only. An older version goes on beside those that do not end in {@link BREAKING}. */
+/**
+ * All steps by name; they run in the order of their names, forward only. An older version goes on beside
+ * those that do not end in {@link BREAKING}.
+ */
 export const steps: Record<string, SchemaStep> = {
   "0001-initial": { up: initial },
   "0002-endpoints-off": { up: endpointsOff },
@@ -42,4 +46,5 @@ export const steps: Record<string, SchemaStep> = {
   "0013-events-of-conversations": { up: eventsOfConversations },
   "0014-what-others-are-told": { up: whatOthersAreTold },
   "0015-stream-tickets": { up: streamTickets },
+  "0016-keepers-of-endpoints": { up: keepersOfEndpoints },
 };

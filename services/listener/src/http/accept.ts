@@ -1,4 +1,7 @@
-/** The quality (RFC 9110, 12.5.1) that an `Accept` header gives a media type: that of the most specific range that matches it; 0 if none does. */
+/**
+ * The quality (RFC 9110, 12.5.1) that an `Accept` header gives a media type: that of the most specific range
+ * that matches it; 0 if none does.
+ */
 function qualityOf(accept: string, type: string): number {
   const [major] = type.split("/");
   let best = { precision: -1, quality: 0 };

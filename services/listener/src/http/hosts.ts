@@ -3,8 +3,8 @@ import type { FastifyInstance } from "fastify";
 import { Refused } from "../refused.ts";
 
 /**
- * For an instance that only this machine reaches: refuses requests for other names. A page in a browser on this machine, whose name was made to lead here,
- * would otherwise be of the same origin (DNS rebinding).
+ * For an instance that only this machine reaches: refuses requests for other names. A page in a browser on
+ * this machine, whose name was made to lead here, would otherwise be of the same origin (DNS rebinding).
  */
 export function requireLocalHost(app: FastifyInstance): void {
   app.addHook("onRequest", (request, _reply, done) => {

@@ -5,7 +5,8 @@ import { Refused } from "../refused.ts";
 const malformed = (detail: string): Refused => new Refused("malformed_body", detail);
 
 /**
- * Looks through all strings of a value for what cannot be stored as text: Postgres has no NUL, and a lone surrogate is no character.
+ * Looks through all strings of a value for what cannot be stored as text: Postgres has no NUL, and a lone
+ * surrogate is no character.
  * @throws {Refused} malformed_body
  */
 export function refuseUnstorable(value: unknown): void {
@@ -22,8 +23,8 @@ export function refuseUnstorable(value: unknown): void {
 }
 
 /**
- * Reads a JSON body. An empty one counts as none. Both characters that are refused can only be written as escapes, so a body without any
- * is not searched.
+ * Reads a JSON body. An empty one counts as none. Both characters that are refused can only be written as
+ * escapes, so a body without any is not searched.
  * @throws {Refused} malformed_body
  */
 export function parseJsonBody(body: Buffer): unknown {

@@ -17,7 +17,10 @@ function listOf(addresses: readonly string[]): BlockList {
   return list;
 }
 
-/** Names requests: as the proxy in front named them, where there is one that is trusted, and never as a client did. */
+/**
+ * Names requests: as the proxy in front named them, where there is one that is trusted, and never as a client
+ * did.
+ */
 export function createRequestIds(trustedProxies: readonly string[]): (request: IncomingMessage) => string {
   const trusted = listOf(trustedProxies);
   return (request) => {

@@ -8,7 +8,10 @@ import {
 } from "node:http";
 import type { Socket } from "node:net";
 
-/** Requests of one connection that may wait for their answers. Node reads those that are pipelined, and keeps each with its answer until the client reads. */
+/**
+ * Requests of one connection that may wait for their answers. Node reads those that are pipelined, and keeps
+ * each with its answer until the client reads.
+ */
 const MAX_UNANSWERED = 50;
 /** A connection on which nothing is read or written for so long, while a request is under way. */
 const SILENT_MS = 30_000;
@@ -19,9 +22,10 @@ const LOOK_EVERY_MS = 5_000;
 const KEEP_ALIVE_MS = 75_000; // longer than nginx keeps its connections to us
 
 /**
- * Ends a connection that has sent many requests. When it closes, Node makes an error for each request that it has read, also for
- * those that are dropped: one chunk of 64 KiB holds 1,200 short ones. Nobody reads the stack traces of these errors. Without them, such
- * a connection costs some 20 ms of CPU time; with them, 45 ms.
+ * Ends a connection that has sent many requests. When it closes, Node makes an error for each request that it
+ * has read, also for those that are dropped: one chunk of 64 KiB holds 1,200 short ones. Nobody reads the
+ * stack traces of these errors. Without them, such a connection costs some 20 ms of CPU time; with them, 45
+ * ms.
  */
 function endWithoutTraces(socket: Socket): void {
   const { stackTraceLimit } = Error;

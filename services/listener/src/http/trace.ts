@@ -10,7 +10,10 @@ declare module "fastify" {
   }
 }
 
-/** Reads which trace a request is part of (W3C Trace Context), and makes a span of it where somebody collects them. */
+/**
+ * Reads which trace a request is part of (W3C Trace Context), and makes a span of it where somebody collects
+ * them.
+ */
 export function traceRequests(app: FastifyInstance, tracing: Tracing | undefined): void {
   app.decorateRequest("trace", undefined);
   app.decorateRequest("span", undefined);

@@ -28,7 +28,10 @@ interface ReadConversation {
 
 export interface Conversations {
   list(by: Identity, request: PageRequest & { archived?: boolean | undefined }): Promise<Page<Conversation>>;
-  /** Finds or makes the one with a user, or makes a group. @throws {Refused} validation_error, unknown_receiver, idempotency_key_reused */
+  /**
+   * Finds or makes the one with a user, or makes a group. @throws {Refused} validation_error,
+   * unknown_receiver, idempotency_key_reused
+   */
   open(by: Identity, given: OpenConversation, idempotencyKey: string | undefined): Promise<ReadConversation>;
   /** @throws {Refused} no_such_conversation */
   read(by: Identity, id: number): Promise<ReadConversation>;

@@ -23,7 +23,8 @@ export interface Events {
   /** Events after a seq, up to `limit`. @throws {Refused} no_such_event */
   pull(by: Identity, after: number, limit: number): Promise<EventPage>;
   /**
-   * What happens after a seq, or from now on, until the session ends, `signal` says so, or the listener stops. Reads on as fast as it is asked to.
+   * What happens after a seq, or from now on, until the session ends, `signal` says so, or the listener
+   * stops. Reads on as fast as it is asked to.
    * @throws {Refused} too_many_streams
    */
   follow(by: Identity, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamItem, void>>;

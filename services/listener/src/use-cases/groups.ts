@@ -32,7 +32,10 @@ import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 
-/** Who takes part in groups, and who may do what. All of it throws no_such_conversation where one takes no part in the group oneself. */
+/**
+ * Who takes part in groups, and who may do what. All of it throws no_such_conversation where one takes no
+ * part in the group oneself.
+ */
 export interface Groups {
   members(by: Identity, id: number): Promise<{ members: readonly MemberRow[]; seq: number }>;
   /** @throws {Refused} forbidden */

@@ -14,18 +14,21 @@ interface LoginAttempt {
 }
 
 /**
- * Slows down the guessing of passwords. Only failures count, so that nobody is slowed down who knows the password: by account and network together, and by
- * network; and by account over all networks, for networks only that nobody signed in from: so a stranger cannot lock anybody out.
+ * Slows down the guessing of passwords. Only failures count, so that nobody is slowed down who knows the
+ * password: by account and network together, and by network; and by account over all networks, for networks
+ * only that nobody signed in from: so a stranger cannot lock anybody out.
  */
 export interface LoginThrottle {
   /**
-   * Runs an attempt, whose result is null where it failed. Attempts that are under way count as failures until they have ended.
+   * Runs an attempt, whose result is null where it failed. Attempts that are under way count as failures
+   * until they have ended.
    * @throws {Refused} too_many_attempts
    */
   attempt<Result>(attempt: LoginAttempt, run: () => Promise<Result | null>): Promise<Result | null>;
   /**
-   * Refuses by what is remembered of the network, and of the last attempt at this name from this neighbourhood: a guess that is refused in any case then costs
-   * no statement. Returns whether the neighbourhood is known not to be familiar.
+   * Refuses by what is remembered of the network, and of the last attempt at this name from this
+   * neighbourhood: a guess that is refused in any case then costs no statement. Returns whether the
+   * neighbourhood is known not to be familiar.
    * @throws {Refused} too_many_attempts
    */
   checkRemembered(ip: string, name: string): boolean;
@@ -44,7 +47,10 @@ const MAX_REMEMBERED = 20_000;
 export function createLoginThrottle(clock: Clock): LoginThrottle {
   const failures = createAttemptCounts(clock, WINDOW_MS);
   const underway = createUnderwayCounts();
-  /** The account behind a name that was tried from a neighbourhood that is not familiar, and until when that is believed. */
+  /**
+   * The account behind a name that was tried from a neighbourhood that is not familiar, and until when that
+   * is believed.
+   */
   const strangers = new LRUCache<string, { account: string; until: number }>({ max: MAX_REMEMBERED });
   const strangerKey = (ip: string, name: string): string => `${neighbourhoodOf(ip)} ${name}`;
 

@@ -56,20 +56,26 @@ interface Version {
 
 export interface Messages {
   /**
-   * Sends a message to a user: it is durable when this resolves. A repeat under the same key gets the first answer.
-   * @throws {Refused} not_the_sender, too_large, validation_error, unknown_receiver, no_such_message, idempotency_key_reused
+   * Sends a message to a user: it is durable when this resolves. A repeat under the same key gets the first
+   * answer.
+   * @throws {Refused} not_the_sender, too_large, validation_error, unknown_receiver, no_such_message,
+   * idempotency_key_reused
    */
   send(by: Identity, sending: Sending<SendMessage>): Promise<AppendedMessage>;
   /**
    * Sends a message to all others of a conversation, likewise.
-   * @throws {Refused} no_such_conversation, too_large, validation_error, unknown_receiver, no_such_message, idempotency_key_reused
+   * @throws {Refused} no_such_conversation, too_large, validation_error, unknown_receiver, no_such_message,
+   * idempotency_key_reused
    */
   sendTo(by: Identity, conversation: number, sending: Sending<SendToConversation>): Promise<Message>;
   /** Those of all one's conversations, the newest first. */
   list(by: Identity, request: PageRequest & Period): Promise<Page<Message>>;
   /** @throws {Refused} no_such_message */
   read(by: Identity, id: string): Promise<Message>;
-  /** Gives a message of one's own another text. @throws {Refused} no_such_message, forbidden, too_large, too_many_versions */
+  /**
+   * Gives a message of one's own another text. @throws {Refused} no_such_message, forbidden, too_large,
+   * too_many_versions
+   */
   edit(by: Identity, id: string, text: string): Promise<Message>;
   /** @throws {Refused} no_such_message, forbidden */
   delete(by: Identity, id: string): Promise<void>;
@@ -157,7 +163,10 @@ export function createMessages(context: Context): Messages {
     };
   }
 
-  /** @throws {Refused} idempotency_key_reused, where `isSame` says so of what was sent first; once that is erased, it is taken for the same. */
+  /**
+   * @throws {Refused} idempotency_key_reused, where `isSame` says so of what was sent first; once that is
+   * erased, it is taken for the same.
+   */
   function accept(result: Exclude<SettledResult, { status: "no-receiver" }>, isSame: (first: MessageContent) => boolean): void {
     const { status, message } = result;
     if (status === "repeat" && result.content !== null && !isSame(contentOf(keyring, message.id, result.content))) {

@@ -40,7 +40,10 @@ function readCursor<Id>(cursor: string, readId: ReadId<Id>): Place<Id> {
 
 const cursorOf = ({ at, id }: Place<unknown>): string => Buffer.from(`${at} ${String(id)}`).toString("base64url");
 
-/** Reads one page, and whether there is another: `read` is asked for one more than is wanted. @throws {Refused} validation_error */
+/**
+ * Reads one page, and whether there is another: `read` is asked for one more than is wanted. @throws
+ * {Refused} validation_error
+ */
 export async function readPage<Id, Item>(
   { limit = DEFAULT_LIMIT, cursor }: PageRequest,
   readId: ReadId<Id>,

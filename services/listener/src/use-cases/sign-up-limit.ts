@@ -7,8 +7,8 @@ import { Refused } from "../refused.ts";
 /** Limits the accounts that a network makes in an hour, and its sign-ups under way. */
 export interface SignUpLimit {
   /**
-   * Runs a sign-up. It counts unless it throws: one that a busy server refuses takes nothing from the people of the same network. (One whose name is
-   * taken counts, so that nobody can try names without limit.)
+   * Runs a sign-up. It counts unless it throws: one that a busy server refuses takes nothing from the people
+   * of the same network. (One whose name is taken counts, so that nobody can try names without limit.)
    * @throws {Refused} too_many_sign_ups
    * @throws {Overloaded} if too many of this network are under way
    */
@@ -17,8 +17,8 @@ export interface SignUpLimit {
 
 const HOUR_MS = 60 * 60_000;
 /**
- * Some more than the hash queue holds of a network. It would refuse the others, but the database would have been asked for each of them before: with 120
- * sign-ups at a time, log-ins waited behind those statements.
+ * Some more than the hash queue holds of a network. It would refuse the others, but the database would have
+ * been asked for each of them before: with 120 sign-ups at a time, log-ins waited behind those statements.
  */
 const MAX_UNDERWAY = 10;
 

@@ -63,7 +63,10 @@ export async function startSession(
               renewSecret,
             },
     });
-  /** The secret that the endpoint has now; undefined where it was sealed under a secret of the deployment that is no longer known. */
+  /**
+   * The secret that the endpoint has now; undefined where it was sealed under a secret of the deployment that
+   * is no longer known.
+   */
   const unseal = (secret: NonNullable<BegunSession["secret"]>): Uint8Array | undefined => {
     try {
       return keyring.webhookSecrets.unseal(webhookSecretContext(secret.inbox, address as string), secret.sealed);

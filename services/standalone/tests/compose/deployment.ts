@@ -31,7 +31,10 @@ export const EDGE = `https://localhost:${PORT}`;
 const RECEIVER = "http://receiver:9000";
 const RECEIVER_HERE = `http://127.0.0.1:${RECEIVER_PORT}`;
 
-/** Networks of containers are private ones: an operator says that they may be pushed to, and that the proxy is in one. */
+/**
+ * Networks of containers are private ones: an operator says that they may be pushed to, and that the proxy is
+ * in one.
+ */
 const NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,198.18.0.0/15";
 const ENVIRONMENT = {
   COMPOSE_FILE: FILES,
@@ -97,7 +100,10 @@ export async function containersOf(service: string): Promise<string[]> {
   return containers.map(([, id]) => id);
 }
 
-/** Ends what runs in a container, as the kernel does when memory runs out. (After `docker kill` it would not be started again.) */
+/**
+ * Ends what runs in a container, as the kernel does when memory runs out. (After `docker kill` it would not
+ * be started again.)
+ */
 export async function killHard(container: string): Promise<void> {
   const pid = (await docker("inspect", "--format", "{{.State.Pid}}", container)).trim();
   await docker("run", "--rm", "--pid", "host", "--cap-add", "KILL", "node:24-slim", "sh", "-c", `kill -9 ${pid}`);
