@@ -92,6 +92,17 @@ function newMessage(from: Recipient, to: Recipient): NewMessage & { plain: Uint8
 
 const BATCH = 500;
 
+/** Appends so many messages from each of these to one of them: a conversation with each. Publishes nothing. */
+export async function appendConversations(db: Db, to: Recipient, from: readonly Recipient[], each: number): Promise<void> {
+  const messages = Array.from({ length: each }, () => from)
+    .flat()
+    .map((sender) => newMessage(sender, to));
+  for (let start = 0; start < messages.length; start += BATCH) {
+    const { outboxId } = await appendMessages(db, messages.slice(start, start + BATCH));
+    if (outboxId !== null) await deleteOutbox(db, [outboxId]);
+  }
+}
+
 /**
  * Appends messages, each recipient in turn, and publishes them if there is a broker, as listeners do: so a
  * backlog is made.

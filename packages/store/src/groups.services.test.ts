@@ -266,6 +266,18 @@ it("refuses a batch of a group that changed between the look at its members and 
   expect(again.events).toHaveLength(2);
 });
 
+it("keeps out a thousand people, and no more", async () => {
+  const [ada, eve] = [await user(), await user()];
+  const group = await makeGroup(ada, []);
+  await sql`
+    insert into bans (conversation_id, user_id, by_user_id) select ${group}, 1000000 + n, ${ada} from generate_series(1, 999) as n
+  `.execute(db);
+  const change = { conversation: group, by: ada, ...about(0) };
+  expect(await ban(db, { ...change, userId: eve })).toEqual({ events: [], outboxId: null });
+  expect(await ban(db, { ...change, userId: await user() })).toBe("full");
+  expect(await ban(db, { ...change, userId: eve })).toEqual({ events: [], outboxId: null }); // who is banned already
+});
+
 it("says of a message what became of it for each of those it was for", async () => {
   const [ada, bob, eve, gone] = [await user(), await user(), await user(), await user()];
   const group = await makeGroup(ada, [bob, eve, gone]);

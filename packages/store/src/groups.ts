@@ -320,7 +320,7 @@ export function ban(db: Db, { conversation, by, userId, ...event }: GroupChange 
     const other = memberOf(group, userId);
     if (other !== undefined && !outranks(me, other)) return "forbidden";
     const { rows } = await sql<{ count: number }>`
-      select count(*) as count from bans where conversation_id = ${conversation}
+      select count(*) as count from bans where conversation_id = ${conversation} and user_id <> ${userId}
     `.execute(tx);
     if ((rows[0]?.count ?? 0) >= MAX_BANS) return "full";
     await sql`
