@@ -180,37 +180,42 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
         where c.id in (select id from joined_group) and moment.boxes >= 0
         order by c.id for share of c
       ),
-    `)}
-    placed as materialized (
-      select d.n, d.id, d.sent_id, d.sender, d.sent_at, d.request_key, d.start, d.size, d.inbox, c.id as conversation_id
-      from direct d join conversation c using (low, high)
-      ${inGroups(sql`
-        union all
-        select item.n, item.id, sent_id, item.sender, sent_at, request_key, start, size, null, g.id
+      to_group as materialized (
+        select item.*, g.id as conversation_id
         from item join joined_group g on g.id = item.conversation and g.sender = item.sender
         join held_group h on h.id = g.id and h.members_version = g.members_version
-      `)}
-    ),
+      ),
+    `)}
     inserted as (
       insert into messages (id, conversation_id, sender_id, content, request_key, sent_at, created_at)
       select id, conversation_id, sender, substring(${Buffer.concat(contents)}::bytea from start for size),
         request_key, sent_at, moment.at + n * interval '1 microsecond'
-      from placed cross join moment
+      from (
+        select d.n, d.id, c.id as conversation_id, sender, start, size, request_key, sent_at
+        from direct d join conversation c using (low, high)
+        ${inGroups(sql`
+          union all select n, id, conversation_id, sender, start, size, request_key, sent_at from to_group
+        `)}
+      ) as placed cross join moment
       order by id
       on conflict do nothing
       returning id, conversation_id, created_at
     ),
     event as (
-      select n, id as message_id, id as event_id, 'message.created' as kind, inbox, inserted.conversation_id, created_at
-      from placed join inserted using (id) where inbox is not null
+      select n, id as message_id, id as event_id, 'message.created' as kind, inbox, conversation_id, created_at
+      from direct join inserted using (id)
+      union all
+      select n, d.id, sent_id, 'message.sent', box.id, conversation_id, created_at
+      from direct d join inserted using (id) join echoed using (id) join box on box.user_id = d.sender
       ${inGroups(sql`
         union all
-        select n, placed.id, placed.id, 'message.created', box.id, inserted.conversation_id, created_at
-        from placed join inserted using (id) join group_recipient using (id) join box using (user_id)
+        select n, id, id, 'message.created', inbox, inserted.conversation_id, created_at
+        from to_group join inserted using (id) join group_recipient using (id)
+        join (select id as inbox, user_id from box) as box using (user_id)
+        union all
+        select n, g.id, sent_id, 'message.sent', box.id, inserted.conversation_id, created_at
+        from to_group g join inserted using (id) join echoed using (id) join box on box.user_id = g.sender
       `)}
-      union all
-      select n, placed.id, sent_id, 'message.sent', box.id, inserted.conversation_id, created_at
-      from placed join inserted using (id) join echoed using (id) join box on box.user_id = placed.sender
     ),
     numbered as materialized (
       select event.*, box.version + ${incarnation} as version, box.head + row_number() over (partition by box.id order by event.n, event.kind) as seq

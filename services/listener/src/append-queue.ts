@@ -150,14 +150,13 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
   });
   const limit = createTimeLimit<Item>(clock, ANSWER_WITHIN_MS, (item) => item.giveUp());
 
-  async function write(item: Item): Promise<{ result: SettledResult } | { error: unknown }> {
-    while (!item.isGivenUp) {
-      const settled = await batcher.add(item);
-      if ("error" in settled) return settled;
-      const { result } = settled;
-      if (result.status !== "stale") return { result };
-    }
-    return { error: why };
+  /** Hands a message to the next batch. */
+  function add(item: Item): Promise<Settled> {
+    const { length } = item.message.content;
+    waitingBytes += length;
+    const written = batcher.add(item).finally(() => (waitingBytes -= length));
+    written.catch(() => undefined); // it may end after its time is up
+    return written;
   }
 
   return {
@@ -172,21 +171,19 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
           tooLate.reject(why);
         },
       };
-      waitingBytes += message.content.length;
       limit.begin(item);
-      const written = write(item).finally(() => (waitingBytes -= message.content.length));
-      written.catch(() => undefined); // it may end after its time is up
-      let settled: Awaited<typeof written>;
       try {
-        settled = await Promise.race([written, tooLate.promise]);
+        for (;;) {
+          const settled = await Promise.race([add(item), tooLate.promise]);
+          if ("error" in settled) throw settled.error;
+          if (settled.result.status !== "stale") return settled.result;
+        }
       } catch (error) {
         if (error instanceof BatcherFull) throw new Overloaded("too many messages wait to be written", { cause: error });
         throw error;
       } finally {
         limit.end(item);
       }
-      if ("error" in settled) throw settled.error;
-      return settled.result;
     },
     get waiting() {
       return batcher.waiting;

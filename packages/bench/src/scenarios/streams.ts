@@ -96,11 +96,11 @@ async function run(bench: Bench): Promise<void> {
     const side = (what: string, start: () => ReturnType<typeof startPlain>): Side => ({
       name: what,
       async run() {
-        const { service, close } = await start();
+        const started = await start();
         try {
-          return await measure(service, { ...options, seconds });
+          return await measure(started.service, { ...options, seconds });
         } finally {
-          await close();
+          await started.close();
         }
       },
     });
