@@ -7,7 +7,8 @@ import type { WorkerTask } from "./worker.ts";
 
 const USAGE = `Usage: pnpm simulate [--seeds N] [--from SEED] [--seed SEED] [--mutant NAME]
 
-Runs the listener's and the sender's delivery code through worlds in which everything fails that can, a world for each seed.
+Runs the listener's and the sender's delivery code through worlds in which everything fails that can, a world for each seed. From
+seed 1,000,000,000 on, messages go to groups, too.
 
   --seeds N       how many (1000)
   --from SEED     the first of them (1)
@@ -34,7 +35,7 @@ function readArguments() {
     }
     const [seeds, from] = [Number(values.seeds), Number(values.seed ?? values.from)];
     if (!Number.isInteger(seeds) || seeds < 1 || seeds > 1e9) throw new Error("--seeds is a whole number from 1");
-    if (!Number.isInteger(from) || from < 1 || from > 1e9) throw new Error("a seed is a whole number from 1");
+    if (!Number.isInteger(from) || from < 1 || from > 2e9) throw new Error("a seed is a whole number from 1 to 2,000,000,000");
     if (values.mutant !== undefined && !MUTANTS.some(({ name }) => name === values.mutant)) {
       throw new Error(`there is no mutant ${values.mutant}`);
     }

@@ -39,6 +39,15 @@ describe("the simulation", { timeout: 600_000 }, () => {
     });
   });
 
+  it("finds every rule held in 1,000 worlds with groups that nobody has seen", async () => {
+    const from = String(1_000_000_000 + Math.floor(Math.random() * 900_000_000));
+    process.stderr.write(`      worlds with groups from ${from} on\n`);
+    expect(await command("--seeds", "1000", "--from", from)).toMatchObject({
+      code: 0,
+      output: expect.stringContaining("every rule held"),
+    });
+  });
+
   it("finds every rule held in the worlds in which one was broken before", async () => {
     for (const seed of BROKEN_BEFORE) expect(await command("--seed", String(seed))).toMatchObject({ code: 0 });
   });

@@ -103,6 +103,23 @@ describe.each(deployments)("groups, $name", ({ deploy }) => {
       expect(arrival.body).not.toHaveProperty("v");
     });
 
+    it("have the same form whether they are pushed at once or late, from the log", async () => {
+      receiver.behave({ status: 200 });
+      await logIn(base, bob, `${receiver.url}/${bob.name}`);
+      const group = await makeGroup(ada, [bob, eve]);
+      const id = (await say(group, ada, "soon or late")).json["message_id"] as string;
+      const pushTo = ({ name }: Person) =>
+        waitFor(() => receiver.arrivals.find((arrival) => arrival.path === `/${name}` && arrival.id === id), {
+          what: "the push",
+        });
+      const soon = await pushTo(bob);
+      await logIn(base, eve, `${receiver.url}/${eve.name}`);
+      const late = await pushTo(eve);
+      expect(late.rawBody).toBe(
+        soon.rawBody.replace(`"receiver_id":${bob.id}`, `"receiver_id":${eve.id}`).replace(/"seq":\d+/u, `"seq":${late.seq}`),
+      );
+    });
+
     it("are told to the sender's other session, and not to the one that sends", async () => {
       const second = await logIn(base, ada, "http://127.0.0.1:9/");
       const group = await makeGroup(ada, [bob]);
