@@ -17,9 +17,10 @@ export async function fillWithOldMessages(db: Kysely<unknown>, messages: number,
         1 + n % ${inboxes}::integer as n, 1 + n / ${inboxes}::integer as seq, to_timestamp(1700000000 + n * 0.006) as at
       from generate_series(0, ${messages}::integer - 1) n
   `.execute(db);
+  // Their conversations are nobody's: the contents are no messages that could be read.
   await sql`
     insert into messages (id, conversation_id, sender_id, content, sent_at, created_at)
-    select id, n, n, decode(repeat(md5(n::text), 40), 'hex'), at, at from old
+    select id, 1000000000 + n, n, decode(repeat(md5(n::text), 40), 'hex'), at, at from old
   `.execute(db);
   await sql`
     insert into events (inbox_id, seq, id, kind, message_id, created_at)
