@@ -10,4 +10,5 @@ export {
 } from "./broker.ts";
 export { unbundle } from "./encoding.ts";
 export { createHolding, type Holding, SETTLE_KEPT_EVERY_MS } from "./holding.ts";
+export { noticesOf } from "./live-topics.ts";
 export { openBroker } from "./open-broker.ts";

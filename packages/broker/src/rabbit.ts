@@ -356,6 +356,7 @@ export async function openRabbit(options: BrokerOptions): Promise<Broker> {
     },
     notify(notices) {
       const current = session;
+      if (current?.blocked === true) return; // it reads nothing, and what is written to it would pile up
       try {
         current?.publisher.notify(notices);
       } catch (error) {

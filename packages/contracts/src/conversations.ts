@@ -172,7 +172,7 @@ export const CONVERSATION_ROUTES = {
     body: OpenConversation,
     bodyLimit: SMALL_BYTES * 2,
     answer: { status: 201, description: "The conversation.", body: ReadConversation },
-    problems: ["unknown_receiver", "idempotency_key_reused"],
+    problems: ["unknown_receiver", "full", "idempotency_key_reused"],
   },
   readConversation: {
     method: "GET",

@@ -113,7 +113,8 @@ export const DOOR_ROUTES = {
     method: "GET",
     path: "/messages",
     summary: "List one's messages",
-    description: "Those that one sent and received, the oldest first: the newest thousand. 404 where there is none.",
+    description:
+      "Those that one sent and received, the oldest first: the newest thousand, or of long ones the newest of some 1 MiB. 404 where there is none.",
     door: { ...ofMessages.door, no_such_message: { status: 404, detail: "No messages found" } },
     answer: { status: 200, description: "The messages.", body: DoorMessages },
     problems: ["no_such_message"],
@@ -156,7 +157,7 @@ export const DOOR_ROUTES = {
     method: "POST",
     path: "/auth/login",
     summary: "Sign in",
-    description: "By an e-mail address.",
+    description: "By an e-mail address, or another name that one signs in by.",
     door: { ...COMMON, wrong_credentials: { status: 401, detail: "Invalid credentials" } },
     body: DoorLogin,
     answer: { status: 200, description: "Signed in.", body: DoorToken },

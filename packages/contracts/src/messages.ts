@@ -80,7 +80,7 @@ export const Message = shape(
         count: Type.Integer({ minimum: 1 }),
         mine: Type.Boolean({ description: "Whether one's own is among them." }),
       }),
-      { description: "The kind that came first is first." },
+      { description: "Ordered by their code points." },
     ),
   },
   MESSAGE_EXAMPLE,

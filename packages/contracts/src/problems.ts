@@ -9,6 +9,16 @@ export const Problem = Type.Object(
     detail: Type.Optional(Type.String({ description: "What went wrong, for a person." })),
     code: Type.String({ description: "What went wrong, for a program: stable." }),
     request_id: Type.String({ description: "Names the request in the server's log." }),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          in: Type.String({ description: "What is wrong: `body`, `querystring`, `params` or `headers`." }),
+          pointer: Type.String({ description: "Where in it: a JSON Pointer (RFC 6901)." }),
+          detail: Type.String(),
+        }),
+        { description: "Of `validation_error`: the first faults that were found." },
+      ),
+    ),
   },
   {
     title: "Problem",
@@ -20,6 +30,7 @@ export const Problem = Type.Object(
         detail: "body: message must not have fewer than 1 characters",
         code: "validation_error",
         request_id: "b7d0c1f2a9e34c55",
+        errors: [{ in: "body", pointer: "/message", detail: "must not have fewer than 1 characters" }],
       },
     ],
   },

@@ -27,7 +27,7 @@ export interface Announcement {
  * Whether the participant `p` can read the message `m`: what was written before one joined a group is not
  * one's own to read.
  */
-export const IS_VISIBLE = sql`(p.joined_at is null or m.created_at >= p.joined_at)`;
+export const IS_VISIBLE = sql`m.created_at >= coalesce(p.joined_at, '-infinity')`;
 
 /** Somebody came to take part between the look at who does and the locks of their inboxes. */
 export class MembersChanged extends Error {
@@ -36,6 +36,17 @@ export class MembersChanged extends Error {
 
 /** So often is a transaction tried again that found {@link MembersChanged}. */
 const TRIES = 20;
+
+/** The first part of the number of an advisory lock on who the members of a group are; the second is its id. */
+const MEMBERS_LOCK = 7_365;
+
+/**
+ * Changes of a group's members wait for one another here: otherwise each that is made would send all that wait
+ * for the members' inboxes back to their beginning. Before any other lock; appends do not take it.
+ */
+export async function lockMembers(tx: Db, conversation: number): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${MEMBERS_LOCK}, (${conversation} % 2147483647)::integer)`.execute(tx);
+}
 
 /**
  * Runs a transaction that locks the inboxes of all who take part in a conversation; from its beginning again
@@ -76,20 +87,21 @@ export async function lockInboxes(tx: Db, conversation: number, messageId: strin
 export async function announce(tx: Db, inboxes: readonly number[], announcement: Announcement): Promise<AppendedEvents> {
   const { kind, eventId, conversation, message, data } = announcement;
   const { rows } = await sql<{ inbox: number; seq: number; version: number; at: Date; outbox: number }>`
-    with moved as (
+    with moment as materialized (select clock_timestamp() as at),
+    moved as (
       update inboxes set head = head + 1 where id = any(${inboxes}::bigint[])
       returning id as inbox, head as seq, version + ${incarnation} as version
     ),
     logged as (
-      insert into events (inbox_id, seq, id, kind, message_id, message_version, conversation_id, data)
+      insert into events (inbox_id, seq, id, kind, message_id, message_version, conversation_id, data, created_at)
       select inbox, seq, ${eventId}::uuid, ${kind}::text, ${message?.id ?? null}::uuid, ${message?.version ?? null}::integer,
-        ${message === undefined ? conversation : null}::bigint, ${data}::bytea
-      from moved
+        ${message === undefined ? conversation : null}::bigint, ${data}::bytea, at
+      from moved cross join moment
     ),
     covered as (
       insert into outbox (inbox_ids) select array_agg(inbox) from moved having count(*) > 0 returning id
     )
-    select moved.*, covered.id as outbox, now() as at from moved cross join covered order by inbox
+    select moved.*, covered.id as outbox, moment.at from moved cross join covered cross join moment order by inbox
   `.execute(tx);
   const events = rows.map(({ inbox, seq, version, at }) => ({
     inbox,

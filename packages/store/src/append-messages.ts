@@ -303,3 +303,9 @@ async function findRepeats(db: Db, skipped: readonly NewMessage[]): Promise<(mes
     return { status: "repeat", message: { id, seq, conversation, createdAt: row.created_at.toISOString() }, content };
   };
 }
+
+/** Whether there is a message under a request key. */
+export async function isAppended(db: Db, requestKey: Uint8Array): Promise<boolean> {
+  const { rows } = await sql`select from messages where request_key = ${requestKey}`.execute(db);
+  return rows.length > 0;
+}

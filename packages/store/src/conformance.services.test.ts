@@ -32,6 +32,7 @@ import { beginSession, endSession, recentRevocations, rotateRefresh } from "./se
 import { createUser, deleteUser, findCredentials, findTaken, findUserByName, type NewUser } from "./users.ts";
 
 const ids = createIds({ clock: systemClock, random: systemRandom });
+const noEvent = () => ({ eventId: ids.next(), sealData: () => new Uint8Array() });
 
 interface Opened {
   store: Store;
@@ -674,7 +675,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
     expect(both.filter((made) => "id" in made)).toHaveLength(1);
     const found = await findCredentials(store.db, { usernameKey: null, emailKey: null, phoneKey: `phone ${names}` });
     expect(found?.id).toBe(bob.id);
-    await deleteUser(store.db, bob.id);
+    await deleteUser(store.db, bob.id, noEvent);
     expect("id" in (await make({ usernameKey: bob.name, phoneKey: `phone ${names}` }))).toBe(true);
   });
 
@@ -704,8 +705,8 @@ describe.each(backends)("the store on $name", ({ open }) => {
   it("deletes a user with inbox and endpoints, revokes the sessions, and leaves what others received", async () => {
     const session = await signIn(ada.id, "http://ada/");
     await appendMessages(store.db, [message(ada.id, bob.id), message(bob.id, ada.id)]);
-    expect(await deleteUser(store.db, ada.id)).toBe(true);
-    expect(await deleteUser(store.db, ada.id)).toBe(false);
+    expect(await deleteUser(store.db, ada.id, noEvent)).toEqual({ isDeleted: true, told: [] });
+    expect(await deleteUser(store.db, ada.id, noEvent)).toEqual({ isDeleted: false, told: [] });
     expect(await loadMailboxes(store.db, [ada.inbox])).toEqual([]);
     expect(await recentRevocations(store.db, 60)).toContain(session.sessionId);
     expect((await sql`select from inboxes where id = ${ada.inbox}`.execute(store.db)).rows).toEqual([]);
@@ -737,13 +738,13 @@ describe.each(backends)("the store on $name", ({ open }) => {
       store.db,
     );
     await sql`create trigger break_off before delete on events for each row execute function break_off()`.execute(store.db);
-    await expect(deleteUser(store.db, ada.id)).rejects.toThrow("broken off");
+    await expect(deleteUser(store.db, ada.id, noEvent)).rejects.toThrow("broken off");
     expect(await left()).toEqual({ inboxes: 1, endpoints: 1, events: 2, attempts: 0, dead: 0 });
     expect(await findCredentials(store.db, { usernameKey: ada.name, emailKey: null, phoneKey: null })).toBeNull();
     expect(await recentRevocations(store.db, 60)).toContain(session.sessionId);
     expect(await endpointsOf(ada.inbox)).toEqual([]);
     expect((await appendMessages(store.db, [message(bob.id, ada.id)])).results).toEqual([{ status: "no-receiver" }]);
-    expect(await deleteUser(store.db, ada.id)).toBe(false);
+    expect(await deleteUser(store.db, ada.id, noEvent)).toEqual({ isDeleted: false, told: [] });
 
     await sql`drop function break_off cascade`.execute(store.db);
     await prune(store.db, 30);

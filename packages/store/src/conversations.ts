@@ -50,19 +50,21 @@ export interface MessageRow {
   version: number;
   /** In microseconds since the epoch. */
   at: number;
-  /** The first one first. */
+  /** By their code points. */
   reactions: readonly Reactions[];
 }
 
 const MAX_UNREAD = 100;
+/** Comes before every id. */
+const NO_ID = "00000000-0000-0000-0000-000000000000";
 
 const micros = (column: string) => sql<number>`(extract(epoch from ${sql.ref(column)}) * 1000000)::bigint`;
 const timestamp = (at: number) => sql`(timestamptz 'epoch' + ${at}::float8 * interval '1 microsecond')`;
 
 /** The reactions to the message `m`, as the participant `p` sees them. */
 const REACTIONS = sql`(
-  select coalesce(jsonb_agg(jsonb_build_object('emoji', emoji, 'count', count, 'mine', mine) order by first, emoji), '[]') from (
-    select emoji, count(*) as count, bool_or(user_id = p.user_id) as mine, min(at) as first
+  select coalesce(jsonb_agg(jsonb_build_object('emoji', emoji, 'count', count, 'mine', mine) order by emoji collate "C"), '[]') from (
+    select emoji, count(*) as count, bool_or(user_id = p.user_id) as mine
     from reactions where message_id = m.id group by emoji
   ) as kinds
 )`;
@@ -108,7 +110,7 @@ const CONVERSATION_COLUMNS = sql`
   p.read_id as "readId", p.muted, p.archived, p.pinned, (
     select count(*)::integer from (
       select from messages m
-      where ${IS_READABLE} and m.sender_id <> p.user_id and (p.read_at is null or (m.created_at, m.id) > (p.read_at, p.read_id))
+      where ${IS_READABLE} and m.sender_id <> p.user_id and (m.created_at, m.id) > (coalesce(p.read_at, '-infinity'), coalesce(p.read_id, ${NO_ID}::uuid))
       limit ${MAX_UNREAD}
     ) as unread
   ) as unread

@@ -67,6 +67,7 @@ export interface Database {
     previous_secret: Uint8Array | null;
     previous_secret_until: NullableTime;
     cursor: Generated<number>;
+    attached_at: Generated<number>;
     failures: Generated<number>;
     server_errors: Generated<number>;
     rejections: Generated<number>;
@@ -86,7 +87,7 @@ export interface Database {
     title: Uint8Array | null;
     members_version: Generated<number>;
     request_key: Uint8Array | null;
-    request_hash: Uint8Array | null;
+    request: Uint8Array | null;
     created_at: Time;
   };
   participants: {
@@ -110,6 +111,7 @@ export interface Database {
     created_at: Time;
     expires_at: Date;
   };
+  abandoned_groups: { conversation_id: number; at: Time };
   stream_tickets: { hash: Uint8Array; session_id: number; expires_at: Date };
   reactions: { message_id: string; emoji: string; user_id: number; at: Time };
   messages: {

@@ -4,7 +4,11 @@ import type { Db } from "./database.ts";
 const AT_ONCE = 5_000;
 
 /** Deletes rows bit by bit, so that no statement takes long or holds anybody up. Can be broken off, and run again. */
-export async function deleteSome(db: Db, table: "attempts" | "events" | "sessions", where: RawBuilder<unknown>): Promise<void> {
+export async function deleteSome(
+  db: Db,
+  table: "attempts" | "events" | "message_versions" | "messages" | "reactions" | "sessions",
+  where: RawBuilder<unknown>,
+): Promise<void> {
   const name = sql.table(table);
   for (;;) {
     const result = await sql`

@@ -27,13 +27,13 @@ export async function listDeliveries(db: Db, messageId: string): Promise<readonl
       left join participants p on p.conversation_id = m.conversation_id and p.user_id = b.user_id
       cross join lateral (
         select case
-            when bool_or(ep.cursor >= e.seq and dead.seq is null) then 'delivered'
-            when bool_or(ep.state = 'active' and ep.cursor < e.seq and ep.failures > 0) then 'retrying'
+            when bool_or(ep.cursor >= e.seq and ep.attached_at < e.seq and dead.seq is null) then 'delivered'
+            when bool_or(ep.state = 'active' and ep.cursor = e.seq - 1 and ep.failures > 0) then 'retrying'
             when bool_or(ep.state = 'active' and ep.cursor < e.seq) then 'queued'
             when bool_or(dead.seq is not null) then 'failed'
             else 'held'
           end as state,
-          min(ep.retry_at) filter (where ep.state = 'active' and ep.cursor < e.seq and ep.failures > 0 and ep.lease_by is null) as retry_at
+          min(ep.retry_at) filter (where ep.state = 'active' and ep.cursor = e.seq - 1 and ep.failures > 0 and ep.lease_by is null) as retry_at
         from endpoints ep left join dead_letters dead on dead.endpoint_id = ep.id and dead.seq = e.seq
         where ep.inbox_id = e.inbox_id
       ) as ways

@@ -57,11 +57,12 @@ export async function attachEndpoint(
   const state = endpoint.refusal === null ? "active" : "off";
   const keepsSecret = sql`(e.state = 'active' and ${endpoint.renewSecret !== true}::boolean)`;
   const { rows } = await sql<{ id: number; secret: Uint8Array }>`
-    insert into endpoints as e (inbox_id, address, kinds, secret, cursor, state, reason)
+    insert into endpoints as e (inbox_id, address, kinds, secret, cursor, attached_at, state, reason)
     select ${inbox.id}::bigint, ${endpoint.address}::text, ${endpoint.kinds}::text[], ${endpoint.sealSecret(inbox.id)}::bytea,
-      greatest(${inbox.floor}::bigint, max(cursor)), ${state}::text, ${endpoint.refusal}::text
-    from endpoints where inbox_id = ${inbox.id}
+      start, start, ${state}::text, ${endpoint.refusal}::text
+    from (select greatest(${inbox.floor}::bigint, max(cursor)) as start from endpoints where inbox_id = ${inbox.id}) as others
     on conflict (inbox_id, address) do update set
+      attached_at = case when e.state = 'off' and excluded.cursor > e.cursor then excluded.cursor else e.attached_at end,
       cursor = case when e.state = 'off' then excluded.cursor else e.cursor end,
       secret = case when ${keepsSecret} then e.secret else excluded.secret end,
       previous_secret = case when ${keepsSecret} then e.previous_secret end,

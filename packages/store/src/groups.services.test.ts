@@ -6,7 +6,19 @@ import { appendMessages, type NewMessage } from "./append-messages.ts";
 import { deleteMessage, editMessage, react } from "./change-messages.ts";
 import type { Db } from "./database.ts";
 import { listDeliveries } from "./delivery-states.ts";
-import { addMember, ban, changeRole, createGroup, removeMember, renameGroup, unban } from "./groups.ts";
+import {
+  addMember,
+  ban,
+  changeRole,
+  createGroup,
+  createInvite,
+  eraseAbandonedGroups,
+  joinGroup,
+  listMembers,
+  removeMember,
+  renameGroup,
+  unban,
+} from "./groups.ts";
 import { createUser, deleteUser } from "./users.ts";
 
 const ids = createIds({ clock: systemClock, random: systemRandom });
@@ -266,6 +278,66 @@ it("refuses a batch of a group that changed between the look at its members and 
   expect(again.events).toHaveLength(2);
 });
 
+it("lets one own a thousand groups, and no more", async () => {
+  const ada = await user();
+  await sql`
+    with made as (insert into conversations (title) select ''::bytea from generate_series(1, 1000) returning id)
+    insert into participants (conversation_id, user_id, role) select id, ${ada}, 'owner' from made
+  `.execute(db);
+  await expect(makeGroup(ada, [])).rejects.toThrow("full");
+});
+
+it("lets a hundred join at once, each of whom is told to all others", async () => {
+  const ada = await user();
+  const group = await makeGroup(ada, []);
+  const invite = { id: ids.next(), token: EMPTY, tokenHash: Buffer.from(ids.next()), seconds: 60 };
+  await createInvite(db, { conversation: group, by: ada, ...invite });
+  const people: number[] = [];
+  for (let n = 0; n < 100; n += 1) people.push(await user());
+  const join = (by: number) => joinGroup(db, { conversation: group, by, tokenHash: invite.tokenHash, ...about(by) });
+  const results = await Promise.all(people.map(join));
+  expect(results.filter((result) => typeof result === "string")).toEqual([]);
+  expect((await logOf(ada, group)).filter(({ kind }) => kind === "member.added")).toHaveLength(100);
+});
+
+it("leaves no group without an owner when an account is deleted that makes groups meanwhile", async () => {
+  const [ada, bob] = [await user(), await user()];
+  const groups = [await makeGroup(ada, [bob])];
+  const making = (async () => {
+    for (let n = 0; n < 30; n += 1) groups.push(await makeGroup(ada, [bob]));
+  })().catch(() => undefined); // from some moment on there is no Ada
+  await deleteUser(db, ada, () => about(ada));
+  await making;
+  for (const group of groups) {
+    expect(await listMembers(db, bob, group)).toMatchObject({ members: [{ userId: bob, role: "owner" }] });
+    expect((await logOf(bob, group)).at(-1)).toMatchObject({ kind: "member.left", about: ada });
+  }
+});
+
+it("locks nothing for somebody who takes no part in a group", async () => {
+  const [ada, bob, eve] = [await user(), await user(), await user()];
+  const group = await makeGroup(ada, [bob]);
+  await db.transaction().execute(async (tx) => {
+    await sql`select from inboxes where user_id in (${ada}, ${bob}) for update`.execute(tx);
+    expect(await renameGroup(db, { conversation: group, by: eve, title: EMPTY, ...about(0) })).toBe("no-conversation");
+    expect(await renameGroup(db, { conversation: group, by: bob, title: EMPTY, ...about(0) })).toBe("forbidden");
+  });
+});
+
+it("erases a group that everybody left, but not before every endpoint has what was written to it", async () => {
+  const ada = await user();
+  const group = await makeGroup(ada, []);
+  await appendSurely([message(ada, { group })]);
+  await removeMember(db, { conversation: group, by: ada, userId: ada, ...about(ada) });
+  const left = async () => (await sql`select from messages where conversation_id = ${group}`.execute(db)).rows.length;
+  await eraseAbandonedGroups(db, 30);
+  expect(await left()).toBe(1);
+  await sql`update abandoned_groups set at = now() - interval '31 days' where conversation_id = ${group}`.execute(db);
+  await eraseAbandonedGroups(db, 30);
+  expect(await left()).toBe(0);
+  expect((await sql`select from conversations where id = ${group}`.execute(db)).rows).toEqual([]);
+});
+
 it("keeps out a thousand people, and no more", async () => {
   const [ada, eve] = [await user(), await user()];
   const group = await makeGroup(ada, []);
@@ -283,7 +355,7 @@ it("says of a message what became of it for each of those it was for", async () 
   const group = await makeGroup(ada, [bob, eve, gone]);
   const one = message(ada, { group });
   await appendSurely([one]);
-  await deleteUser(db, gone);
+  await deleteUser(db, gone, () => about(gone));
   const states = async () => (await listDeliveries(db, one.id)).map(({ userId, state }) => [userId, state]);
   expect(await states()).toEqual([
     [bob, "held"],
@@ -294,21 +366,24 @@ it("says of a message what became of it for each of those it was for", async () 
     select id, 'http://one/', array['message.created'], ''::bytea from inboxes where user_id = ${bob}
   `.execute(db);
   expect((await states())[0]).toEqual([bob, "queued"]);
-  await sql`update endpoints set failures = 1, retry_at = now() from inboxes b where b.id = inbox_id and user_id = ${bob}`.execute(
+  await sql`update endpoints set cursor = 1, failures = 1, retry_at = now() from inboxes b where b.id = inbox_id and user_id = ${bob}`.execute(
     db,
   );
   expect((await listDeliveries(db, one.id))[0]).toMatchObject({ state: "retrying", retryAt: expect.any(Date) });
   await sql`
     insert into dead_letters (endpoint_id, seq, reason)
-    select ep.id, b.head, 'refused' from endpoints ep join inboxes b on b.id = ep.inbox_id where b.user_id = ${bob}
+    select ep.id, 2, 'refused' from endpoints ep join inboxes b on b.id = ep.inbox_id where b.user_id = ${bob}
   `.execute(db);
   await sql`update endpoints set failures = 0, cursor = head from inboxes b where b.id = inbox_id and user_id = ${bob}`.execute(
     db,
   );
   expect((await states())[0]).toEqual([bob, "failed"]);
+  // One that was attached after that has not taken it.
   await sql`
-    insert into endpoints (inbox_id, address, kinds, secret, cursor)
-    select id, 'http://two/', array['message.created'], ''::bytea, head from inboxes where user_id = ${bob}
+    insert into endpoints (inbox_id, address, kinds, secret, cursor, attached_at)
+    select id, 'http://two/', array['message.created'], ''::bytea, head, head from inboxes where user_id = ${bob}
   `.execute(db);
+  expect((await states())[0]).toEqual([bob, "failed"]);
+  await sql`update endpoints set attached_at = 0 where address = 'http://two/'`.execute(db);
   expect((await states())[0]).toEqual([bob, "delivered"]);
 });

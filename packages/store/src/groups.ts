@@ -1,11 +1,14 @@
 import { sql } from "kysely";
-import { announce, type AppendedEvents, MembersChanged, transactionOfMembers } from "./append-events.ts";
+import { announce, type AppendedEvents, lockMembers, MembersChanged, transactionOfMembers } from "./append-events.ts";
 import type { Db } from "./database.ts";
+import { deleteSome } from "./delete-some.ts";
 
 export type Role = "owner" | "admin" | "member";
 
 /** People in a group, at most: an event of it is written to the inbox of each. */
 export const MAX_MEMBERS = 256;
+/** Groups that one is an owner of. */
+export const MAX_GROUPS = 1_000;
 /** Links by which one can join a group. */
 export const MAX_INVITES = 20;
 /** People who are kept out of a group. */
@@ -84,15 +87,41 @@ async function lockGroup(tx: Db, conversation: number, others: readonly number[]
 }
 
 /** Runs a change of a group, in a transaction, with its members locked. What it refuses changes nothing. */
-function changeGroup<Done>(
+function lockAndChange<Done>(
   db: Db,
   conversation: number,
   others: readonly number[],
   change: (tx: Db, group: LockedGroup) => Promise<GroupResult<Done>>,
 ): Promise<GroupResult<Done>> {
   return transactionOfMembers(db, async (tx) => {
+    await lockMembers(tx, conversation);
     const group = await lockGroup(tx, conversation, others);
     return group === null ? "no-conversation" : change(tx, group);
+  });
+}
+
+/**
+ * Likewise, for one of the members, who must be an owner or admin where `isManaged`. That is looked at before
+ * anything is locked, so that nobody else holds the members up, and again after that.
+ */
+async function changeGroup<Done>(
+  db: Db,
+  {
+    conversation,
+    by,
+    others = [],
+    isManaged = true,
+  }: { conversation: number; by: number; others?: readonly number[]; isManaged?: boolean },
+  change: (tx: Db, group: LockedGroup, me: Member) => Promise<GroupResult<Done>>,
+): Promise<GroupResult<Done>> {
+  const role = await findGroupRole(db, by, conversation);
+  if (role === null) return "no-conversation";
+  if (isManaged && role === "member") return "forbidden";
+  return lockAndChange(db, conversation, others, async (tx, group) => {
+    const me = memberOf(group, by);
+    if (me === undefined) return "no-conversation";
+    if (isManaged && !isManager(me)) return "forbidden";
+    return change(tx, group, me);
   });
 }
 
@@ -111,6 +140,8 @@ export interface GroupNow {
   title: Uint8Array;
   /** How many take part. */
   members: number;
+  /** Of who was added: the user name; null where they have none. */
+  username?: string | null;
 }
 
 /** An event of a group. */
@@ -145,38 +176,42 @@ export interface NewGroup {
   sealTitle: (conversation: number) => Uint8Array;
   eventId: string;
   sealData: (members: number) => Uint8Array;
-  /** SHA-256 of the user and the `Idempotency-Key`, and of what was asked for. */
-  request: { key: Uint8Array; hash: Uint8Array } | null;
+  /** SHA-256 of the user and the `Idempotency-Key`; what is asked for, sealed; and whether a sealed one is the same. */
+  request: { key: Uint8Array; sealed: Uint8Array; isSame: (sealed: Uint8Array) => boolean } | null;
 }
 
 export type MadeGroup =
   | { status: "made"; id: number; events: AppendedEvents }
   /** Was made before, under this request key; `isSame` says whether by the same request. */
   | { status: "repeat"; id: number; isSame: boolean }
-  | { status: "no-user" };
+  | { status: "no-user" }
+  /** One owns as many groups as one may. */
+  | { status: "full" };
 
 /** Makes a group. Locks the inboxes of its members, by id. */
 export async function createGroup(db: Db, { by, members, sealTitle, eventId, sealData, request }: NewGroup): Promise<MadeGroup> {
   const all = [...new Set([by, ...members])];
   return db.transaction().execute(async (tx): Promise<MadeGroup> => {
+    const before = request === null ? null : await findMade(tx, request);
+    if (before !== null) return before;
     const boxes = await sql<{ id: number }>`
       select id from inboxes where user_id = any(${all}::bigint[]) order by id for no key update
     `.execute(tx);
     if (boxes.rows.length < all.length) return { status: "no-user" };
+    const { rows: own } = await sql`
+      select from participants where user_id = ${by} and role = 'owner' limit ${MAX_GROUPS}
+    `.execute(tx);
+    if (own.length >= MAX_GROUPS) return { status: "full" };
     // Its id is drawn first: the title is sealed under it. A repeat finds it by the request key.
     const made = await sql<{ id: number }>`
       with drawn as (select nextval(pg_get_serial_sequence('conversations', 'id')) as id)
-      insert into conversations (id, title, request_key, request_hash) overriding system value
-      select id, ''::bytea, ${request?.key ?? null}::bytea, ${request?.hash ?? null}::bytea from drawn
+      insert into conversations (id, title, request_key, request) overriding system value
+      select id, ''::bytea, ${request?.key ?? null}::bytea, ${request?.sealed ?? null}::bytea from drawn
       on conflict do nothing returning id
     `.execute(tx);
     const id = made.rows[0]?.id;
-    if (id === undefined) {
-      const { rows } = await sql<{ id: number; isSame: boolean }>`
-        select id, request_hash = ${request?.hash ?? null} as "isSame" from conversations where request_key = ${request?.key ?? null}
-      `.execute(tx);
-      return { status: "repeat", ...(rows[0] as { id: number; isSame: boolean }) };
-    }
+    // Somebody else made it under this key while the inboxes were waited for.
+    if (id === undefined) return (await findMade(tx, request as NonNullable<typeof request>)) as MadeGroup;
     await sql`update conversations set title = ${sealTitle(id)} where id = ${id}`.execute(tx);
     await sql`
       insert into participants (conversation_id, user_id, role, joined_at)
@@ -187,6 +222,15 @@ export async function createGroup(db: Db, { by, members, sealTitle, eventId, sea
     const created = { kind: "conversation.created", eventId, conversation: id, data: sealData(all.length) };
     return { status: "made", id, events: await announce(tx, inboxes, created) };
   });
+}
+
+/** The group that was made under a request key; null where there is none. */
+async function findMade(tx: Db, { key, isSame }: NonNullable<NewGroup["request"]>): Promise<MadeGroup | null> {
+  const { rows } = await sql<{ id: number; request: Uint8Array }>`
+    select id, request from conversations where request_key = ${key}
+  `.execute(tx);
+  const [row] = rows;
+  return row === undefined ? null : { status: "repeat", id: row.id, isSame: isSame(row.request) };
 }
 
 /** Finds the conversation of two users, or makes it; null where there is no such user. Locks their inboxes, by id. */
@@ -214,10 +258,7 @@ export function renameGroup(
   db: Db,
   { conversation, by, title, ...event }: GroupChange & { title: Uint8Array },
 ): Promise<GroupResult> {
-  return changeGroup(db, conversation, [], async (tx, group) => {
-    const me = memberOf(group, by);
-    if (me === undefined) return "no-conversation";
-    if (!isManager(me)) return "forbidden";
+  return changeGroup(db, { conversation, by }, async (tx, group) => {
     await sql`update conversations set title = ${title} where id = ${conversation}`.execute(tx);
     return tell(tx, group, "conversation.changed", event, { title, members: group.members.length });
   });
@@ -231,7 +272,9 @@ async function admit(tx: Db, group: LockedGroup, userId: number, inbox: number, 
     values (${group.id}, ${userId}, 'member', clock_timestamp())
   `.execute(tx);
   await raiseVersion(tx, group.id);
-  return tell(tx, group, "member.added", event, { title: group.title, members: group.members.length + 1 }, [inbox]);
+  const { rows } = await sql<{ username: string | null }>`select username from users where id = ${userId}`.execute(tx);
+  const now = { title: group.title, members: group.members.length + 1, username: rows[0]?.username ?? null };
+  return tell(tx, group, "member.added", event, now, [inbox]);
 }
 
 async function isBanned(tx: Db, conversation: number, userId: number): Promise<boolean> {
@@ -244,10 +287,7 @@ export function addMember(
   db: Db,
   { conversation, by, userId, ...event }: GroupChange & { userId: number },
 ): Promise<GroupResult> {
-  return changeGroup(db, conversation, [userId], async (tx, group) => {
-    const me = memberOf(group, by);
-    if (me === undefined) return "no-conversation";
-    if (!isManager(me)) return "forbidden";
+  return changeGroup(db, { conversation, by, others: [userId] }, async (tx, group) => {
     if (memberOf(group, userId) !== undefined) return NOTHING;
     const inbox = group.inboxOf(userId);
     if (inbox === undefined) return "no-user";
@@ -259,7 +299,11 @@ export function addMember(
 /** Takes out who takes part, and tells them, too. The last one leaves nothing behind by which others could join. */
 async function takeOut(tx: Db, group: LockedGroup, kind: string, userId: number, event: GroupEvent): Promise<AppendedEvents> {
   await sql`delete from participants where conversation_id = ${group.id} and user_id = ${userId}`.execute(tx);
-  if (group.members.length === 1) await sql`delete from invites where conversation_id = ${group.id}`.execute(tx);
+  if (group.members.length === 1) {
+    // Nobody can read it or join it any more: what is left of it is erased by `prune`.
+    await sql`delete from invites where conversation_id = ${group.id}`.execute(tx);
+    await sql`insert into abandoned_groups (conversation_id) values (${group.id}) on conflict do nothing`.execute(tx);
+  }
   await raiseVersion(tx, group.id);
   return tell(tx, group, kind, event, { title: group.title, members: group.members.length - 1 });
 }
@@ -273,16 +317,13 @@ export function removeMember(
   db: Db,
   { conversation, by, userId, ...event }: GroupChange & { userId: number },
 ): Promise<GroupResult> {
-  return changeGroup(db, conversation, [], async (tx, group) => {
-    const me = memberOf(group, by);
-    if (me === undefined) return "no-conversation";
+  return changeGroup(db, { conversation, by, isManaged: userId !== by }, async (tx, group, me) => {
     if (userId === by) {
       const hasOther = group.members.some((member) => member.userId !== by && member.role === "owner");
       if (me.role === "owner" && !hasOther && group.members.length > 1) return "last-owner";
       return takeOut(tx, group, "member.left", userId, event);
     }
     const other = memberOf(group, userId);
-    if (!isManager(me)) return "forbidden";
     if (other === undefined) return "no-user";
     if (!outranks(me, other)) return "forbidden";
     return takeOut(tx, group, "member.removed", userId, event);
@@ -294,10 +335,8 @@ export function changeRole(
   db: Db,
   { conversation, by, userId, role, ...event }: GroupChange & { userId: number; role: Role },
 ): Promise<GroupResult> {
-  return changeGroup(db, conversation, [], async (tx, group) => {
-    const me = memberOf(group, by);
+  return changeGroup(db, { conversation, by }, async (tx, group, me) => {
     const other = memberOf(group, userId);
-    if (me === undefined) return "no-conversation";
     if (me.role !== "owner") return "forbidden";
     if (other === undefined) return "no-user";
     if (other.role === role) return NOTHING;
@@ -312,10 +351,8 @@ export function changeRole(
 
 /** Keeps somebody out of a group, and removes them where they take part. */
 export function ban(db: Db, { conversation, by, userId, ...event }: GroupChange & { userId: number }): Promise<GroupResult> {
-  return changeGroup(db, conversation, [userId], async (tx, group) => {
-    const me = memberOf(group, by);
-    if (me === undefined) return "no-conversation";
-    if (!isManager(me) || userId === by) return "forbidden";
+  return changeGroup(db, { conversation, by, others: [userId] }, async (tx, group, me) => {
+    if (userId === by) return "forbidden";
     if (group.inboxOf(userId) === undefined) return "no-user";
     const other = memberOf(group, userId);
     if (other !== undefined && !outranks(me, other)) return "forbidden";
@@ -335,10 +372,7 @@ export function unban(
   db: Db,
   { conversation, by, userId }: { conversation: number; by: number; userId: number },
 ): Promise<GroupResult> {
-  return changeGroup(db, conversation, [], async (tx, group) => {
-    const me = memberOf(group, by);
-    if (me === undefined) return "no-conversation";
-    if (!isManager(me)) return "forbidden";
+  return changeGroup(db, { conversation, by }, async (tx) => {
     await sql`delete from bans where conversation_id = ${conversation} and user_id = ${userId}`.execute(tx);
     return NOTHING;
   });
@@ -364,10 +398,7 @@ export function createInvite(
   invite: { conversation: number; by: number; id: string; token: Uint8Array; tokenHash: Uint8Array; seconds: number },
 ): Promise<GroupResult<{ invite: Invite }>> {
   const { conversation, by, id, token, tokenHash, seconds } = invite;
-  return changeGroup(db, conversation, [], async (tx, group) => {
-    const me = memberOf(group, by);
-    if (me === undefined) return "no-conversation";
-    if (!isManager(me)) return "forbidden";
+  return changeGroup(db, { conversation, by }, async (tx) => {
     await sql`delete from invites where conversation_id = ${conversation} and expires_at < now()`.execute(tx);
     const there = await sql`select from invites where conversation_id = ${conversation}`.execute(tx);
     if (there.rows.length >= MAX_INVITES) return "full";
@@ -385,10 +416,7 @@ export function deleteInvite(
   db: Db,
   { conversation, by, id }: { conversation: number; by: number; id: string },
 ): Promise<GroupResult> {
-  return changeGroup(db, conversation, [], async (tx, group) => {
-    const me = memberOf(group, by);
-    if (me === undefined) return "no-conversation";
-    if (!isManager(me)) return "forbidden";
+  return changeGroup(db, { conversation, by }, async (tx) => {
     const { rows } = await sql`delete from invites where id = ${id} and conversation_id = ${conversation} returning id`.execute(
       tx,
     );
@@ -409,7 +437,7 @@ export function joinGroup(
   db: Db,
   { conversation, by, tokenHash, ...event }: GroupChange & { tokenHash: Uint8Array },
 ): Promise<GroupResult> {
-  return changeGroup(db, conversation, [by], async (tx, group) => {
+  return lockAndChange(db, conversation, [by], async (tx, group) => {
     // Again, under the lock: the link may have been taken back.
     if ((await findInvited(tx, tokenHash)) !== conversation) return "no-invite";
     if (memberOf(group, by) !== undefined) return NOTHING;
@@ -535,7 +563,7 @@ export async function leaveGroups(
   `.execute(db);
   const told: AppendedEvents[] = [];
   for (const { id } of rows) {
-    const left = await changeGroup(db, id, [], async (tx, group) => {
+    const left = await lockAndChange(db, id, [], async (tx, group) => {
       if (memberOf(group, userId) === undefined) return NOTHING;
       const rest = group.members.filter((member) => member.userId !== userId);
       const hasOwner = rest.some(({ role }) => role === "owner");
@@ -550,4 +578,20 @@ export async function leaveGroups(
     if (typeof left !== "string") told.push(left);
   }
   return told;
+}
+
+/** Erases groups that everybody left so many days ago: by then, every endpoint has what was written to it, or is off. */
+export async function eraseAbandonedGroups(db: Db, days: number): Promise<void> {
+  const { rows } = await sql<{ id: number }>`
+    select conversation_id as id from abandoned_groups where at < now() - ${days} * interval '1 day' limit 100
+  `.execute(db);
+  for (const { id } of rows) {
+    const messages = sql`(select id from messages where conversation_id = ${id})`;
+    await deleteSome(db, "message_versions", sql`message_id in ${messages}`);
+    await deleteSome(db, "reactions", sql`message_id in ${messages}`);
+    await deleteSome(db, "messages", sql`conversation_id = ${id}`);
+    await sql`delete from bans where conversation_id = ${id}`.execute(db);
+    await sql`delete from conversations where id = ${id}`.execute(db);
+    await sql`delete from abandoned_groups where conversation_id = ${id}`.execute(db);
+  }
 }

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { deleteSome } from "./delete-some.ts";
+import { eraseAbandonedGroups } from "./groups.ts";
 import { endExpiredSessions } from "./sessions.ts";
 import { eraseDeletedAccounts } from "./users.ts";
 
@@ -11,7 +12,7 @@ export async function ping(db: Db): Promise<void> {
 
 /**
  * Deletes what is older than `days`: attempts, and sessions that ended (but not the one that gives a user's
- * public key). Ends sessions that have expired. Goes on with erasures that broke off. Can run in several
+ * public key). Erases groups that everybody left before that. Ends sessions that have expired. Goes on with erasures that broke off. Can run in several
  * processes at once.
  */
 export async function prune(db: Db, days: number): Promise<void> {
@@ -27,6 +28,7 @@ export async function prune(db: Db, days: number): Promise<void> {
   await sql`delete from stream_tickets where expires_at < now()`.execute(db);
   await endExpiredSessions(db);
   await eraseDeletedAccounts(db);
+  await eraseAbandonedGroups(db, days);
 }
 
 const MIB = 1024 * 1024;

@@ -8,7 +8,9 @@ import type { Db } from "./database.ts";
 export async function listTypingAudience(db: Db, userId: number, conversation: number): Promise<readonly number[] | null> {
   const { rows } = await sql<{ inbox: number | null }>`
     select b.id as inbox from participants own join users u on u.id = own.user_id
-      left join participants p on p.conversation_id = own.conversation_id and p.user_id <> own.user_id and u.typing
+      join conversations c on c.id = own.conversation_id
+      left join participants p on p.conversation_id = c.id and p.user_id <> own.user_id and u.typing
+        and (c.low_user_id is null or exists (select from messages m where m.conversation_id = c.id and m.content is not null))
       left join inboxes b on b.user_id = p.user_id
     where own.conversation_id = ${conversation} and own.user_id = ${userId}
   `.execute(db);
@@ -18,19 +20,27 @@ export async function listTypingAudience(db: Db, userId: number, conversation: n
 
 /** Others who are told that a user is there. */
 const MAX_AUDIENCE = 100;
+/** Messages of a conversation that are looked through for one of the user. */
+const LOOKED_AT = 20;
 
 /**
- * The inboxes of those with whom a user began the latest conversations of two; none where the user does not
- * let others know.
+ * The inboxes of those with whom a user began the latest conversations of two, and to whom the user has written
+ * lately: nobody sees somebody who never wrote to them. None where the user does not let others know.
  */
 export async function listPresenceAudience(db: Db, userId: number): Promise<readonly number[]> {
   const { rows } = await sql<{ inbox: number }>`
     select b.id as inbox from (
-      select case when c.low_user_id = p.user_id then c.high_user_id else c.low_user_id end as peer
-      from participants p join conversations c on c.id = p.conversation_id and c.low_user_id is not null and c.low_user_id <> c.high_user_id
+      select c.id, case when c.low_user_id = p.user_id then c.high_user_id else c.low_user_id end as peer
+      from participants p join conversations c on c.id = p.conversation_id and c.low_user_id <> c.high_user_id
         join users u on u.id = p.user_id and u.presence
       where p.user_id = ${userId} order by p.conversation_id desc limit ${MAX_AUDIENCE}
     ) as peers join inboxes b on b.user_id = peer
+    where exists (
+      select from (
+        select m.sender_id from messages m where m.conversation_id = peers.id and m.content is not null
+        order by m.created_at desc, m.id desc limit ${LOOKED_AT}
+      ) as latest where sender_id = ${userId}
+    )
   `.execute(db);
   return rows.map(({ inbox }) => inbox);
 }

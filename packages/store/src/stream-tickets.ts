@@ -10,9 +10,16 @@ export interface TicketHolder {
   role: "user" | "admin";
 }
 
+/** Of a session; the oldest ones go. */
+const MAX_TICKETS = 20;
+
 /** Keeps the hash of a ticket for so many seconds. */
 export async function createTicket(db: Db, ticket: { hash: Uint8Array; sessionId: number; seconds: number }): Promise<void> {
   await sql`
+    with surplus as (
+      select hash from stream_tickets where session_id = ${ticket.sessionId} order by expires_at desc offset ${MAX_TICKETS - 1}
+    ),
+    dropped as (delete from stream_tickets where hash in (select hash from surplus))
     insert into stream_tickets (hash, session_id, expires_at)
     values (${ticket.hash}, ${ticket.sessionId}, now() + ${ticket.seconds} * interval '1 second')
   `.execute(db);

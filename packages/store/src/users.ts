@@ -1,7 +1,9 @@
 import { sql } from "kysely";
+import type { AppendedEvents } from "./append-events.ts";
 import type { Db } from "./database.ts";
 import { deleteSome } from "./delete-some.ts";
 import { constraintOf } from "./errors.ts";
+import { type GroupEvent, leaveGroups } from "./groups.ts";
 
 export interface NewUser {
   username: string | null;
@@ -149,26 +151,53 @@ const ACCOUNT_COLUMNS = sql`
   id, username, email, phone_number as "phoneNumber", full_name as "fullName", receipts, typing, presence, created_at as "createdAt"
 `;
 
-/**
- * Deletes a user: the account, its sessions, its inbox with all events, and its endpoints. What the user sent
- * stays with those who received it. Returns false where there is no such user.
- *
- * First, in a short transaction, the account ends: it locks the inbox, then its endpoints, by id; an append
- * that is under way ends before, and a later one finds no receiver. The sessions stay, without their data, so
- * that every replica learns that they are revoked. What is left is then erased bit by bit, holding nobody up;
- * should that break off, `prune` goes on with it.
- */
-export async function deleteUser(db: Db, userId: number): Promise<boolean> {
-  const inbox = await db.transaction().execute((tx) => endAccount(tx, userId));
-  if (inbox === null) return false;
-  await eraseInbox(db, inbox);
-  return true;
+/** What became of a deletion: the groups that the user was in are told; false where there is no such user. */
+export interface DeletedUser {
+  isDeleted: boolean;
+  told: readonly AppendedEvents[];
 }
 
-async function endAccount(tx: Db, userId: number): Promise<number | null> {
+/** Groups that the user joined while leaving others: so often it is looked whether there are any. */
+const LEAVES = 10;
+
+/**
+ * Deletes a user: the account, its sessions, its inbox with all events, and its endpoints. What the user sent
+ * stays with those who received it, and reactions stay as nobody's.
+ *
+ * First its sessions end, and the user leaves all groups. Then, in a short transaction, the account ends: it locks
+ * the inbox, then its endpoints, by id; an append that is under way ends before, and a later one finds no
+ * receiver. The sessions stay, without their data, so that every replica learns that they are revoked. What is
+ * left is then erased bit by bit, holding nobody up; should that break off, `prune` goes on with it.
+ */
+export async function deleteUser(
+  db: Db,
+  userId: number,
+  eventOf: (newOwner: number | undefined) => GroupEvent,
+): Promise<DeletedUser> {
+  await sql`update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null`.execute(db);
+  const told: AppendedEvents[] = [];
+  for (let tries = 1; ; tries += 1) {
+    told.push(...(await leaveGroups(db, userId, eventOf)));
+    const inbox = await db.transaction().execute((tx) => endAccount(tx, userId));
+    if (inbox === "member" && tries < LEAVES) continue;
+    if (inbox === "member") throw new Error("the user joins groups faster than they are left");
+    if (inbox === null) return { isDeleted: false, told };
+    await eraseInbox(db, inbox);
+    return { isDeleted: true, told };
+  }
+}
+
+/** Returns the inbox; null where there is no such user, and `member` where the user is a member of a group. */
+async function endAccount(tx: Db, userId: number): Promise<number | "member" | null> {
   const { rows } = await sql<{ id: number }>`select id from inboxes where user_id = ${userId} for update`.execute(tx);
   const inbox = rows[0]?.id;
   if (inbox === undefined) return null;
+  // Nobody is made a member while the inbox is locked.
+  const groups = await sql`
+    select from participants p join conversations c on c.id = p.conversation_id and c.low_user_id is null
+    where p.user_id = ${userId} limit 1
+  `.execute(tx);
+  if (groups.rows.length > 0) return "member";
   await sql`select id from endpoints where inbox_id = ${inbox} order by id for update`.execute(tx);
   await sql`
     update endpoints set state = 'off', reason = 'the account was deleted', retry_at = null, lease_by = null, generation = generation + 1
@@ -183,7 +212,10 @@ async function endAccount(tx: Db, userId: number): Promise<number | null> {
     update inboxes set user_id = null, address = ${ERASED_SCHEME} || id, version = version + 1 where id = ${inbox}
   `.execute(tx);
   await sql`delete from participants where user_id = ${userId}`.execute(tx);
-  await sql`delete from reactions where user_id = ${userId}`.execute(tx);
+  // Each is nobody's from now on: whoever follows has counted it.
+  await sql`
+    update reactions set user_id = -nextval(pg_get_serial_sequence('users', 'id')) where user_id = ${userId}
+  `.execute(tx);
   await sql`delete from bans where user_id = ${userId}`.execute(tx);
   await sql`delete from users where id = ${userId}`.execute(tx);
   return inbox;

@@ -120,7 +120,11 @@ export async function createApp(context: Context): Promise<App> {
     done();
   });
   app.addHook("onResponse", (request, reply, done) => {
-    const path = request.url.split("?", 1)[0]?.slice(0, LOGGED_PATH); // a query can hold names
+    // A query can hold names, and what is percent-encoded is what somebody wrote: a reaction, for one.
+    const path = request.url
+      .split("?", 1)[0]
+      ?.slice(0, LOGGED_PATH)
+      .replace(/(%[0-9a-f]{2})+/giu, "…");
     const status = reply.statusCode;
     const ms = Math.round(reply.elapsedTime * 10) / 10;
     // What asks for health all the time would hide, on a quiet day, how the others fare.

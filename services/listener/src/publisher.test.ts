@@ -1,15 +1,16 @@
-import { type PlainEvent, systemClock } from "@messenger/core";
+import type { Broker } from "@messenger/broker";
+import { type PlainEvent, type QueueMessage, systemClock } from "@messenger/core";
 import { describe, expect, it, vi } from "vitest";
 import { createPublisher } from "./publisher.ts";
 
 /** Waits no longer than 10 ms for anything. */
 const hastyClock = { ...systemClock, after: (ms: number, run: () => void) => systemClock.after(Math.min(ms, 10), run) };
 
-function open(publish: () => Promise<boolean>) {
+function open(publish: (messages: readonly QueueMessage[]) => Promise<boolean>, notify: Broker["notify"] = () => undefined) {
   const published: { messages: number; confirmed: boolean }[] = [];
   const deleted: number[] = [];
   const publisher = createPublisher({
-    broker: { publish },
+    broker: { notify, publish },
     clock: hastyClock,
     deleteOutbox(ids) {
       deleted.push(...ids);
@@ -45,6 +46,21 @@ describe("the publisher", () => {
     }
     await vi.waitFor(() => expect(deleted).toContain(2));
     expect(deleted).toEqual([0, 2]);
+  });
+
+  it("has a batch of too large contents read from the log, and tells streams at once that it is there", async () => {
+    const [taken, notices]: [QueueMessage[], object[]] = [[], []];
+    const publish = (messages: readonly QueueMessage[]): Promise<boolean> => {
+      taken.push(...messages);
+      return Promise.resolve(true);
+    };
+    const { publisher, deleted } = open(publish, (told) => void notices.push(...told));
+    const content = new Uint8Array(1024 * 1024);
+    const events = Array.from({ length: 20 }, (_, n) => ({ ...event, inbox: n % 10, seq: n + 1, content }));
+    publisher.publishEvents({ events, outboxId: 7 });
+    await vi.waitFor(() => expect(deleted).toEqual([7]));
+    expect(taken).toEqual(Array.from({ length: 10 }, (_, inbox) => ({ type: "wake", inbox })));
+    expect(notices).toEqual(Array.from({ length: 10 }, (_, inbox) => ({ inbox, seq: inbox + 11 })));
   });
 
   it("keeps little for a broker that confirms nothing: the rest is left to the outbox, and a stop does not wait for ever", async () => {

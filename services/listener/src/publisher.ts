@@ -1,4 +1,4 @@
-import { type Broker, bytesOf } from "@messenger/broker";
+import { type Broker, bytesOf, noticesOf } from "@messenger/broker";
 import { type Clock, createBatcher, type PlainEvent, type QueueMessage } from "@messenger/core";
 import type { AppendedEvents, EndpointsChanged } from "@messenger/store";
 
@@ -32,13 +32,15 @@ const SPACING_MS = 3;
 /** Beyond so much that waits for the broker, which may be under an alarm, batches are left to their outbox rows. */
 const MAX_WAITING_BATCHES = 100;
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
+/** Of the contents of one batch. */
+const MAX_BATCH_BYTES = 16 * 1024 * 1024;
 /** How long a stop waits for the broker. */
 const IDLE_WITHIN_MS = 5_000;
 /** Nobody waits for an outbox row to go; the relay looks at it after 5 s. */
 const DELETE_AFTER_MS = 100;
 
 export function createPublisher(deps: {
-  broker: Pick<Broker, "publish">;
+  broker: Pick<Broker, "notify" | "publish">;
   clock: Clock;
   deleteOutbox(ids: readonly number[]): Promise<void>;
   onPublished: (messages: number, confirmed: boolean, ms: number) => void;
@@ -72,7 +74,19 @@ export function createPublisher(deps: {
 
   let waitingBytes = 0;
 
-  async function publish(batch: Batch): Promise<void> {
+  /**
+   * A large message to a large group would be hundreds of copies of its content: senders are told to read it from
+   * the log, and streams that it is there.
+   */
+  function withoutContents(batch: Batch): Batch {
+    if (bytesOf(batch.messages) <= MAX_BATCH_BYTES) return batch;
+    broker.notify(noticesOf(batch.messages));
+    const inboxes = new Set(batch.messages.map(({ inbox }) => inbox));
+    return { ...batch, messages: Array.from(inboxes, (inbox) => ({ type: "wake", inbox })) };
+  }
+
+  async function publish(given: Batch): Promise<void> {
+    const batch = withoutContents(given);
     const bytes = bytesOf(batch.messages);
     if (publishes.waiting >= MAX_WAITING_BATCHES || waitingBytes + bytes > MAX_WAITING_BYTES) {
       deps.onPublished(batch.messages.length, false, 0);

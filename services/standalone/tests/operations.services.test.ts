@@ -192,6 +192,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     success: ({ bob }) => ({ body: { title: "Two", member_ids: [bob.id] } }),
     problems: {
       unknown_receiver: () => ({ body: { user_id: NOBODY } }),
+      full: ["../../../packages/store/src/groups.services.test.ts", "lets one own a thousand groups"],
       async idempotency_key_reused({ base, ada }) {
         const headers = { "idempotency-key": "once" };
         await http(`${base}/api/conversations/`, { body: { title: "one" }, token: ada.token, headers });

@@ -82,6 +82,9 @@ describe.each(deployments)("every route, $name", ({ deploy }) => {
       for (const field of Object.keys(example ?? {})) {
         const answer = await call(route, { body: { ...example, [field]: null }, token: ada.token });
         expectRefused(answer, route, "validation_error", field);
+        if (route.door === undefined) {
+          expect(answer.json["errors"]).toContainEqual({ in: "body", pointer: `/${field}`, detail: expect.any(String) });
+        }
       }
     });
   });

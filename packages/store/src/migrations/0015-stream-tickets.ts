@@ -10,4 +10,5 @@ export async function up(db: Db): Promise<void> {
       expires_at timestamptz not null
     )
   `.execute(db);
+  await sql`create index if not exists stream_tickets_session on stream_tickets (session_id)`.execute(db);
 }

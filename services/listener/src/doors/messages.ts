@@ -9,7 +9,9 @@ type MessageDoor = Pick<
 >;
 
 const LISTED = 1_000;
-const PAGE = 100;
+/** No further page is read beyond so much text: all of it is one answer. */
+const LISTED_BYTES = 1024 * 1024;
+const PAGE = 20;
 
 const describe = ({ message_id, sender_id, receiver_id, message, created_at }: Message): DoorMessage => ({
   id: message_id,
@@ -36,9 +38,11 @@ export function messageDoor(messages: Messages): Handlers<MessageDoor> {
     },
     async doorListMessages({ identity }) {
       const found: Message[] = [];
-      for (let cursor: string | undefined; found.length < LISTED;) {
+      let bytes = 0;
+      for (let cursor: string | undefined; found.length < LISTED && bytes < LISTED_BYTES;) {
         const page = await messages.list(identity, { limit: PAGE, cursor });
         found.push(...page.items);
+        bytes += page.items.reduce((sum, { message }) => sum + Buffer.byteLength(message), 0);
         if (page.nextCursor === null) break;
         cursor = page.nextCursor;
       }
@@ -49,6 +53,7 @@ export function messageDoor(messages: Messages): Handlers<MessageDoor> {
     doorReplaceMessage: async ({ identity, params, body }) => describe(await messages.edit(identity, params.id, body.content)),
     doorEditMessage: async ({ identity, params, body }) => describe(await messages.edit(identity, params.id, body.content)),
     async doorDeleteMessage({ identity, params }) {
+      await messages.read(identity, params.id); // one that is deleted is not there any more
       await messages.delete(identity, params.id);
       return { message: "Message deleted successfully" };
     },

@@ -12,6 +12,9 @@ const BY_STATUS: Readonly<Record<number, ProblemCode>> = {
   415: "unsupported_media_type",
 };
 
+/** That are told of. */
+const MAX_FAULTS = 5;
+
 export function codeOf(error: FastifyError): ProblemCode {
   const status = error.statusCode ?? 500;
   return BY_STATUS[status] ?? (status >= 400 && status < 500 ? "bad_request" : "internal");
@@ -22,10 +25,13 @@ function describe(error: FastifyError, bodyLimit: number): Answered {
   if (error instanceof Refused) return { code: error.code, detail: error.message, retryAfterSeconds: error.retryAfterSeconds };
   if (error instanceof Overloaded) return { code: "overloaded", detail: `${error.message}; nothing was lost: try again` };
   if (error.validation !== undefined) {
-    const faults = error.validation.map(
+    const where = error.validationContext ?? "body";
+    const first = error.validation.slice(0, MAX_FAULTS);
+    const faults = first.map(
       ({ instancePath, message }) => `${instancePath === "" ? "" : `${instancePath.slice(1)} `}${message}`,
     );
-    return { code: "validation_error", detail: `${error.validationContext ?? "body"}: ${faults.slice(0, 5).join("; ")}` };
+    const errors = first.map(({ instancePath, message = "is wrong" }) => ({ in: where, pointer: instancePath, detail: message }));
+    return { code: "validation_error", detail: `${where}: ${faults.join("; ")}`, errors };
   }
   const code = codeOf(error);
   if (code === "too_large") return { code, detail: `the body is too large: it may have at most ${bodyLimit} bytes` };

@@ -8,6 +8,8 @@ export interface Answered {
   /** For a person: what is wrong, and with what. */
   detail: string;
   retryAfterSeconds?: number | undefined;
+  /** Where the faults are. */
+  errors?: Problem["errors"];
 }
 
 /** Every 429 and 503 says when to come again. */
@@ -35,13 +37,26 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
       .send(body);
   }
   if (speaksText(request)) return reply.type("text/plain; charset=utf-8").send(text ?? detail);
-  return sendProblemDetails(request, reply, { code, detail });
+  return sendProblemDetails(request, reply, problem);
 }
 
 /** Answers by problem details, whatever the request prefers. */
-export function sendProblemDetails(request: FastifyRequest, reply: FastifyReply, { code, detail }: Answered): FastifyReply {
+export function sendProblemDetails(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { code, detail, errors }: Answered,
+): FastifyReply {
   const { status } = PROBLEMS[code];
-  const body: Problem = { type: "about:blank", title: TITLES[status], status, detail, code, request_id: request.id };
+  const request_id = request.id;
+  const body: Problem = {
+    type: "about:blank",
+    title: TITLES[status],
+    status,
+    detail,
+    code,
+    request_id,
+    ...(errors && { errors }),
+  };
   return reply
     .code(status)
     .type("application/problem+json; charset=utf-8")

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { ChangePreferences, Conversation, Message, OpenConversation } from "@messenger/contracts";
 import {
   changePreferences,
@@ -8,6 +7,7 @@ import {
   listConversations,
   listMessages,
   markRead,
+  MAX_GROUPS,
   openDirect,
   type Preferences,
   titleContext,
@@ -44,6 +44,8 @@ export interface Conversations {
 }
 
 const noSuchConversation = (): Refused => new Refused("no_such_conversation", "there is no such conversation");
+/** What the request for a group is sealed under. */
+const REQUEST = "request";
 const noSuchUser = (): Refused => new Refused("unknown_receiver", "one of these users does not exist");
 
 /** Who writes with whom, and what was written. */
@@ -77,18 +79,24 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
 
   async function makeGroup(by: Identity, title: string, members: readonly number[], key: Uint8Array | null): Promise<number> {
     const eventId = ids.next();
-    const asked = JSON.stringify([title, [...members].sort((a, b) => a - b)]);
+    const asked = Buffer.from(JSON.stringify([title, [...members].sort((a, b) => a - b)]));
     const made = await createGroup(db, {
       by: by.userId,
       members,
       sealTitle: (id) => keyring.contents.seal(titleContext(id), Buffer.from(title)),
       eventId,
       sealData: (count) => seal(eventId, { by_user_id: by.userId, title, members: count }),
-      request: key && { key, hash: createHash("sha256").update(asked).digest() },
+      request: key && {
+        key,
+        sealed: keyring.contents.seal(REQUEST, asked),
+        isSame: (sealed) => keyring.contents.unseal(REQUEST, sealed).equals(asked),
+      },
     });
     switch (made.status) {
       case "no-user":
         throw noSuchUser();
+      case "full":
+        throw new Refused("full", `one owns at most ${MAX_GROUPS} groups`);
       case "repeat":
         if (made.isSame) return made.id;
         throw new Refused("idempotency_key_reused", "this Idempotency-Key was used for another group");

@@ -88,8 +88,9 @@ export function createGroups({ db, keyring, ids, random, publisher }: Context): 
   }
 
   const admission = (by: Identity, conversation: number, userId: number) =>
-    eventOf(by, ({ title, members }) => ({
+    eventOf(by, ({ title, members, username }) => ({
       user_id: userId,
+      username,
       role: "member",
       title: keyring.contents.unseal(titleContext(conversation), title).toString(),
       members,

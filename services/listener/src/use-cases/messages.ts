@@ -9,6 +9,7 @@ import {
   findDirect,
   findMessage,
   findRecipients,
+  isAppended,
   listDeliveries,
   listOwnMessages,
   listVersions,
@@ -130,10 +131,13 @@ export function createMessages(context: Context): Messages {
   /** @throws {Refused} no_such_message */
   async function checkReply(
     by: Identity,
+    { requestKey }: OutgoingMessage,
     replyTo: string | undefined,
     findConversation: () => Promise<number | null>,
   ): Promise<void> {
     if (replyTo === undefined) return;
+    // What was sent under this key before gets the first answer, whatever became of the message that it answers.
+    if (requestKey !== null && (await isAppended(context.db, requestKey))) return;
     const answered = await findMessage(context.db, replyTo, by.userId);
     if (answered === null || answered.conversation !== (await findConversation())) {
       throw new Refused("no_such_message", "reply_to: there is no such message in this conversation");
@@ -183,9 +187,9 @@ export function createMessages(context: Context): Messages {
         throw new Refused("not_the_sender", detail);
       }
       const said = { message, sender_id, sender_username: by.name, receiver_id, send_date };
-      const content = reply_to === undefined ? said : { ...said, reply_to };
+      const content = { ...said, ...replyOf(reply_to) };
       const outgoing = prepare(by, { user: receiver_id }, content, sending);
-      if (reply_to !== undefined) await checkReply(by, reply_to, () => findDirect(context.db, by.userId, receiver_id));
+      await checkReply(by, outgoing, reply_to, () => findDirect(context.db, by.userId, receiver_id));
       const result = await context.appends.append(outgoing);
       if (result.status === "no-receiver") throw new Refused("unknown_receiver", "Unknown receiver.");
       accept(result, (first) => storedContent(first).equals(outgoing.plain));
@@ -195,16 +199,16 @@ export function createMessages(context: Context): Messages {
       const { message, send_date = new Date(context.clock.now()).toISOString(), reply_to } = sending.given;
       const to = await findRecipients(context.db, by.userId, conversation);
       if (to === null) throw noSuchConversation();
-      await checkReply(by, reply_to, () => Promise.resolve(conversation));
       const content: MessageContent = {
         message,
         sender_id: by.userId,
         sender_username: by.name,
         ...("user" in to ? { receiver_id: to.user } : undefined),
         send_date,
-        ...(reply_to === undefined ? undefined : { reply_to }),
+        ...replyOf(reply_to),
       };
       const outgoing = prepare(by, to, content, sending);
+      await checkReply(by, outgoing, reply_to, () => Promise.resolve(conversation));
       const queue = "user" in to ? context.appends : context.groupAppends;
       const result = await queue.append(outgoing);
       if (result.status === "no-receiver") {
@@ -217,12 +221,13 @@ export function createMessages(context: Context): Messages {
         (first) =>
           result.message.conversation === conversation &&
           first.message === given.message &&
-          first.reply_to === given.reply_to &&
+          first.reply_to === content.reply_to &&
           (given.send_date === undefined || first.send_date === given.send_date),
       );
-      if (result.status === "repeat") return read(by, result.message.id);
+      // A repeat gets the first answer, whatever became of the message since.
       const { id, createdAt } = result.message;
-      return { message_id: id, conversation_id: conversation, ...content, version: 1, created_at: createdAt, reactions: [] };
+      const first = result.status === "repeat" && result.content !== null ? contentOf(keyring, id, result.content) : content;
+      return { message_id: id, conversation_id: conversation, ...first, version: 1, created_at: createdAt, reactions: [] };
     },
     list: (by, { since, until, ...request }) =>
       readPage(request, placeOfId, async (after, limit) => {
@@ -280,6 +285,9 @@ export function createMessages(context: Context): Messages {
     },
   };
 }
+
+/** Ids are compared as they are stored. */
+const replyOf = (id: string | undefined): { reply_to?: string } => (id === undefined ? {} : { reply_to: id.toLowerCase() });
 
 /** Microseconds since the epoch. */
 function microsOf(time: string | undefined): number | null {

@@ -23,6 +23,8 @@ const TYPING_EVERY_MS = 3_000;
 const ARRIVAL_EVERY_MS = 5_000;
 /** Presence is over after 60 s. */
 const PRESENCE_EVERY_MS = 45_000;
+/** For so long it is not looked again whom a user lets know. */
+const AUDIENCE_MS = 5_000;
 /** Others whose presence one stream answers. */
 const MAX_PEERS = 100;
 
@@ -39,42 +41,63 @@ export function createSignals({ db, clock, notify, log }: Context): Signals {
     async type({ userId }, conversation) {
       const key = `${userId}/${conversation}`;
       if (typed.of(key) > 0) return;
+      typed.add(key); // at once: others may be on their way
       const inboxes = await listTypingAudience(db, userId, conversation);
       if (inboxes === null) throw new Refused("no_such_conversation", "there is no such conversation");
-      typed.add(key);
       tell(inboxes, { kind: "typing", userId, conversation, from: null });
     },
     attend({ userId }, inbox) {
       const presence: LiveSignal = { kind: "presence", userId, conversation: null, from: inbox };
       /** Those who are there themselves, by their inboxes: when each was heard of last. */
       const peers = new Map<number, number>();
-      /** Whom one lets know. */
-      let audience: ReadonlySet<number> = new Set();
+      let audience: { inboxes: ReadonlySet<number>; readAt: number } | undefined;
+
+      /** Whom the user lets know, as it was some seconds ago at most. */
+      async function readAudience(): Promise<ReadonlySet<number>> {
+        if (audience === undefined || audience.readAt + AUDIENCE_MS < clock.monotonic()) {
+          audience = { inboxes: new Set(await listPresenceAudience(db, userId)), readAt: clock.monotonic() };
+        }
+        return audience.inboxes;
+      }
 
       async function arrive(): Promise<void> {
-        audience = new Set(await listPresenceAudience(db, userId));
+        const inboxes = await readAudience();
         // Who connects again and again is announced once in a while.
         if (arrived.of(String(userId)) > 0) return;
         arrived.add(String(userId));
-        tell(audience, presence);
+        tell(inboxes, presence);
       }
 
-      function renew(): void {
+      async function renew(): Promise<void> {
         const before = clock.monotonic() - 2 * PRESENCE_EVERY_MS;
         for (const [peer, at] of peers) if (at < before) peers.delete(peer);
-        tell(peers.keys(), presence);
-        timer = clock.after(PRESENCE_EVERY_MS, renew);
+        const inboxes = await readAudience();
+        tell(
+          [...peers.keys()].filter((peer) => inboxes.has(peer)),
+          presence,
+        );
       }
 
-      let timer = clock.after(PRESENCE_EVERY_MS, renew);
-      arrive().catch((error: unknown) => log.warn({ err: error, user: userId }, "nobody could be told that a user is there"));
+      async function answer(from: number): Promise<void> {
+        const isNew = !peers.has(from);
+        if (isNew && peers.size >= MAX_PEERS) return;
+        if (!(await readAudience()).has(from)) return;
+        peers.set(from, clock.monotonic());
+        if (isNew) tell([from], presence);
+      }
+
+      const attempt = (doing: Promise<void>): void =>
+        void doing.catch((error: unknown) => log.warn({ err: error, user: userId }, "presence could not be told"));
+      function onTime(): void {
+        attempt(renew());
+        timer = clock.after(PRESENCE_EVERY_MS, onTime);
+      }
+
+      let timer = clock.after(PRESENCE_EVERY_MS, onTime);
+      attempt(arrive());
       return {
         answer({ from }) {
-          if (from === null || !audience.has(from)) return;
-          const isNew = !peers.has(from);
-          if (isNew && peers.size >= MAX_PEERS) return;
-          peers.set(from, clock.monotonic());
-          if (isNew) tell([from], presence);
+          if (from !== null) attempt(answer(from));
         },
         leave: () => timer.cancel(),
       };

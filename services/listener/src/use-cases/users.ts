@@ -10,7 +10,6 @@ import {
   findTaken,
   findUserByName,
   type GroupNow,
-  leaveGroups,
   type NewUser,
   type PublicUser,
   rememberNetwork,
@@ -114,14 +113,14 @@ export function createUsers(context: Context): Users {
       if (id !== by.userId && (await findRole(db, by.userId)) !== "admin") {
         throw new Refused("forbidden", "only an admin deletes another user's account");
       }
-      const told = await leaveGroups(db, id, (newOwner) => {
+      const { isDeleted: wasThere, told } = await deleteStored(db, id, (newOwner) => {
         const eventId = ids.next();
         const sealData = ({ members }: GroupNow): Uint8Array =>
           keyring.contents.seal(eventId, Buffer.from(JSON.stringify({ user_id: id, members, owner_id: newOwner })));
         return { eventId, sealData };
       });
       for (const events of told) publishEvents(publisher, events, new Uint8Array());
-      if (!(await deleteStored(db, id))) throw noSuchUser();
+      if (!wasThere) throw noSuchUser();
       if (id === by.userId) revocations.add(by.sessionId);
     },
   };
