@@ -143,6 +143,21 @@ describe.each(deployments)("groups, $name", ({ deploy }) => {
       expect(await textsOf(group, bob)).toEqual(["once"]);
     });
 
+    it("that are sent again get the first answer, whatever became of them and of what they answer", async () => {
+      const group = await makeGroup(ada, [bob]);
+      const asked = (await say(group, bob, "a question")).json["message_id"] as string;
+      const answer = (reply_to: string) =>
+        call("POST", `conversations/${group}/messages`, ada, { message: "an answer", reply_to }, { "idempotency-key": "answer" });
+      const first = await answer(asked.toUpperCase());
+      expect(first.json["reply_to"]).toBe(asked);
+      await call("PATCH", `messages/${first.json["message_id"] as string}`, ada, { message: "a better answer" });
+      await call("DELETE", `messages/${asked}`, bob);
+      expect((await answer(asked)).json).toEqual(first.json);
+      await call("DELETE", `messages/${first.json["message_id"] as string}`, ada);
+      expect(await answer(asked)).toMatchObject({ status: 201, json: { message_id: first.json["message_id"] } });
+      expect(await textsOf(group, bob)).toEqual([]);
+    });
+
     it("of others are counted as unread until they are read or deleted, and one's own are not", async () => {
       const group = await makeGroup(ada, [bob, eve]);
       const [one, two] = [await say(group, ada, "one"), await say(group, eve, "two")];
@@ -197,6 +212,16 @@ describe.each(deployments)("groups, $name", ({ deploy }) => {
     expect(first.status).toBe(201);
     expect(again.json["conversation"] as object).toEqual(first.json["conversation"]);
     expect(await code(make("two"))).toBe("idempotency_key_reused");
+  });
+
+  it("are made once under an Idempotency-Key, though one of the members is gone since", async () => {
+    const headers = { "idempotency-key": "gone" };
+    const make = () => call("POST", "conversations", ada, { title: "three", member_ids: [bob.id, eve.id] }, headers);
+    const first = await make();
+    await http(`${base}/api/users/`, { method: "DELETE", body: { user_id: eve.id }, token: eve.token });
+    expect((await make()).json).toMatchObject({
+      conversation: { conversation_id: (first.json["conversation"] as { conversation_id: number }).conversation_id },
+    });
   });
 
   it.each([

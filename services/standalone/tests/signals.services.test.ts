@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type Answer,
   type EventStream,
@@ -78,12 +79,42 @@ describe.each(deployments)("what passes, $name", ({ deploy }) => {
   it("is presence, of those one writes with: who comes is seen, and sees who was there before", async () => {
     const eve = await register(base);
     const [atBob, atEve] = [await open(bob), await open(eve)];
+    await sendSurely(base, bob, ada); // each has written to the other
     const atAda = await open(ada, base);
     const presenceOf = ({ id }: Person) => ({ id: undefined, event: "presence", data: { type: "presence", user_id: id } });
     await waitFor(() => heard(atBob, "presence").length > 0 && heard(atAda, "presence").length > 0, { what: "both to be seen" });
     expect(heard(atBob, "presence")).toContainEqual(presenceOf(ada));
     expect(heard(atAda, "presence")).toContainEqual(presenceOf(bob));
     expect(heard(atEve, "presence")).toEqual([]);
+  });
+
+  it("shows nobody to those whom they never wrote to, whoever opens a conversation with them", async () => {
+    const eve = await register(base);
+    const opened = await call("POST", "conversations", eve, { user_id: bob.id });
+    const { conversation_id: id } = opened.json["conversation"] as { conversation_id: number };
+    const [atBob, atEve] = [await open(bob), await open(eve, base)];
+    expect((await call("POST", `conversations/${id}/typing`, eve)).status).toBe(204);
+    await afterAMessage(atBob, ada, bob);
+    expect(atBob.arrived.filter(({ id: seq }) => seq === undefined)).toEqual([]);
+    await afterAMessage(atEve, ada, eve);
+    expect(heard(atEve, "presence")).toEqual([]);
+  });
+
+  it("is no presence any more some seconds after one lets nobody know, on a stream that is open", async () => {
+    await sendSurely(base, bob, ada);
+    await open(bob);
+    await call("PATCH", "users/me", bob, { presence: false });
+    await sleep(5_100); // for so long it is not looked again
+    const atAda = await open(ada, base);
+    await afterAMessage(atAda, bob, ada);
+    expect(heard(atAda, "presence")).toEqual([]);
+  });
+
+  it("is typing told once, whatever number of requests come at once", async () => {
+    const atBob = await open(bob);
+    await Promise.all(Array.from({ length: 20 }, () => type(ada)));
+    await afterAMessage(atBob, ada, bob);
+    expect(heard(atBob, "typing")).toHaveLength(1);
   });
 
   it("is no presence where one lets nobody know", async () => {
