@@ -8,7 +8,7 @@ export const SMALL_BYTES = 4 * 1024;
 
 export const Role = Type.Union([Type.Literal("owner"), Type.Literal("admin"), Type.Literal("member")], {
   description:
-    "An admin lets people in, keeps them out, changes the title, and deletes any message; an owner also says who is what.",
+    "Admins add, remove and ban members, make invites, change the title, and delete any message. Owners also change roles.",
 });
 export type Role = Static<typeof Role>;
 export const Title = Type.String({ minLength: 1, maxLength: 100, description: "Of a group." });

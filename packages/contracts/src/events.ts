@@ -123,7 +123,7 @@ export const EVENT_ROUTES = {
     tag: "events",
     summary: "Follow what happens",
     description:
-      "Server-sent events: `id` is the `seq`, `event` the type, `data` the JSON of the event. It begins after `Last-Event-ID`, or `after`; without either, with what happens next. A line of comment comes every 15 s while nothing happens. The first event is `resync` where the place to begin at is not in the log: read the lists anew. What passes comes without an `id`, and is kept nowhere: `typing` (`user_id`, `conversation_id`; over after 6 s) and `presence` (`user_id` is there; over after 60 s). It ends with its session, or where the client does not read what is sent; begin again after the last `id`.",
+      "Server-sent events: `id` is the `seq`, `event` the type, `data` the JSON of the event. It begins after `Last-Event-ID`, or `after`; without either, with what happens next. A line of comment comes every 15 s while nothing happens. The first event is `resync` where the place to begin at is not in the log: read the lists anew. Two kinds are ephemeral, and come without an `id`: `typing` (`user_id`, `conversation_id`; over after 6 s) and `presence` (`user_id` is there; over after 60 s). It ends with its session, or where the client does not read what is sent; begin again after the last `id`.",
     query: Type.Object(
       {
         after: Type.Optional(after),

@@ -71,10 +71,10 @@ export const PROBLEMS = {
     about: "There is no such user, or the password is wrong.",
     text: "Incorrect username or password.",
   },
-  banned: { status: 403, about: "This user is kept out of the group." },
+  banned: { status: 403, about: "This user is banned from the group." },
   forbidden: { status: 403, about: "Whoever is signed in may not do this." },
   no_such_conversation: { status: 404, about: "There is no such conversation, or you do not take part in it." },
-  no_such_invite: { status: 404, about: "This link does not lead to a group, or not any more." },
+  no_such_invite: { status: 404, about: "There is no such invite, or it has ended." },
   no_such_event: {
     status: 404,
     about: "There is no event of this seq: read the lists anew, and go on from the seq that they name.",

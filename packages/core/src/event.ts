@@ -82,7 +82,7 @@ export type PlainEvent = InboxEvent & { sealed: false };
  */
 export type QueueMessage = ({ type: "event" } & PlainEvent) | { type: "wake"; inbox: number };
 
-/** What passes: told to whoever follows at that moment, and kept nowhere. */
+/** An ephemeral signal: it goes to streams that are open at that moment, and is stored nowhere. */
 export interface LiveSignal {
   kind: "typing" | "presence";
   /** Who types, or is there. */

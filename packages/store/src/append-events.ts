@@ -29,7 +29,7 @@ export interface Announcement {
  */
 export const IS_VISIBLE = sql`m.created_at >= coalesce(p.joined_at, '-infinity')`;
 
-/** Somebody came to take part between the look at who does and the locks of their inboxes. */
+/** A member joined after the members were read, and before their inboxes were locked. */
 export class MembersChanged extends Error {
   override readonly name = "MembersChanged";
 }

@@ -308,7 +308,7 @@ async function takeOut(tx: Db, group: LockedGroup, kind: string, userId: number,
   return tell(tx, group, kind, event, { title: group.title, members: group.members.length - 1 });
 }
 
-/** Whether somebody may remove or ban another: an owner anybody but an owner, an admin members. */
+/** Whether somebody may remove or ban another: owners may admins and members, admins may members. */
 const outranks = (me: Member, other: Member): boolean =>
   me.role === "owner" ? other.role !== "owner" : me.role === "admin" && other.role === "member";
 

@@ -30,7 +30,7 @@ const REDOC_PAGE = `<!doctype html>
 </html>
 `;
 
-/** What its styles and its worker need; it can speak with nobody but this server. */
+/** What Redoc's styles and worker need, and nothing else: it connects to this server only. */
 const REDOC_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -49,8 +49,7 @@ const OTHER_WAYS = { "/docs": SWAGGER, "/apidocs": SWAGGER, "/redoc": REDOC };
 
 /** Pages that show the description of the API to people. Their files come from packages, and from nowhere else. */
 export async function servePages(app: App, description: Description): Promise<void> {
-  // Pages get all of a browser's protections, a dozen headers; what is no page needs one of them. Helmet looks at a route when it comes, so this
-  // hook must be the first to.
+  // Only pages get Helmet's dozen headers. It looks at each route as it is registered, so this hook comes first.
   app.addHook("onRoute", (route) => {
     if (route.url.startsWith(SWAGGER) || route.url.startsWith(REDOC)) route.helmet = {};
   });

@@ -68,10 +68,10 @@ const REFUSALS: Readonly<Record<GroupRefusal, [ProblemCode, detail: string]>> = 
   "no-conversation": ["no_such_conversation", "there is no such group"],
   forbidden: ["forbidden", "your role in this group does not allow it"],
   "no-user": ["no_such_user", "there is no such user in this group"],
-  banned: ["banned", "this user is kept out of the group"],
-  full: ["full", `a group has at most ${MAX_MEMBERS} members, ${MAX_INVITES} links and ${MAX_BANS} who are kept out`],
+  banned: ["banned", "this user is banned from the group"],
+  full: ["full", `a group has at most ${MAX_MEMBERS} members`],
   "last-owner": ["last_owner", "a group keeps an owner: make somebody else one first"],
-  "no-invite": ["no_such_invite", "this link does not lead to a group, or not any more"],
+  "no-invite": ["no_such_invite", "there is no such invite, or it has ended"],
 };
 
 const INVITE_BYTES = 16;
@@ -145,7 +145,9 @@ export function createGroups({ db, keyring, ids, random, publisher }: Context): 
       return listBans(db, id);
     },
     async ban(by, id, userId) {
-      await change(ban(db, { conversation: id, userId, ...departure(by, userId) }));
+      await change(ban(db, { conversation: id, userId, ...departure(by, userId) }), {
+        full: ["full", `at most ${MAX_BANS} users are banned from a group`],
+      });
     },
     async unban(by, id, userId) {
       await change(unban(db, { conversation: id, by: by.userId, userId }));
@@ -159,7 +161,8 @@ export function createGroups({ db, keyring, ids, random, publisher }: Context): 
       const token = Buffer.from(random.bytes(INVITE_BYTES)).toString("base64url");
       const sealed = keyring.contents.seal(inviteContext(id), Buffer.from(token));
       const invite = { conversation, by: by.userId, id, token: sealed, tokenHash: hashOf(token), seconds };
-      return open((await change(createInvite(db, invite))).invite);
+      const full = { full: ["full", `a group has at most ${MAX_INVITES} invites`] as [ProblemCode, string] };
+      return open((await change(createInvite(db, invite), full)).invite);
     },
     async endInvite(by, conversation, inviteId) {
       await change(deleteInvite(db, { conversation, by: by.userId, id: inviteId }));

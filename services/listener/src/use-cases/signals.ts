@@ -28,7 +28,7 @@ const AUDIENCE_MS = 5_000;
 /** Others whose presence one stream answers. */
 const MAX_PEERS = 100;
 
-/** What passes: it is told to whoever follows, and kept nowhere. */
+/** Ephemeral signals (typing, presence): they go to open streams, and are stored nowhere. */
 export function createSignals({ db, clock, notify, log }: Context): Signals {
   const typed = createAttemptCounts(clock, TYPING_EVERY_MS);
   const arrived = createAttemptCounts(clock, ARRIVAL_EVERY_MS);
