@@ -42,9 +42,9 @@ async function grow(bench: Bench, receiver: Receiver, messages: number): Promise
   const recipients = await addRecipients(deployment.db, RECIPIENTS);
   await addEndpoints(deployment.db, recipients, (_, n) => receiver.addressOf(n));
   const listener = await deployment.startListener();
-  const senders = await signIn(listener.url, SENDERS + 1);
+  const senders = await signIn(listener.url, SENDERS);
+  const [reader] = (await signIn(listener.url, 1, () => receiver.addressOf(0))) as [Person];
   const [from] = await addRecipients(deployment.db, 1);
-  const reader = senders.pop() as Person;
   const inbox = await sql<{ inbox: number }>`select id as inbox from inboxes where user_id = ${reader.id}`.execute(deployment.db);
   const own = { userId: reader.id, inbox: inbox.rows[0]?.inbox as number };
   await appendConversations(deployment.db, own, recipients.slice(0, CONVERSATIONS), MESSAGES_EACH);
