@@ -78,8 +78,8 @@ describe.each(deployments)("what passes, $name", ({ deploy }) => {
 
   it("is presence, of those one writes with: who comes is seen, and sees who was there before", async () => {
     const eve = await register(base);
-    const [atBob, atEve] = [await open(bob), await open(eve)];
     await sendSurely(base, bob, ada); // each has written to the other
+    const [atBob, atEve] = [await open(bob), await open(eve)];
     const atAda = await open(ada, base);
     const presenceOf = ({ id }: Person) => ({ id: undefined, event: "presence", data: { type: "presence", user_id: id } });
     await waitFor(() => heard(atBob, "presence").length > 0 && heard(atAda, "presence").length > 0, { what: "both to be seen" });
