@@ -258,7 +258,7 @@ export const CONVERSATION_ROUTES = {
     tag: "conversations",
     summary: "Tell others that one is typing",
     description:
-      "Whoever takes part, and follows by a stream, gets a `typing` event, unless one lets nobody know. To be sent again every few seconds: it is over after 6 s, and told once in 3 s at most.",
+      "Sends a `typing` event to the open streams of the other members. Repeat it every few seconds: it expires after 6 s, and at most one is sent in 3 s. None is sent if you switched `typing` off.",
     params,
     answer: { status: 204, description: "They are told." },
     problems: ["no_such_conversation"],

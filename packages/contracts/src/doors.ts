@@ -114,7 +114,7 @@ export const DOOR_ROUTES = {
     path: "/messages",
     summary: "List one's messages",
     description:
-      "Those that one sent and received, the oldest first: the newest thousand, or of long ones the newest of some 1 MiB. 404 where there is none.",
+      "Those that one sent and received, the oldest first: the newest 1,000, or some 1 MiB of text, whichever is less. `recipient_id` is null for messages to groups. 404 if there are none.",
     door: { ...ofMessages.door, no_such_message: { status: 404, detail: "No messages found" } },
     answer: { status: 200, description: "The messages.", body: DoorMessages },
     problems: ["no_such_message"],

@@ -19,8 +19,8 @@ export interface Description {
 
 const ABOUT = `A self-hosted, queue-backed messenger.
 
-What goes wrong is answered as problem details (RFC 9457) with a stable \`code\`. Routes of the wire contract answer in plain text unless
-\`Accept\` prefers JSON. Every answer carries \`X-Request-Id\`, which names the request in the server's log.`;
+What goes wrong is answered as problem details (RFC 9457) with a stable \`code\`. Routes under \`/api/users\`, \`/api/login\`,
+\`/api/logout\` and \`/api/messages\` answer in plain text unless \`Accept\` prefers JSON. A slash at the end of a path changes nothing. Every answer carries \`X-Request-Id\`, which names the request in the server's log.`;
 
 const HEADERS = {
   "X-Request-Id": { description: "Names the request in the server's log.", schema: { type: "string" } },

@@ -18,8 +18,8 @@ export const TAGS = {
   groups: "Conversations of many: who takes part, and who may do what.",
   events: "What happens, for clients that read it themselves.",
   operation: "For whoever runs it.",
-  "door: messages": "The contract of another system, for its clients: messages.",
-  "door: auth": "The contract of another system, for its clients: signing up and in.",
+  "door: messages": "Compatible with another system, for its clients. New clients use `/api`.",
+  "door: auth": "Compatible with another system, for its clients: signing up and in. New clients use `/api`.",
 } as const;
 
 /** The successful answer of a route. */

@@ -8,6 +8,7 @@ export function welcome({ url, dataDir }: Pick<Standalone, "url" | "dataDir">, a
 Messenger listens on ${url}
 
   API docs   ${url}/api/docs
+  process    ${process.pid}
   data       ${dataDir}
   pushes to  ${ranges}
 
@@ -25,7 +26,7 @@ Try it, in another terminal:
     -d '{"message": "hello", "sender_id": '$id', "sender_username": "ada", "receiver_id": '$id', "send_date": "2026-01-02 03:04:05"}'
 
 (ada writes to herself; her messages go to port 9000 of this machine, where a program of yours may listen)
-or see the whole of it: npx -y pnpm demo
+or see the whole of it: PORT=${new URL(url).port} npx -y pnpm demo
 Ctrl-C stops it; all that was accepted is kept.
 
 `;

@@ -233,6 +233,19 @@ describe.each(deployments)("groups, $name", ({ deploy }) => {
     expect(await code(call("POST", "conversations", ada, body))).toBe("validation_error");
   });
 
+  it("say in words what is wrong with a request, and where", async () => {
+    const group = await makeGroup(ada, [bob]);
+    const role = await call("PATCH", `conversations/${group}/members/${bob.id}`, ada, { role: "boss" });
+    expect(role.json).toMatchObject({
+      detail: "body: role must be one of owner, admin, member",
+      errors: [{ in: "body", pointer: "/role", detail: "must be one of owner, admin, member" }],
+    });
+    const members = await call("POST", `conversations/${group}/members`, ada, { member_ids: [1] });
+    expect(members.json["detail"]).toBe("body: must have required properties user_id; member_ids is not known here");
+    const order = await call("GET", `conversations/${group}/messages?order=up`, ada);
+    expect(order.json["detail"]).toBe("querystring: order must be one of newest, oldest");
+  });
+
   it("are not made with users who do not exist", async () => {
     expect(await code(call("POST", "conversations", ada, { title: "ghosts", member_ids: [2 ** 40] }))).toBe("unknown_receiver");
     expect(await code(call("POST", "conversations", ada, { user_id: 2 ** 40 }))).toBe("unknown_receiver");

@@ -20,17 +20,35 @@ export function codeOf(error: FastifyError): ProblemCode {
   return BY_STATUS[status] ?? (status >= 400 && status < 500 ? "bad_request" : "internal");
 }
 
+type Found = NonNullable<FastifyError["validation"]>[number];
+
+/** Said by what they are about, too. */
+const SAID_ELSEWHERE: ReadonlySet<string> = new Set(["additionalProperties", "anyOf", "const"]);
+
+/** What is wrong, in words for whoever wrote the request: the validator speaks of schemas. */
+function faultsOf(found: readonly Found[]): { pointer: string; detail: string }[] {
+  const faults: { pointer: string; detail: string }[] = [];
+  for (const [pointer, here] of Map.groupBy(found, ({ instancePath }) => instancePath)) {
+    const choices = here.flatMap(({ keyword, params }) => (keyword === "const" ? [String(params["allowedValue"])] : []));
+    const details = here
+      .filter(({ keyword }) => !SAID_ELSEWHERE.has(keyword))
+      .map(({ keyword, message }) => (keyword === "boolean" ? "is not known here" : message));
+    if (choices.length > 0) details.push(`must be one of ${choices.join(", ")}`);
+    for (const detail of new Set(details)) if (detail !== undefined) faults.push({ pointer, detail });
+  }
+  const [first] = found;
+  if (faults.length === 0) return [{ pointer: first?.instancePath ?? "", detail: first?.message ?? "is wrong" }];
+  return faults.slice(0, MAX_FAULTS);
+}
+
 /** `bodyLimit`: the bytes of a body that the route reads. */
 function describe(error: FastifyError, bodyLimit: number): Answered {
   if (error instanceof Refused) return { code: error.code, detail: error.message, retryAfterSeconds: error.retryAfterSeconds };
   if (error instanceof Overloaded) return { code: "overloaded", detail: `${error.message}; nothing was lost: try again` };
   if (error.validation !== undefined) {
     const where = error.validationContext ?? "body";
-    const first = error.validation.slice(0, MAX_FAULTS);
-    const faults = first.map(
-      ({ instancePath, message }) => `${instancePath === "" ? "" : `${instancePath.slice(1)} `}${message}`,
-    );
-    const errors = first.map(({ instancePath, message = "is wrong" }) => ({ in: where, pointer: instancePath, detail: message }));
+    const errors = faultsOf(error.validation).map((fault) => ({ in: where, ...fault }));
+    const faults = errors.map(({ pointer, detail }) => `${pointer === "" ? "" : `${pointer.slice(1)} `}${detail}`);
     return { code: "validation_error", detail: `${where}: ${faults.join("; ")}`, errors };
   }
   const code = codeOf(error);

@@ -45,7 +45,7 @@ const REDOC_POLICY = [
 ].join("; ");
 
 /** Where people look for the pages of the systems whose contracts are served here, too. */
-const OTHER_WAYS = { "/docs": SWAGGER, "/apidocs": SWAGGER, "/redoc": REDOC };
+const OTHER_WAYS = { "/": SWAGGER, "/api": SWAGGER, "/docs": SWAGGER, "/apidocs": SWAGGER, "/redoc": REDOC };
 
 /** Pages that show the description of the API to people. Their files come from packages, and from nowhere else. */
 export async function servePages(app: App, description: Description): Promise<void> {

@@ -43,10 +43,11 @@ export interface Conversations {
   prefer(by: Identity, id: number, given: ChangePreferences): Promise<Preferences>;
 }
 
-const noSuchConversation = (): Refused => new Refused("no_such_conversation", "there is no such conversation");
+const noSuchConversation = (): Refused =>
+  new Refused("no_such_conversation", "there is no such conversation, or you are not in it");
 /** What the request for a group is sealed under. */
 const REQUEST = "request";
-const noSuchUser = (): Refused => new Refused("unknown_receiver", "one of these users does not exist");
+const noSuchUser = (): Refused => new Refused("unknown_receiver", "there is no such user, or one of several does not exist");
 
 /** Who writes with whom, and what was written. */
 export function createConversations({ db, keyring, ids, publisher }: Context): Conversations {

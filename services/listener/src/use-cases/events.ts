@@ -104,7 +104,11 @@ export function createEvents(context: Context, signals: Signals): Events {
     },
     async pull(by, after, limit) {
       const inbox = await inboxOf(by);
-      if (after > inbox.head) throw new Refused("no_such_event", `the last event is ${inbox.head}: read the lists anew`);
+      if (after > inbox.head)
+        throw new Refused(
+          "no_such_event",
+          `after is beyond your last event, ${inbox.head}: read the conversations anew, and go on from their seq`,
+        );
       const read = await reads.add({ inbox: inbox.id, after, limit });
       const next = read.at(-1)?.seq ?? after;
       return { events: read.map(describe), next_after: next, has_more: next < inbox.head };

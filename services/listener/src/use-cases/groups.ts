@@ -65,7 +65,7 @@ export interface Groups {
 type OpenedInvite = Omit<Invite, "token"> & { token: string };
 
 const REFUSALS: Readonly<Record<GroupRefusal, [ProblemCode, detail: string]>> = {
-  "no-conversation": ["no_such_conversation", "there is no such group"],
+  "no-conversation": ["no_such_conversation", "there is no such group, or you are not in it"],
   forbidden: ["forbidden", "your role in this group does not allow it"],
   "no-user": ["no_such_user", "there is no such user in this group"],
   banned: ["banned", "this user is banned from the group"],

@@ -101,7 +101,8 @@ export function createMessages(context: Context): Messages {
   const { settings, keyring } = context;
 
   const noSuchMessage = (): Refused => new Refused("no_such_message", "there is no such message");
-  const noSuchConversation = (): Refused => new Refused("no_such_conversation", "there is no such conversation");
+  const noSuchConversation = (): Refused =>
+    new Refused("no_such_conversation", "there is no such conversation, or you are not in it");
 
   function checkSize(message: string): void {
     if (Buffer.byteLength(message) > settings.maxMessageBytes) {
@@ -272,7 +273,7 @@ export function createMessages(context: Context): Messages {
       return listDeliveries(context.db, message_id);
     },
     async react(by, id, emoji, isThere) {
-      if (!EMOJI.test(emoji)) throw new Refused("validation_error", "params: emoji must be one emoji, percent-encoded");
+      if (!EMOJI.test(emoji)) throw new Refused("validation_error", "params: emoji must be one emoji, such as 👍");
       const eventId = context.ids.next();
       const data = keyring.contents.seal(eventId, Buffer.from(JSON.stringify({ user_id: by.userId, emoji })));
       const change = { messageId: id, userId: by.userId, eventId, emoji, isThere, data };

@@ -43,7 +43,7 @@ export function createSignals({ db, clock, notify, log }: Context): Signals {
       if (typed.of(key) > 0) return;
       typed.add(key); // at once: others may be on their way
       const inboxes = await listTypingAudience(db, userId, conversation);
-      if (inboxes === null) throw new Refused("no_such_conversation", "there is no such conversation");
+      if (inboxes === null) throw new Refused("no_such_conversation", "there is no such conversation, or you are not in it");
       tell(inboxes, { kind: "typing", userId, conversation, from: null });
     },
     attend({ userId }, inbox) {
