@@ -114,6 +114,26 @@ describe.each(deployments)("conversations, $name", ({ deploy }) => {
     expect(await listOf(eve)).toEqual([]);
   });
 
+  it("pages over 300 deleted messages in a row, in both directions, and counts none of them as unread", async () => {
+    const [ada, bob] = (await people(2)) as [Person, Person];
+    await sendSurely(base, ada, bob, "first");
+    for (let n = 0; n < 300; n += 20) {
+      const sent = await Promise.all(Array.from({ length: 20 }, () => sendSurely(base, ada, bob, "hidden")));
+      const deletions = sent.map((id) => http(`${base}/api/messages/${id}`, { method: "DELETE", token: ada.token }));
+      for (const { status } of await Promise.all(deletions)) expect(status).toBe(204);
+    }
+    await sendSurely(base, ada, bob, "last");
+    const [listed] = await listOf(bob);
+    expect(listed).toMatchObject({ unread: 2, last_message: { message: "last" } });
+    const path = `/conversations/${listed?.conversation_id}/messages`;
+    for (const limit of [1, 100]) {
+      const texts = async (order: string) =>
+        (await pages(bob, `${path}?order=${order}`, "messages", limit)).map(({ message }) => message);
+      expect(await texts("oldest")).toEqual(["first", "last"]);
+      expect(await texts("newest")).toEqual(["last", "first"]);
+    }
+  });
+
   it("keeps a conversation whose other one has deleted their account", async () => {
     const [ada, bob] = (await people(2)) as [Person, Person];
     await sendSurely(base, ada, bob, "still there");
