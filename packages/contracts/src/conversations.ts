@@ -2,9 +2,7 @@ import { type Static, Type } from "typebox";
 import { Id, Timestamp } from "./fields.ts";
 import { idempotencyKey, Message, MESSAGE_EXAMPLE, MessageId, MessagePage, SendToConversation } from "./messages.ts";
 import { pageFields, pageQuery } from "./pages.ts";
-import { type Route, shape } from "./route.ts";
-
-export const SMALL_BYTES = 4 * 1024;
+import { type Route, shape, SMALL_BYTES } from "./route.ts";
 
 export const Role = Type.Union([Type.Literal("owner"), Type.Literal("admin"), Type.Literal("member")], {
   description:

@@ -1,9 +1,9 @@
 import { type Static, Type } from "typebox";
-import { conversationParam, Role, SMALL_BYTES } from "./conversations.ts";
+import { conversationParam, Role } from "./conversations.ts";
 import { Id, Timestamp } from "./fields.ts";
 import { MESSAGE_ID, MessageId } from "./messages.ts";
 import { pageFields } from "./pages.ts";
-import { type Route, shape } from "./route.ts";
+import { type Route, shape, SMALL_BYTES } from "./route.ts";
 
 const MEMBER_EXAMPLE = {
   user_id: 17,

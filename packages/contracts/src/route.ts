@@ -22,6 +22,9 @@ export const TAGS = {
   "door: auth": "Compatible with another system, for its clients: signing up and in. New clients use `/api`.",
 } as const;
 
+/** Bytes of a body that has no text of a message in it. */
+export const SMALL_BYTES = 4 * 1024;
+
 /** The successful answer of a route. */
 export interface Answer {
   status: 200 | 201 | 202 | 204;

@@ -1,9 +1,8 @@
 import { type Static, Type } from "typebox";
 import { Id, LoginName, Password, PublicKey, UserAddress } from "./fields.ts";
-import { type Route, shape } from "./route.ts";
+import { type Route, shape, SMALL_BYTES } from "./route.ts";
 import { SessionTokens } from "./users.ts";
 
-const SMALL_BYTES = 4 * 1024;
 /** Its largest part is the public key, each character of which can be written as six bytes. */
 const LOGIN_BYTES = 128 * 1024;
 

@@ -264,8 +264,13 @@ export function renameGroup(
   });
 }
 
-/** Lets somebody in whose inbox is locked. */
-async function admit(tx: Db, group: LockedGroup, userId: number, inbox: number, event: GroupEvent): Promise<GroupResult> {
+/** Lets somebody in whose inbox is locked; who is a member already stays what they are. */
+async function admit(tx: Db, group: LockedGroup, userId: number, event: GroupEvent): Promise<GroupResult> {
+  if (memberOf(group, userId) !== undefined) return NOTHING;
+  const inbox = group.inboxOf(userId);
+  if (inbox === undefined) return "no-user";
+  const bans = await sql`select from bans where conversation_id = ${group.id} and user_id = ${userId}`.execute(tx);
+  if (bans.rows.length > 0) return "banned";
   if (group.members.length >= MAX_MEMBERS) return "full";
   await sql`
     insert into participants (conversation_id, user_id, role, joined_at)
@@ -277,23 +282,12 @@ async function admit(tx: Db, group: LockedGroup, userId: number, inbox: number, 
   return tell(tx, group, "member.added", event, now, [inbox]);
 }
 
-async function isBanned(tx: Db, conversation: number, userId: number): Promise<boolean> {
-  const { rows } = await sql`select from bans where conversation_id = ${conversation} and user_id = ${userId}`.execute(tx);
-  return rows.length > 0;
-}
-
 /** Makes somebody a member; one who is already stays what they are. */
 export function addMember(
   db: Db,
   { conversation, by, userId, ...event }: GroupChange & { userId: number },
 ): Promise<GroupResult> {
-  return changeGroup(db, { conversation, by, others: [userId] }, async (tx, group) => {
-    if (memberOf(group, userId) !== undefined) return NOTHING;
-    const inbox = group.inboxOf(userId);
-    if (inbox === undefined) return "no-user";
-    if (await isBanned(tx, conversation, userId)) return "banned";
-    return admit(tx, group, userId, inbox, event);
-  });
+  return changeGroup(db, { conversation, by, others: [userId] }, (tx, group) => admit(tx, group, userId, event));
 }
 
 /** Takes out who takes part, and tells them, too. The last one leaves nothing behind by which others could join. */
@@ -440,11 +434,7 @@ export function joinGroup(
   return lockAndChange(db, conversation, [by], async (tx, group) => {
     // Again, under the lock: the link may have been taken back.
     if ((await findInvited(tx, tokenHash)) !== conversation) return "no-invite";
-    if (memberOf(group, by) !== undefined) return NOTHING;
-    const inbox = group.inboxOf(by);
-    if (inbox === undefined) return "no-user";
-    if (await isBanned(tx, conversation, by)) return "banned";
-    return admit(tx, group, by, inbox, event);
+    return admit(tx, group, by, event);
   });
 }
 

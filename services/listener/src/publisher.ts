@@ -15,7 +15,11 @@ export interface Publisher {
 }
 
 /** Publishes events that have been appended, all of the same content, not sealed; empty where they tell of none. */
-export function publishEvents(publisher: Publisher, { events, outboxId }: AppendedEvents, content: Uint8Array): void {
+export function publishEvents(
+  publisher: Publisher,
+  { events, outboxId }: AppendedEvents,
+  content: Uint8Array = new Uint8Array(),
+): void {
   if (events.length === 0) return;
   publisher.publishEvents({ events: events.map((event) => ({ ...event, content, sealed: false })), outboxId });
 }

@@ -3,7 +3,7 @@ import { takeTicket } from "@messenger/store";
 import type { Context } from "../context.ts";
 import type { Identity } from "../tokens.ts";
 import { Refused } from "../refused.ts";
-import { ticketHash } from "../use-cases/ticket-hash.ts";
+import { tokenHash } from "../use-cases/one-off-tokens.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -24,7 +24,7 @@ export function requireSessions(app: FastifyInstance, context: Context): void {
     if (auth === "public") return;
     const { ticket } = request.query as { ticket?: unknown };
     if (auth === "ticket" && typeof ticket === "string") {
-      request.identity = await takeTicket(context.db, ticketHash(ticket));
+      request.identity = await takeTicket(context.db, tokenHash(ticket));
       if (request.identity === null) throw refuse("the ticket is not valid, was used, or has expired: get another one");
       return;
     }

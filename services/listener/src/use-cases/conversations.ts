@@ -14,8 +14,9 @@ import {
 } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
-import { Refused } from "../refused.ts";
+import { noSuchConversation, Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
+import { sealJson } from "./contents.ts";
 import { describeMessage, timestampOf } from "./describe-message.ts";
 import { placeOfId, placeOfNumber, readPage, type Page, type PageRequest } from "./pages.ts";
 import { requestKeyOf } from "./request-key.ts";
@@ -43,8 +44,6 @@ export interface Conversations {
   prefer(by: Identity, id: number, given: ChangePreferences): Promise<Preferences>;
 }
 
-const noSuchConversation = (): Refused =>
-  new Refused("no_such_conversation", "there is no such conversation, or you are not in it");
 /** What the request for a group is sealed under. */
 const REQUEST = "request";
 const noSuchUser = (): Refused => new Refused("unknown_receiver", "there is no such user, or one of several does not exist");
@@ -75,9 +74,6 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
     return { conversation: describe(found.conversation), seq: found.head };
   }
 
-  /** What an event says, sealed under its id. */
-  const seal = (eventId: string, data: object): Uint8Array => keyring.contents.seal(eventId, Buffer.from(JSON.stringify(data)));
-
   async function makeGroup(by: Identity, title: string, members: readonly number[], key: Uint8Array | null): Promise<number> {
     const eventId = ids.next();
     const asked = Buffer.from(JSON.stringify([title, [...members].sort((a, b) => a - b)]));
@@ -86,7 +82,7 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
       members,
       sealTitle: (id) => keyring.contents.seal(titleContext(id), Buffer.from(title)),
       eventId,
-      sealData: (count) => seal(eventId, { by_user_id: by.userId, title, members: count }),
+      sealData: (count) => sealJson(keyring, eventId, { by_user_id: by.userId, title, members: count }),
       request: key && {
         key,
         sealed: keyring.contents.seal(REQUEST, asked),
@@ -102,7 +98,7 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
         if (made.isSame) return made.id;
         throw new Refused("idempotency_key_reused", "this Idempotency-Key was used for another group");
       case "made":
-        publishEvents(publisher, made.events, new Uint8Array());
+        publishEvents(publisher, made.events);
         return made.id;
     }
   }
@@ -138,9 +134,9 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
       }),
     async markRead(by, conversation, messageId) {
       const eventId = ids.next();
-      const data = seal(eventId, { user_id: by.userId });
+      const data = sealJson(keyring, eventId, { user_id: by.userId });
       const marked = await markRead(db, { userId: by.userId, conversation, messageId, eventId, data });
-      if (marked !== null) publishEvents(publisher, marked, new Uint8Array());
+      if (marked !== null) publishEvents(publisher, marked);
       const found = await findConversation(db, by.userId, conversation);
       if (found === null) throw noSuchConversation();
       const { readId, unread } = found.conversation;
@@ -151,10 +147,10 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
     },
     async prefer(by, conversation, given) {
       const eventId = ids.next();
-      const sealData = (preferences: Preferences): Uint8Array => seal(eventId, { preferences });
+      const sealData = (preferences: Preferences): Uint8Array => sealJson(keyring, eventId, { preferences });
       const changed = await changePreferences(db, { userId: by.userId, conversation, given, eventId, sealData });
       if (changed === null) throw noSuchConversation();
-      publishEvents(publisher, changed.events, new Uint8Array());
+      publishEvents(publisher, changed.events);
       return changed.preferences;
     },
   };

@@ -7,8 +7,8 @@ import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { createUnderwayCounts } from "./attempt-counts.ts";
 import { contentOf, unsealJson } from "./contents.ts";
+import { newToken, tokenHash } from "./one-off-tokens.ts";
 import type { Attendance, Signals } from "./signals.ts";
-import { ticketHash } from "./ticket-hash.ts";
 
 /** What a stream sends. */
 export type StreamItem =
@@ -40,7 +40,6 @@ const READS = 20;
 const HEARTBEAT_MS = 15_000;
 /** That wait for a client to read on. */
 const MAX_SIGNALS = 50;
-const TICKET_BYTES = 16;
 const TICKET_SECONDS = 30;
 const STREAMS_OF_A_USER = 20;
 
@@ -98,8 +97,8 @@ export function createEvents(context: Context, signals: Signals): Events {
 
   return {
     async createTicket({ sessionId }) {
-      const ticket = Buffer.from(random.bytes(TICKET_BYTES)).toString("base64url");
-      await createTicket(db, { hash: ticketHash(ticket), sessionId, seconds: TICKET_SECONDS });
+      const ticket = newToken(random);
+      await createTicket(db, { hash: tokenHash(ticket), sessionId, seconds: TICKET_SECONDS });
       return { ticket, seconds: TICKET_SECONDS };
     },
     async pull(by, after, limit) {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { ProblemCode, Role } from "@messenger/contracts";
 import {
   addMember,
@@ -31,6 +30,8 @@ import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
+import { sealJson } from "./contents.ts";
+import { newToken, tokenHash } from "./one-off-tokens.ts";
 
 /**
  * Who takes part in groups, and who may do what. All of it throws no_such_conversation where one takes no
@@ -74,16 +75,11 @@ const REFUSALS: Readonly<Record<GroupRefusal, [ProblemCode, detail: string]>> = 
   "no-invite": ["no_such_invite", "there is no such invite, or it has ended"],
 };
 
-const INVITE_BYTES = 16;
-
-const hashOf = (token: string): Uint8Array => createHash("sha256").update(token).digest();
-
 export function createGroups({ db, keyring, ids, random, publisher }: Context): Groups {
   /** An event of a group: what it says is sealed under its id. */
   function eventOf(by: Identity, tell: (now: GroupNow) => object): { by: number } & GroupEvent {
     const eventId = ids.next();
-    const sealData = (now: GroupNow): Uint8Array =>
-      keyring.contents.seal(eventId, Buffer.from(JSON.stringify({ ...tell(now), by_user_id: by.userId })));
+    const sealData = (now: GroupNow): Uint8Array => sealJson(keyring, eventId, { ...tell(now), by_user_id: by.userId });
     return { by: by.userId, eventId, sealData };
   }
 
@@ -102,7 +98,7 @@ export function createGroups({ db, keyring, ids, random, publisher }: Context): 
   async function change<Done>(changing: Promise<GroupResult<Done>>, others: Partial<typeof REFUSALS> = {}): Promise<Done> {
     const result = await changing;
     if (typeof result === "string") throw new Refused(...(others[result] ?? REFUSALS[result]));
-    publishEvents(publisher, result, new Uint8Array());
+    publishEvents(publisher, result);
     return result;
   }
 
@@ -158,9 +154,9 @@ export function createGroups({ db, keyring, ids, random, publisher }: Context): 
     },
     async invite(by, conversation, seconds) {
       const id = ids.next();
-      const token = Buffer.from(random.bytes(INVITE_BYTES)).toString("base64url");
+      const token = newToken(random);
       const sealed = keyring.contents.seal(inviteContext(id), Buffer.from(token));
-      const invite = { conversation, by: by.userId, id, token: sealed, tokenHash: hashOf(token), seconds };
+      const invite = { conversation, by: by.userId, id, token: sealed, tokenHash: tokenHash(token), seconds };
       const full = { full: ["full", `a group has at most ${MAX_INVITES} invites`] as [ProblemCode, string] };
       return open((await change(createInvite(db, invite), full)).invite);
     },
@@ -168,10 +164,10 @@ export function createGroups({ db, keyring, ids, random, publisher }: Context): 
       await change(deleteInvite(db, { conversation, by: by.userId, id: inviteId }));
     },
     async join(by, token) {
-      const tokenHash = hashOf(token);
-      const conversation = await findInvited(db, tokenHash);
+      const hash = tokenHash(token);
+      const conversation = await findInvited(db, hash);
       if (conversation === null) throw new Refused(...REFUSALS["no-invite"]);
-      await change(joinGroup(db, { conversation, tokenHash, ...admission(by, conversation, by.userId) }));
+      await change(joinGroup(db, { conversation, tokenHash: hash, ...admission(by, conversation, by.userId) }));
       return conversation;
     },
   };

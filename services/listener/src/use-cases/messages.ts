@@ -23,9 +23,9 @@ import {
 import type { OutgoingMessage, SettledResult } from "../append-queue.ts";
 import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
-import { Refused } from "../refused.ts";
+import { noSuchConversation, Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { contentOf } from "./contents.ts";
+import { contentOf, sealJson } from "./contents.ts";
 import { describeMessage } from "./describe-message.ts";
 import { loginKeys } from "./login-keys.ts";
 import { type Page, type PageRequest, placeOfId, readPage } from "./pages.ts";
@@ -101,8 +101,6 @@ export function createMessages(context: Context): Messages {
   const { settings, keyring } = context;
 
   const noSuchMessage = (): Refused => new Refused("no_such_message", "there is no such message");
-  const noSuchConversation = (): Refused =>
-    new Refused("no_such_conversation", "there is no such conversation, or you are not in it");
 
   function checkSize(message: string): void {
     if (Buffer.byteLength(message) > settings.maxMessageBytes) {
@@ -256,7 +254,7 @@ export function createMessages(context: Context): Messages {
       if (!UUID.test(id)) throw noSuchMessage();
       const change = { messageId: id, userId: by.userId, eventId: context.ids.next() };
       const deleted = changed(await deleteMessage(context.db, change));
-      publishEvents(context.publisher, deleted, new Uint8Array());
+      publishEvents(context.publisher, deleted);
     },
     async versions(by, id) {
       const versions = await listVersions(context.db, by.userId, id);
@@ -275,14 +273,14 @@ export function createMessages(context: Context): Messages {
     async react(by, id, emoji, isThere) {
       if (!EMOJI.test(emoji)) throw new Refused("validation_error", "params: emoji must be one emoji, such as 👍");
       const eventId = context.ids.next();
-      const data = keyring.contents.seal(eventId, Buffer.from(JSON.stringify({ user_id: by.userId, emoji })));
+      const data = sealJson(keyring, eventId, { user_id: by.userId, emoji });
       const change = { messageId: id, userId: by.userId, eventId, emoji, isThere, data };
       const { refused, events, outboxId } = changed(await react(context.db, change));
       if (refused === "deleted") throw noSuchMessage();
       if (refused === "too-many") {
         throw new Refused("too_many_reactions", `a message has at most ${MAX_EMOJI} kinds of reactions`);
       }
-      publishEvents(context.publisher, { events, outboxId }, new Uint8Array());
+      publishEvents(context.publisher, { events, outboxId });
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { LiveSignal } from "@messenger/core";
 import { listPresenceAudience, listTypingAudience } from "@messenger/store";
 import type { Context } from "../context.ts";
-import { Refused } from "../refused.ts";
+import { noSuchConversation } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { createAttemptCounts } from "./attempt-counts.ts";
 
@@ -43,7 +43,7 @@ export function createSignals({ db, clock, notify, log }: Context): Signals {
       if (typed.of(key) > 0) return;
       typed.add(key); // at once: others may be on their way
       const inboxes = await listTypingAudience(db, userId, conversation);
-      if (inboxes === null) throw new Refused("no_such_conversation", "there is no such conversation, or you are not in it");
+      if (inboxes === null) throw noSuchConversation();
       tell(inboxes, { kind: "typing", userId, conversation, from: null });
     },
     attend({ userId }, inbox) {

@@ -20,6 +20,7 @@ import { neighbourhoodOf, networkOf } from "../networks.ts";
 import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
+import { sealJson } from "./contents.ts";
 import { keyOr } from "./login-keys.ts";
 import { createSignUpLimit } from "./sign-up-limit.ts";
 import { startSession } from "./start-session.ts";
@@ -116,10 +117,10 @@ export function createUsers(context: Context): Users {
       const { isDeleted: wasThere, told } = await deleteStored(db, id, (newOwner) => {
         const eventId = ids.next();
         const sealData = ({ members }: GroupNow): Uint8Array =>
-          keyring.contents.seal(eventId, Buffer.from(JSON.stringify({ user_id: id, members, owner_id: newOwner })));
+          sealJson(keyring, eventId, { user_id: id, members, owner_id: newOwner });
         return { eventId, sealData };
       });
-      for (const events of told) publishEvents(publisher, events, new Uint8Array());
+      for (const events of told) publishEvents(publisher, events);
       if (!wasThere) throw noSuchUser();
       if (id === by.userId) revocations.add(by.sessionId);
     },

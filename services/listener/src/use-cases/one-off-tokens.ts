@@ -1,0 +1,14 @@
+import { createHash } from "node:crypto";
+import type { Random } from "@messenger/core";
+
+const TOKEN_BYTES = 16;
+
+/** A token that nobody guesses, of 22 characters that can stand in a URL. */
+export function newToken(random: Random): string {
+  return Buffer.from(random.bytes(TOKEN_BYTES)).toString("base64url");
+}
+
+/** SHA-256: what is kept of a token, to find it by. */
+export function tokenHash(token: string): Uint8Array {
+  return createHash("sha256").update(token).digest();
+}
