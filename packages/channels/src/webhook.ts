@@ -1,15 +1,25 @@
-import type { IncomingHttpHeaders } from "node:http";
-import type { LookupFunction } from "node:net";
-import { type Clock, createTimeLimit, parseAddress } from "@messenger/core";
-import { Agent, type Dispatcher } from "undici";
-import { type AddressGuard, AddressRefused } from "./address-guard.ts";
-import type { Channel, Push, PushResult } from "./channel.ts";
+import { createPrivateKey, createSecretKey, type KeyObject } from "node:crypto";
+import { type Clock, parseAddress } from "@messenger/core";
+import type { AddressGuard } from "./address-guard.ts";
+import type { Channel, ChannelEndpoint, PushResult, Target } from "./channel.ts";
+import { isBadPort } from "./ports.ts";
+import { createPoster } from "./poster.ts";
 import { signatureHeaders } from "./signature.ts";
+import { composeBody } from "./webhook-body.ts";
 
-const TOTAL_MS = 10_000;
-const CONNECT_MS = 5_000;
-const RESPONSE_BYTES = 64 * 1024;
+/** The longest time limit that an endpoint can have. */
+export const WEBHOOK_MAX_TIMEOUT_MS = 30_000;
+const DEFAULT_TIMEOUT_MS = 15_000;
 const USER_AGENT = "Messenger/0.1 (+webhooks)";
+
+const GONE = 410;
+/**
+ * What may be about the event itself: every other 4xx is the endpoint's state, as a deploy or an expired key
+ * makes it.
+ */
+const ABOUT_THE_EVENT: ReadonlySet<number> = new Set([400, 406, 411, 413, 414, 415, 422, 431]);
+/** The event itself may be what the receiver stumbles over. 502, 503 and 504 are the endpoint's state. */
+const STUMBLES: ReadonlySet<number> = new Set([500, 501]);
 
 /** Why an address can never be pushed to by this channel; undefined where it can. Names are not resolved here. */
 export function refusalOf(address: string, guard: AddressGuard): string | undefined {
@@ -19,110 +29,33 @@ export function refusalOf(address: string, guard: AddressGuard): string | undefi
   if (protocol !== "http:" && protocol !== "https:") return `nothing delivers to ${protocol} addresses here`;
   if (username !== "" || password !== "") return "an address must not hold a password";
   if (hostname === "" || port === "0") return "the address names no host and port";
+  if (isBadPort(Number(port))) return `no web server has port ${port}`;
   return guard.vetLiteral(hostname);
 }
 
-/** The socket is made to one of the addresses that were vetted: the name is not resolved a second time. */
-function guardedLookup(guard: AddressGuard): LookupFunction {
-  return (hostname, _options, callback) => {
-    guard.resolve(hostname).then(
-      (found) =>
-        callback(
-          null,
-          found.map(({ address, family }) => ({ address, family })),
-        ),
-      (error: unknown) => callback(error as NodeJS.ErrnoException, []),
-    );
-  };
+/** What the status of an answer means. */
+function resultOf(status: number): PushResult {
+  if (status >= 200 && status < 300) return { result: "delivered", status };
+  if (status === GONE) return { result: "gone", status };
+  if (ABOUT_THE_EVENT.has(status)) return { result: "rejected", status };
+  return { result: "transient", status, ...(STUMBLES.has(status) && { mayBeTheEvent: true }) };
 }
 
-/** Follows the chain of causes: undici wraps what a connection failed with. */
-function errorOf(error: unknown): PushResult {
-  let innermost: unknown = error;
-  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
-    // What a name leads to may be another address tomorrow: nothing is sent, and it is tried again.
-    if (at instanceof AddressRefused) return { kind: "failed", error: "EBLOCKED" };
-    innermost = at;
-  }
-  const code: unknown = (innermost as { code?: unknown }).code;
-  if (typeof code === "string") return { kind: "failed", error: code };
-  return { kind: "failed", error: innermost instanceof Error ? innermost.name : "unknown" };
-}
-
-/** RFC 9110, 10.2.3: seconds, or a date. Undefined where it is neither. */
-function retryAfterMs(header: string | string[] | undefined, now: number): number | undefined {
-  const text = Array.isArray(header) ? header[0] : header;
-  if (text === undefined) return undefined;
-  const ms = /^\d{1,9}$/u.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
-  return Number.isFinite(ms) ? Math.max(ms, 0) : undefined;
-}
-
-/**
- * One request and its answer. Undici's own `request` makes a stream, a promise and listeners for each answer,
- * of which nothing is needed here: a sender pushed 8,300 events/s with it, and 12,900 with this and one limit
- * for all.
- */
-class Exchange implements Dispatcher.DispatchHandler {
-  readonly #clock: Clock;
-  readonly #settle: (result: PushResult) => void;
-  #controller: Dispatcher.DispatchController | undefined;
-  #status: number | undefined;
-  #retryAfterMs: number | undefined;
-  #bytes = 0;
-  #expired: Error | undefined;
-
-  constructor(clock: Clock, settle: (result: PushResult) => void) {
-    this.#clock = clock;
-    this.#settle = settle;
-  }
-
-  /** Its time is up. */
-  expire(): void {
-    this.#expired = Object.assign(new Error("no answer in time"), { code: "ETIMEDOUT" });
-    this.#controller?.abort(this.#expired);
-    this.#finish({ kind: "failed", error: "ETIMEDOUT" });
-  }
-
-  /** It could not begin. */
-  fail(error: unknown): void {
-    this.#finish(errorOf(error));
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#expired !== undefined) controller.abort(this.#expired); // it waited too long for its connection
-  }
-
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    if (status < 200) return; // informational: the answer is still to come
-    this.#status = status;
-    this.#retryAfterMs = retryAfterMs(headers["retry-after"], this.#clock.now());
-  }
-
-  /** Of a body is read what is there, up to the limit: the connection can be used again only after that. */
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#bytes += chunk.length;
-    if (this.#bytes > RESPONSE_BYTES) controller.abort(new Error("the answer is too long"));
-  }
-
-  onResponseEnd(): void {
-    this.#finish({ kind: "failed", error: "EPROTO" });
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#finish(errorOf(error));
-  }
-
-  /** Once the status came, whether the rest of the answer does changes nothing. */
-  #finish(otherwise: PushResult): void {
-    const status = this.#status;
-    this.#settle(status === undefined ? otherwise : { kind: "answered", status, retryAfterMs: this.#retryAfterMs });
-  }
+interface WebhookTarget extends Target {
+  origin: string;
+  /** Path and query. */
+  path: string;
+  refusal: string | undefined;
+  secrets: readonly KeyObject[];
+  signingKey: KeyObject | undefined;
+  headers: Readonly<Record<string, string>> | undefined;
+  isThin: boolean;
+  timeoutMs: number;
 }
 
 /**
  * Pushes by HTTP: `POST` with a JSON body, signed, over HTTP/1.1. Redirects are not followed; of the response
- * up to 64 KiB are read; 10 s in all.
+ * up to 64 KiB are read.
  */
 export function createWebhookChannel(options: {
   guard: AddressGuard;
@@ -131,61 +64,56 @@ export function createWebhookChannel(options: {
   maxConnections?: number;
 }): Channel {
   const { guard, clock } = options;
-  const agent = new Agent({
-    connections: options.maxConnections ?? 32,
-    pipelining: 1,
-    allowH2: false,
-    headersTimeout: 0, // there is a limit on all of it
-    bodyTimeout: 0,
-    keepAliveTimeout: 30_000,
-    maxHeaderSize: 16 * 1024,
-    connect: { timeout: CONNECT_MS, lookup: guardedLookup(guard), autoSelectFamily: true },
-  });
-  const limit = createTimeLimit<Exchange>(clock, TOTAL_MS, (exchange) => exchange.expire());
-
-  function dispatch({ target, id, body, secrets, trace }: Push, exchange: Exchange): void {
-    const timestamp = Math.floor(clock.now() / 1000);
-    agent.dispatch(
-      {
-        origin: target.origin,
-        path: target.path,
-        method: "POST",
-        headers: {
-          "content-type": "application/json",
-          "user-agent": USER_AGENT,
-          ...signatureHeaders({ id, timestamp, body, secrets }),
-          ...(trace === undefined ? undefined : { traceparent: trace }),
-        },
-        body,
-      },
-      exchange,
-    );
-  }
+  const poster = createPoster(options);
 
   return {
     name: "webhook",
-    prepare(address) {
+    maxTimeoutMs: WEBHOOK_MAX_TIMEOUT_MS,
+    vet: (address) => refusalOf(address, guard),
+    laneKey(address) {
       const read = parseAddress(address);
-      const refusal = refusalOf(address, guard);
-      if (!read.usable) return { origin: "", path: "", refusal };
-      return { origin: read.url.origin, path: read.url.pathname + read.url.search, refusal };
+      return read.usable ? read.url.origin : address;
     },
-    push(push) {
-      const { refusal } = push.target;
-      if (refusal !== undefined) return Promise.resolve({ kind: "refused", reason: refusal });
-      return new Promise((resolve) => {
-        const exchange: Exchange = new Exchange(clock, (result) => {
-          limit.end(exchange);
-          resolve(result);
-        });
-        limit.begin(exchange);
-        try {
-          dispatch(push, exchange);
-        } catch (error) {
-          exchange.fail(error); // the agent was closed
-        }
+    prepare({ address, secrets, signingKey, headers, isThin = false, timeoutMs }: ChannelEndpoint): WebhookTarget {
+      const read = parseAddress(address);
+      return {
+        address,
+        origin: read.usable ? read.url.origin : "",
+        path: read.usable ? read.url.pathname + read.url.search : "",
+        refusal: refusalOf(address, guard),
+        secrets: secrets.map((secret) => createSecretKey(secret)),
+        signingKey: signingKey && createPrivateKey({ key: Buffer.from(signingKey), format: "der", type: "pkcs8" }),
+        headers,
+        isThin,
+        // By the second: each limit has a list of its own.
+        timeoutMs: Math.min(Math.ceil((timeoutMs ?? DEFAULT_TIMEOUT_MS) / 1000) * 1000, WEBHOOK_MAX_TIMEOUT_MS),
+      };
+    },
+    async push(push) {
+      const { origin, path, secrets, signingKey, headers, isThin, refusal, timeoutMs } = push.target as WebhookTarget;
+      if (refusal !== undefined) return { result: "blocked", code: "BLOCKED", detail: refusal };
+      const { id } = push.event;
+      const body = composeBody(push, isThin);
+      const timestamp = Math.floor(clock.now() / 1000);
+      const answer = await poster.post({
+        origin,
+        path,
+        headers: {
+          "user-agent": USER_AGENT,
+          ...headers,
+          "content-type": "application/json",
+          ...signatureHeaders({ id, timestamp, body, secrets, signingKey }),
+          ...(push.trace === undefined ? undefined : { traceparent: push.trace }),
+        },
+        body,
+        timeoutMs,
       });
+      if (answer.status === undefined) return { result: "transient", ...answer };
+      const result = resultOf(answer.status);
+      if (answer.retryAfterMs !== undefined) result.retryAfterMs = answer.retryAfterMs;
+      if (answer.body.length > 0) result.answer = answer.body;
+      return result;
     },
-    close: () => agent.destroy(),
+    close: () => poster.close(),
   };
 }

@@ -2,10 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseAddress } from "./address.ts";
 import { systemClock, systemRandom } from "./clock.ts";
-import type { PlainEvent } from "./event.ts";
 import { createIds } from "./ids.ts";
 import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "./names.ts";
-import { composePush, readContent, storedContent } from "./push-body.ts";
 import { createKeyring, SealError } from "./sealing.ts";
 import { parseSendDate } from "./send-date.ts";
 
@@ -132,39 +130,6 @@ describe("sealing", () => {
     expect(both.contents.unseal("id", one.contents.seal("id", Buffer.from("text"))).toString()).toBe("text");
     expect(both.checks.known).toEqual([keyring("secret two").checks.current, one.checks.current]);
     expect(() => one.contents.unseal("id", both.contents.seal("id", Buffer.from("text")))).toThrow(SealError);
-  });
-});
-
-describe("the body of a push", () => {
-  it("is the content with the event's fields behind it", () => {
-    const event: PlainEvent = {
-      inbox: 1,
-      seq: 7,
-      version: 0,
-      id: "018f",
-      kind: "message.created",
-      messageId: "018f",
-      conversation: 3,
-      createdAt: "2026-01-02T03:04:05.678Z",
-      content: new Uint8Array(),
-      sealed: false,
-    };
-    const content = { message: 'ü"\\', sender_id: 1, sender_username: "a", receiver_id: 2, send_date: "2026-01-02" };
-    expect(JSON.parse(composePush(storedContent(content), event, 2).toString())).toEqual({
-      ...content,
-      type: "message.created",
-      id: "018f",
-      seq: 7,
-      timestamp: "2026-01-02T03:04:05.678Z",
-      conversation_id: 3,
-    });
-
-    const { receiver_id: _, ...toGroup } = content;
-    const stored = storedContent(toGroup);
-    expect(readContent(stored)).toEqual(toGroup);
-    const pushed = JSON.parse(composePush(stored, event, 9).toString()) as object;
-    expect(pushed).toMatchObject({ ...toGroup, receiver_id: 9, id: "018f", conversation_id: 3 });
-    expect(pushed).not.toHaveProperty("v");
   });
 });
 

@@ -25,6 +25,13 @@ const KINDS = [
 /** The kinds that this version knows, and takes from the broker without reading the log. */
 export const KNOWN_KINDS: ReadonlySet<string> = new Set<KnownKind>(KINDS);
 
+const WITH_CONTENT: ReadonlySet<string> = new Set<KnownKind>(["message.created", "message.sent", "message.edited"]);
+
+/** Whether events of this kind have the content of a message; without it, they say nothing any more. */
+export function hasContent(kind: EventKind): boolean {
+  return WITH_CONTENT.has(kind);
+}
+
 /** In an effective version or generation, the log's incarnation is the part above these bits. */
 const INCARNATION = 2 ** 32;
 

@@ -2,6 +2,7 @@ export { type Clock, systemClock, type Random, systemRandom, type Timer } from "
 export { createBatcher, type Batcher, BatcherFull } from "./batcher.ts";
 export {
   type EventKind,
+  hasContent,
   incarnationOf,
   type InboxEvent,
   KNOWN_KINDS,
@@ -15,10 +16,18 @@ export {
 export { createIds, type Ids } from "./ids.ts";
 export { checkUsername, InvalidName, phoneKey, usernameKey, emailKey } from "./names.ts";
 export { type Address, parseAddress } from "./address.ts";
-export { composePush, type MessageContent, readContent, storedContent } from "./push-body.ts";
+export { fieldsOf, type MessageContent, readContent, storedContent } from "./message-content.ts";
 export { delayAfterFailure } from "./retry-schedule.ts";
 export { type Periodic, retry, type RetryOptions, runPeriodically, sleep, unlessAborted } from "./periodic.ts";
 export { createTimeLimit, type TimeLimit } from "./time-limit.ts";
-export { createKeyring, type Keyring, type Sealer, SealError, webhookSecretContext } from "./sealing.ts";
+export {
+  createKeyring,
+  endpointHeadersContext,
+  type Keyring,
+  type Sealer,
+  SealError,
+  signingKeyContext,
+  webhookSecretContext,
+} from "./sealing.ts";
 export { parseTraceparent, partsOf, traceIdOf } from "./trace.ts";
 export { parseSendDate } from "./send-date.ts";

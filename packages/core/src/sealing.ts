@@ -141,6 +141,16 @@ export function createKeyring(options: { secret: string; previous?: readonly str
   };
 }
 
+/** What an endpoint's own headers are sealed under. */
+export function endpointHeadersContext(inbox: number, address: string): string {
+  return `endpoint-headers/${inbox}/${address}`;
+}
+
+/** What the private key that signs an endpoint's pushes is sealed under. */
+export function signingKeyContext(inbox: number, address: string): string {
+  return `endpoint-key/${inbox}/${address}`;
+}
+
 /** What an endpoint's webhook secret is sealed under. */
 export function webhookSecretContext(inbox: number, address: string): string {
   return `endpoint/${inbox}/${address}`;

@@ -64,7 +64,7 @@ export interface Receivers {
   readonly repeats: number;
 }
 
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 15_000;
 const TRIES = 3;
 
 /**
@@ -143,17 +143,19 @@ export function createReceivers(
       case "well":
       case "slow":
         take(push);
-        return { kind: "answered", status: 204 };
+        return { result: "delivered", status: 204 };
       case "failing":
-        return { kind: "answered", status: chance.pick([500, 503, 429]) };
+        return chance.happens(1 / 3)
+          ? { result: "transient", status: 500, mayBeTheEvent: true }
+          : { result: "transient", status: chance.pick([503, 429]) };
       case "rejecting":
         rejections.set(keyOf(address, seq), (rejections.get(keyOf(address, seq)) ?? 0) + 1);
-        return { kind: "answered", status: 400 };
+        return { result: "rejected", status: 400 };
       case "unreachable":
-        return { kind: "failed", error: "ECONNREFUSED" };
+        return { result: "transient", code: "ECONNREFUSED" };
       case "losing answers":
         take(push);
-        return chance.happens(0.5) ? { kind: "failed", error: "ECONNRESET" } : undefined;
+        return chance.happens(0.5) ? { result: "transient", code: "ECONNRESET" } : undefined;
       case "silent":
         if (chance.happens(0.5)) take(push);
         return undefined;
@@ -170,10 +172,11 @@ export function createReceivers(
     },
     channelOf: (process, begin) => ({
       name: "simulated",
-      prepare: (address) => ({ origin: address, path: "/", refusal: undefined }),
-      push({ target, body }) {
-        const address = target.origin;
-        const { seq, id } = JSON.parse(Buffer.from(body).toString()) as { seq: number; id: string };
+      maxTimeoutMs: LIMIT_MS,
+      vet: () => undefined,
+      laneKey: (address) => address,
+      prepare: ({ address }) => ({ address }),
+      push({ target: { address }, event: { seq, id } }) {
         pushes += 1;
         const mine: UnderWay = { process, seq, startedAt: scheduler.now, ...begin(address, seq) };
         world.note(
@@ -197,7 +200,7 @@ export function createReceivers(
             world.note(`${address} answers ${seq}: ${JSON.stringify(result ?? null)}`);
             if (result !== undefined) scheduler.after(latency(world), () => settle(result));
           });
-          scheduler.after(LIMIT_MS, () => settle({ kind: "failed", error: "ETIMEDOUT" }));
+          scheduler.after(LIMIT_MS, () => settle({ result: "transient", code: "ETIMEDOUT" }));
         });
       },
       close: () => Promise.resolve(),

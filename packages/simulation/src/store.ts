@@ -9,6 +9,7 @@ import {
   type ClearAnswer,
   type Progress,
   type ProgressAnswer,
+  TIMEOUT_S_DEFAULT,
 } from "@messenger/store";
 import type { Process, World } from "./world.ts";
 
@@ -17,7 +18,7 @@ export interface Endpoint {
   inbox: number;
   address: string;
   kinds: readonly string[];
-  secret: Uint8Array;
+  secret: string;
   cursor: number;
   failures: number;
   serverErrors: number;
@@ -35,6 +36,9 @@ export interface Endpoint {
   /** When its session ended, if it has. */
   loggedOutAt: number;
 }
+
+/** What no simulated owner changes. */
+const SETTINGS = { signingKey: null, headers: null, isThin: false, timeoutS: TIMEOUT_S_DEFAULT, maxPerSecond: null };
 
 interface Inbox {
   id: number;
@@ -64,7 +68,7 @@ export interface Store {
   keepHistory(): void;
   addInbox(): Inbox;
   /** A log-in: makes an endpoint, or revives it, past all that others of its inbox took. */
-  logIn(inbox: number, address: string, kinds: readonly string[], secret: Uint8Array): Endpoint;
+  logIn(inbox: number, address: string, kinds: readonly string[], secret: string): Endpoint;
   logOut(endpoint: number): void;
   /** Sets a cursor back. */
   replay(endpoint: number, cursor: number): void;
@@ -125,7 +129,20 @@ export function createStore(world: World, onChange: () => void): Store {
     const standing = { failures, serverErrors, rejections, rejectedAt, failingSince };
     const due = endpoint.retryAt !== null;
     const generation = endpoint.generation + incarnation;
-    return { id, inbox, userId: inbox, address, kinds, secret, previousSecret: null, cursor, ...standing, due, generation };
+    return {
+      id,
+      inbox,
+      userId: inbox,
+      address,
+      kinds,
+      secret,
+      previousSecret: null,
+      ...SETTINGS,
+      cursor,
+      ...standing,
+      due,
+      generation,
+    };
   }
 
   function deleteOutbox(ids: readonly number[]): void {

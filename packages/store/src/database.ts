@@ -66,6 +66,13 @@ export interface Database {
     secret: Uint8Array;
     previous_secret: Uint8Array | null;
     previous_secret_until: NullableTime;
+    signing_key: Uint8Array | null;
+    headers: Uint8Array | null;
+    is_thin: Generated<boolean>;
+    timeout_s: Generated<number>;
+    max_per_second: number | null;
+    verified_at: NullableTime;
+    changed_at: NullableTime;
     cursor: Generated<number>;
     attached_at: Generated<number>;
     failures: Generated<number>;

@@ -11,10 +11,23 @@ export interface EndpointRow {
   userId: number | null;
   address: string;
   kinds: readonly string[];
-  /** Sealed. */
-  secret: Uint8Array;
-  /** Sealed; null when there is none, or it is no longer valid. */
-  previousSecret: Uint8Array | null;
+  /**
+   * Sealed; one byte for each character (`latin1`). A `Buffer` would keep the whole slab in memory that it is
+   * part of, for each of a hundred thousand endpoints.
+   */
+  secret: string;
+  /** Likewise; null when there is none, or it is no longer valid. */
+  previousSecret: string | null;
+  /** An ed25519 key that signs pushes, too; sealed, likewise. */
+  signingKey: string | null;
+  /** JSON of its own headers; sealed, likewise. */
+  headers: string | null;
+  /** Pushes do not say what was written. */
+  isThin: boolean;
+  /** How long an attempt may take. */
+  timeoutS: number;
+  /** Pushes that begin in a second, at most; null for any number. */
+  maxPerSecond: number | null;
   /** The highest seq that it has taken. */
   cursor: number;
   /** Failed attempts in a row. */
@@ -42,8 +55,19 @@ export interface MailboxRow {
   endpoints: readonly EndpointRow[];
 }
 
-/** A lease lasts this long from when it was taken or renewed, by the database's clock. */
-export const LEASE_MS = 30_000;
+/**
+ * A lease lasts this much longer than the endpoint's time limit, from when it was taken or renewed, by the
+ * database's clock.
+ */
+const LEASE_BEYOND_LIMIT_S = 20;
+/** The time limit of an attempt, where the owner sets no other. */
+export const TIMEOUT_S_DEFAULT = 15;
+/** The lease of an endpoint with that. */
+export const LEASE_MS = (TIMEOUT_S_DEFAULT + LEASE_BEYOND_LIMIT_S) * 1000;
+/** How long that is, in the columns of an endpoint `e`. */
+const LEASE_OF_E = sql`(e.timeout_s + ${LEASE_BEYOND_LIMIT_S}) * interval '1 second'`;
+/** How long the relay's lasts. */
+const RELAY_LEASE_MS = 30_000;
 
 /** The name under which the relay holds endpoints whose wake is on its way. */
 export const RELAY = "relay";
@@ -59,6 +83,7 @@ const takeable = (by: string) => sql<boolean>`(
 const ENDPOINT_COLUMNS = sql`
   e.id, e.inbox_id as inbox, (select user_id from inboxes whose where whose.id = e.inbox_id) as "userId", e.address, e.kinds, e.secret,
   case when e.previous_secret_until > now() then e.previous_secret end as "previousSecret",
+  e.signing_key as "signingKey", e.headers, e.is_thin as "isThin", e.timeout_s as "timeoutS", e.max_per_second as "maxPerSecond",
   e.cursor, e.failures, e.server_errors as "serverErrors", e.rejections,
   (extract(epoch from e.rejected_at) * 1000)::float8 as "rejectedAt",
   (extract(epoch from e.failing_since) * 1000)::float8 as "failingSince", e.retry_at is not null as due,
@@ -77,12 +102,34 @@ function shared(kinds: readonly string[]): readonly string[] {
   return kinds;
 }
 
+type SealedColumn = "secret" | "previousSecret" | "signingKey" | "headers";
+
+/** What the statements select of an endpoint. */
+type SelectedEndpoint = Omit<EndpointRow, SealedColumn> & { [column in SealedColumn]: Uint8Array | null } & {
+  secret: Uint8Array;
+};
+
+const asText = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
+
+/** As it is kept in memory. */
+function endpointOf({ secret, previousSecret, signingKey, headers, ...endpoint }: SelectedEndpoint): EndpointRow {
+  return {
+    ...endpoint,
+    kinds: shared(endpoint.kinds),
+    secret: asText(secret),
+    previousSecret: previousSecret && asText(previousSecret),
+    signingKey: signingKey && asText(signingKey),
+    headers: headers && asText(headers),
+  };
+}
+
 /**
  * Reads inboxes with their active endpoints, many in one statement. One that does not exist is missing from
  * the answer. Locks nothing.
  */
 export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise<readonly MailboxRow[]> {
-  const { rows } = await sql<{ box: number; head: number; version: number } & (EndpointRow | { id: null })>`
+  const { rows } = await sql<{ box: number; head: number; version: number } & (SelectedEndpoint | { id: null })>`
     select b.id as box, b.head, b.version + ${incarnation} as version, ${ENDPOINT_COLUMNS}
     from inboxes b left join endpoints e on e.inbox_id = b.id and e.state = 'active'
     where b.id = any(${inboxes}::bigint[])
@@ -93,7 +140,7 @@ export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise
     const { box, head, version, ...endpoint } = row;
     const mailbox = found.get(box) ?? { inbox: box, head, version, endpoints: [] };
     found.set(box, mailbox);
-    if (endpoint.id !== null) mailbox.endpoints.push({ ...endpoint, kinds: shared(endpoint.kinds) });
+    if (endpoint.id !== null) mailbox.endpoints.push(endpointOf(endpoint));
   }
   return [...found.values()];
 }
@@ -178,21 +225,19 @@ export type LeaseAnswer = { taken: boolean; endpoint: EndpointRow };
  * this returns. Locks the endpoints, by id.
  */
 export async function takeLeases(db: Db, by: string, endpoints: readonly number[]): Promise<readonly (LeaseAnswer | null)[]> {
-  const { rows } = await sql<EndpointRow & { taken: boolean }>`
+  const { rows } = await sql<SelectedEndpoint & { taken: boolean }>`
     with e as materialized (
       select *, ${takeable(by)} as taken from endpoints e
       where e.id = any(${endpoints}::bigint[]) and e.state = 'active'
       order by e.id for no key update
     ),
     written as (
-      update endpoints set retry_at = now() + ${LEASE_MS} * interval '1 millisecond', lease_by = ${by}
+      update endpoints set retry_at = now() + ${LEASE_OF_E}, lease_by = ${by}
       from e where endpoints.id = e.id and e.taken
     )
     select e.taken, ${ENDPOINT_COLUMNS} from e
   `.execute(db);
-  const found = new Map(
-    rows.map(({ taken, ...endpoint }) => [endpoint.id, { taken, endpoint: { ...endpoint, kinds: shared(endpoint.kinds) } }]),
-  );
+  const found = new Map(rows.map(({ taken, ...endpoint }) => [endpoint.id, { taken, endpoint: endpointOf(endpoint) }]));
   return endpoints.map((id) => found.get(id) ?? null);
 }
 
@@ -205,10 +250,10 @@ export async function takeLeases(db: Db, by: string, endpoints: readonly number[
 export async function holdLeases(db: Db, by: string, endpoints: readonly number[]): Promise<readonly boolean[]> {
   const { rows } = await sql<{ id: number }>`
     with e as materialized (
-      select e.id, ${takeable(by)} as takeable from endpoints e where e.id = any(${endpoints}::bigint[])
+      select e.id, e.timeout_s, ${takeable(by)} as takeable from endpoints e where e.id = any(${endpoints}::bigint[])
       order by e.id for no key update
     )
-    update endpoints set retry_at = now() + ${LEASE_MS} * interval '1 millisecond', lease_by = ${by}
+    update endpoints set retry_at = now() + ${LEASE_OF_E}, lease_by = ${by}
     from e where endpoints.id = e.id and e.takeable
     returning endpoints.id
   `.execute(db);
@@ -392,7 +437,7 @@ export async function recordProgress(
         retry_at = case
           when report.off is not null or e.state = 'off' then null
           when report.retry_in_ms is not null and ${takeable(by)} then now() + report.retry_in_ms * interval '1 millisecond'
-          when report.renew and e.lease_by = ${by} then now() + ${LEASE_MS} * interval '1 millisecond'
+          when report.renew and e.lease_by = ${by} then now() + ${LEASE_OF_E}
           when report.ensure_due then coalesce(e.retry_at, now())
           else e.retry_at
         end,
@@ -446,7 +491,7 @@ export async function takeDue(db: Db, limit: number): Promise<readonly number[]>
     with taken as materialized (
       select id from endpoints where retry_at <= now() and state = 'active' order by retry_at limit ${limit} for update skip locked
     )
-    update endpoints set retry_at = now() + ${LEASE_MS} * interval '1 millisecond', lease_by = ${RELAY}
+    update endpoints set retry_at = now() + ${RELAY_LEASE_MS} * interval '1 millisecond', lease_by = ${RELAY}
     from taken where endpoints.id = taken.id
     returning inbox_id
   `.execute(db);

@@ -45,6 +45,7 @@ export {
   type EndpointRow,
   holdLeases,
   LEASE_MS,
+  TIMEOUT_S_DEFAULT,
   type LeaseAnswer,
   loadMailboxes,
   type MailboxRow,

@@ -1,7 +1,6 @@
 import type { PushResult } from "@messenger/channels";
-import { type Clock, incarnationOf, type InboxEvent, parseAddress, type Random, type TimeLimit } from "@messenger/core";
+import { type Clock, hasContent, incarnationOf, type InboxEvent, type Random, type TimeLimit } from "@messenger/core";
 import type { Attempt, ClearAnswer, EndpointRow, LeaseAnswer, Progress, ProgressAnswer } from "@messenger/store";
-import { LEASE_MS } from "@messenger/store";
 import type { Held } from "./held.ts";
 import { type Action, type LaneState, ON_EVENT, ON_WAKE, type Place } from "./lane-states.ts";
 import { judge, type Judgement, type Standing } from "./outcome.ts";
@@ -30,6 +29,8 @@ export interface LaneDeps {
    */
   lingers: TimeLimit<Lane>;
   push(endpoint: EndpointRow, event: InboxEvent): Promise<PushResult>;
+  /** Whom an address shares the limits of an origin with. */
+  laneKeyOf(address: string): string;
   report(progress: Progress): Promise<ProgressAnswer | null>;
   /** Has what was reported written at once. */
   hurry(): void;
@@ -100,10 +101,12 @@ const SECURE_EVERY_MS = 20;
 /** No push starts with settings that are older. */
 const SETTINGS_MAX_AGE_MS = 30_000;
 export const LEASE_RENEW_AFTER_MS = 10_000;
-/** No push starts with less of the lease left. */
-const LEASE_MIN_LEFT_MS = 15_000;
+/** No push starts with an older lease: what is left of it is 5 s more than the endpoint's time limit. */
+const LEASE_MAX_AGE_MS = 15_000;
 /** In a crowded partition, a lane keeps its messages for so long while it waits for an answer. */
 const CROWDED_WAIT_MS = 200;
+/** Of an endpoint that takes all kinds, those that come later, too. */
+const EVERY_KIND = "*";
 /** One for all lanes that do nothing: there are many. */
 const NOTHING = Promise.resolve();
 
@@ -217,8 +220,8 @@ export class Lane {
       return;
     }
     const action = ON_EVENT[this.state][this.#placeOf(event.seq)];
-    const lineIsFull = action === "push" && this.#line.length >= MAX_IN_LINE;
-    this.#act(lineIsFull ? "fall behind" : action, { held, event });
+    const mustRead = action === "push" && (this.#line.length >= MAX_IN_LINE || this.#isIncomplete(event));
+    this.#act(mustRead ? "fall behind" : action, { held, event });
   }
 
   #isOfAnotherIncarnation(event: InboxEvent): boolean {
@@ -492,9 +495,8 @@ export class Lane {
   // ------------------------------------------------------------------ where it stands
 
   #useSettings(row: EndpointRow, readAt: number): void {
-    const address = parseAddress(row.address);
     this.#endpoint = row;
-    this.#origin = address.usable ? address.url.origin : row.address;
+    this.#origin = this.#deps.laneKeyOf(row.address);
     this.#settingsAt = readAt;
   }
 
@@ -611,7 +613,17 @@ export class Lane {
   }
 
   #takes(event: InboxEvent): boolean {
-    return event.content.length > 0 && this.#endpoint.kinds.includes(event.kind);
+    return this.#isWanted(event) && (event.content.length > 0 || !hasContent(event.kind));
+  }
+
+  #isWanted({ kind }: InboxEvent): boolean {
+    const { kinds } = this.#endpoint;
+    return kinds.includes(kind) || kinds.includes(EVERY_KIND);
+  }
+
+  /** It came by the broker without what a push of it says: that is in the log. */
+  #isIncomplete(event: InboxEvent): boolean {
+    return !event.sealed && event.content.length === 0 && this.#isWanted(event);
   }
 
   #passOver(event: InboxEvent): void {
@@ -738,9 +750,9 @@ export class Lane {
       attempt: before.failures + 1,
       at: startedAt,
       outcome: judgement.outcome,
-      status: result.kind === "answered" ? result.status : null,
+      status: result.status ?? null,
       ms,
-      error: result.kind === "answered" ? null : errorText(result),
+      error: errorText(result),
     };
     this.#deps.onAttempt(endpoint, event, attempt);
     if (judgement.disabledAt !== undefined) this.#deps.onFailing(endpoint, judgement.disabledAt);
@@ -900,7 +912,7 @@ export class Lane {
     }
     if (this.#deps.clock.monotonic() - this.#leaseAskedAt < LEASE_RENEW_AFTER_MS) return true;
     if (!(await this.#renew(epoch))) return false;
-    if (this.#deps.clock.monotonic() - this.#leaseAskedAt <= LEASE_MS - LEASE_MIN_LEFT_MS) return true;
+    if (this.#deps.clock.monotonic() - this.#leaseAskedAt <= LEASE_MAX_AGE_MS) return true;
     // The statement took longer than the lease can spare: somebody else goes on from where the log stands.
     this.#pause();
     void this.#report({ retryInMs: 0 }, this.#entries);

@@ -133,7 +133,8 @@ export class Mailbox {
     });
     for (const endpoint of endpoints.values()) {
       const lane = this.#lanes.find(({ endpointId }) => endpointId === endpoint.id);
-      if (lane === undefined) this.#lanes.push(new Lane(this.#deps, this, endpoint, readAt));
+      // Without room for more, as `push` makes it: it is rarely more than one.
+      if (lane === undefined) this.#lanes = [...this.#lanes, new Lane(this.#deps, this, endpoint, readAt)];
       else lane.adopt(endpoint, readAt);
     }
   }

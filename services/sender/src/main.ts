@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { checkCidr, createAddressGuard, createWebhookChannel } from "@messenger/channels";
+import { checkCidr, createAddressGuard, openChannels } from "@messenger/channels";
 import { systemClock, systemRandom } from "@messenger/core";
 import {
   createClosing,
@@ -44,14 +44,14 @@ await runService("sender", async () => {
   const backlog = watchBacklog({ clock: systemClock, readBacklog: () => readBacklog(store.db), onBacklog: metrics.onBacklog });
   closing.add(() => backlog.stop());
   const guard = createAddressGuard(settings);
-  const channel = createWebhookChannel({ guard, clock: systemClock });
-  closing.add(() => channel.close());
+  const channels = openChannels({ guard, clock: systemClock });
+  closing.add(() => channels.close());
   const name = `${hostname()}/${randomUUID()}`;
   const sender = await startSender({
     name,
     store: senderStore(store.db),
     broker,
-    channel,
+    channels,
     keyring,
     clock: systemClock,
     random: systemRandom,

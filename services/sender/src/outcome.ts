@@ -1,4 +1,4 @@
-import type { PushResult } from "@messenger/channels";
+import type { PushResult, Result } from "@messenger/channels";
 import { delayAfterFailure } from "@messenger/core";
 
 /** How an endpoint has been doing; kept with it in the store. */
@@ -15,8 +15,6 @@ export interface Standing {
   failingSince: number | null;
 }
 
-type Outcome = "delivered" | "transient" | "rejected" | "gone" | "refused";
-
 /** What follows from an attempt. */
 type Verdict =
   /** The event was taken: on to the next. */
@@ -28,7 +26,7 @@ type Verdict =
   | { next: "off"; reason: string };
 
 export interface Judgement {
-  outcome: Outcome;
+  outcome: Result;
   verdict: Verdict;
   standing: Standing;
   /**
@@ -54,31 +52,16 @@ const REJECTED_WITHIN_MS = HOUR;
 const SERVER_ERRORS_TO_BURY = 20;
 const GONE_AFTER_MS = 5 * DAY;
 const WARNED_BEFORE_MS = DAY;
-
-const GONE = 410;
-/**
- * What may be about the event itself: every other 4xx is the endpoint's state, as a deploy or an expired key
- * makes it.
- */
-const ABOUT_THE_EVENT = new Set([400, 406, 411, 413, 414, 415, 422, 431]);
-/** The event itself may be what the receiver stumbles over. 502, 503 and 504 are the endpoint's state. */
-const STUMBLES = new Set([500, 501]);
-
-function outcomeOf(result: PushResult): Outcome {
-  if (result.kind === "refused") return "refused";
-  if (result.kind === "failed") return "transient";
-  const { status } = result;
-  if (status >= 200 && status < 300) return "delivered";
-  if (status === GONE) return "gone";
-  return ABOUT_THE_EVENT.has(status) ? "rejected" : "transient";
-}
+/** How long until the next try where the provider is at fault, if it does not say. */
+const PROVIDER_PAUSE_MS = 15 * SECOND;
 
 /**
  * The only place where it is decided what an attempt's result means. `now` is in milliseconds since the
  * epoch, `unit` in [0, 1) for jitter.
  */
 export function judge(result: PushResult, before: Standing, at: { now: number; unit: number }): Judgement {
-  const outcome = outcomeOf(result);
+  const outcome = result.result;
+  const { status } = result;
   const failed: Standing = { ...before, failures: before.failures + 1, failingSince: before.failingSince ?? at.now };
   const disabledAt = (failed.failingSince ?? at.now) + GONE_AFTER_MS;
   const warning = disabledAt - at.now <= WARNED_BEFORE_MS ? { disabledAt } : undefined;
@@ -91,8 +74,7 @@ export function judge(result: PushResult, before: Standing, at: { now: number; u
   }
 
   function backOff(standing: Standing): Judgement {
-    const retryAfterMs = result.kind === "answered" ? result.retryAfterMs : undefined;
-    return retryIn(delayAfterFailure(standing.failures, at.unit, retryAfterMs), standing);
+    return retryIn(delayAfterFailure(standing.failures, at.unit, result.retryAfterMs), standing);
   }
 
   /** The next event follows, though nothing was taken: it does not begin at the first step of the back-off. */
@@ -109,27 +91,39 @@ export function judge(result: PushResult, before: Standing, at: { now: number; u
         standing: { failures: 0, serverErrors: 0, rejections: 0, rejectedAt, failingSince: null },
       };
     }
-    case "refused":
+    case "blocked":
+      return { outcome, verdict: { next: "off", reason: reasonOf(result) }, standing: failed };
+    case "gone":
       return {
         outcome,
-        verdict: { next: "off", reason: result.kind === "refused" ? result.reason : outcome },
+        verdict: { next: "off", reason: status === 410 ? "the address answered 410 Gone" : reasonOf(result) },
         standing: failed,
       };
-    case "gone":
-      return { outcome, verdict: { next: "off", reason: "the address answered 410 Gone" }, standing: failed };
     case "transient": {
-      if (result.kind !== "answered" || !STUMBLES.has(result.status)) return backOff(failed);
+      if (result.isProvidersFault === true) {
+        // Nothing is known of the address: it is as it was.
+        const inMs = Math.max(PROVIDER_PAUSE_MS, result.retryAfterMs ?? 0) * (1 + 0.2 * at.unit);
+        return { outcome, verdict: { next: "retry", inMs: Math.round(inMs) }, standing: before };
+      }
+      if (result.mayBeTheEvent !== true) return backOff(failed);
       const serverErrors = before.serverErrors + 1;
       if (serverErrors < SERVER_ERRORS_TO_BURY) return backOff({ ...failed, serverErrors });
-      return bury(`answered ${result.status} ${serverErrors} times`, failed);
+      return bury(`${reasonOf(result)} ${serverErrors} times`, failed);
     }
     case "rejected": {
+      if (result.isFinal === true) return bury(reasonOf(result), { ...before, rejectedAt: at.now });
       const rejections = before.rejections + 1;
       const isFirst = before.rejectedAt === null || at.now - before.rejectedAt >= REJECTED_WITHIN_MS;
       const delayMs = (isFirst ? REJECTED_FIRST_MS : REJECTED_AGAIN_MS)[rejections - 1];
       if (delayMs !== undefined) return retryIn(Math.round(delayMs * (0.8 + 0.4 * at.unit)), { ...failed, rejections });
-      const status = result.kind === "answered" ? result.status : 0;
-      return bury(`answered ${status} ${rejections} times`, { ...failed, rejectedAt: at.now });
+      return bury(`${reasonOf(result)} ${rejections} times`, { ...failed, rejectedAt: at.now });
     }
   }
+}
+
+/** In words, for whoever owns the endpoint. */
+function reasonOf({ result, status, code, detail }: PushResult): string {
+  if (detail !== undefined) return detail;
+  if (status !== undefined) return `answered ${status}`;
+  return code ?? result;
 }

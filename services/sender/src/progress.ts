@@ -31,9 +31,9 @@ export function progressOf(endpoint: EndpointRow, standing: Standing, cursor: nu
   };
 }
 
-/** An attempt's error, as it is kept. */
-export function errorText(result: Exclude<PushResult, { kind: "answered" }>): string {
+/** An attempt's error, as it is kept; null where the status says all. */
+export function errorText({ code, detail }: PushResult): string | null {
+  const text = detail ?? code;
   // What PostgreSQL cannot store as text is left out.
-  const text = result.kind === "failed" ? result.error : result.reason;
-  return text.replaceAll("\0", "").slice(0, ERROR_LENGTH).toWellFormed();
+  return text === undefined ? null : text.replaceAll("\0", "").slice(0, ERROR_LENGTH).toWellFormed();
 }

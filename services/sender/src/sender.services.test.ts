@@ -1,5 +1,5 @@
 import { type Broker, type Consumer, type ConsumeOptions, openBroker } from "@messenger/broker";
-import type { Push, PushResult } from "@messenger/channels";
+import type { Channel, Push, PushResult } from "@messenger/channels";
 import { createIds, createKeyring, type QueueMessage, systemClock, systemRandom, webhookSecretContext } from "@messenger/core";
 import { createRegistry } from "@messenger/runtime";
 import {
@@ -18,7 +18,7 @@ import { createSenderMetrics } from "./metrics.ts";
 import { type Sender, type SenderOptions, type SenderStore, startSender } from "./sender.ts";
 import { senderStore } from "./store.ts";
 
-const OK: PushResult = { kind: "answered", status: 204 };
+const OK: PushResult = { result: "delivered", status: 204 };
 const ids = createIds({ clock: systemClock, random: systemRandom });
 const keyring = createKeyring({ secret: "a secret of the tests, of more than 32 bytes", random: systemRandom });
 
@@ -87,19 +87,23 @@ describe("a sender", () => {
 
   function start(name: string, more: Partial<SenderOptions> = {}, onto: Broker = broker): Promise<Sender> {
     const metrics = createSenderMetrics(createRegistry());
+    const channel: Channel = {
+      name: "webhook",
+      maxTimeoutMs: 15_000,
+      vet: () => undefined,
+      laneKey: (address) => address,
+      prepare: ({ address }) => ({ address }),
+      push(push) {
+        pushes.push(push);
+        return answer(push);
+      },
+      close: () => Promise.resolve(),
+    };
     return startSender({
       name,
       store: counting(senderStore(database.store.db)),
       broker: watching(onto),
-      channel: {
-        name: "webhook",
-        prepare: (address) => ({ origin: address, path: "/", refusal: undefined }),
-        push(push) {
-          pushes.push(push);
-          return answer(push);
-        },
-        close: () => Promise.resolve(),
-      },
+      channels: { channelFor: () => channel, vet: () => undefined, close: () => channel.close() },
       keyring,
       clock: { ...systemClock, monotonic: () => systemClock.monotonic() + skew },
       random: systemRandom,
@@ -215,7 +219,7 @@ describe("a sender", () => {
     return events.map((event) => ({ type: "event", ...event, content, sealed: false }));
   }
 
-  const seqs = () => pushes.map(({ body }) => (JSON.parse(Buffer.from(body).toString()) as { seq: number }).seq);
+  const seqs = () => pushes.map(({ event }) => event.seq);
   const acked = () => acknowledged.map((message) => (message.type === "event" ? message.seq : "wake"));
 
   async function endpoint(): Promise<{ cursor: number; state: string; due: boolean; leased: string | null }> {
@@ -246,12 +250,12 @@ describe("a sender", () => {
     await logIn("http://slow-2/", carol.id);
     await logIn("http://quick/", dave.id);
     const gate = Promise.withResolvers<void>();
-    answer = (push) => (push.target.origin.includes("slow") ? gate.promise.then(() => OK) : Promise.resolve(OK));
+    answer = (push) => (push.target.address.includes("slow") ? gate.promise.then(() => OK) : Promise.resolve(OK));
     // Together as many as a sender may hold of a partition, and for each of them fewer than its lane has room for.
     for (const event of [...(await append(6)), ...(await append(6, carol.id))]) await broker.publish([event]);
     await waitFor(() => pushes.length === 2, { what: "a push to each of the slow ones" });
     await broker.publish(await append(1, dave.id));
-    await waitFor(() => pushes.some(({ target }) => target.origin.includes("quick")), { what: "the push to the quick one" });
+    await waitFor(() => pushes.some(({ target }) => target.address.includes("quick")), { what: "the push to the quick one" });
     gate.resolve();
     await waitFor(() => pushes.length === 13, { what: "all pushes", timeoutMs: 30_000 });
   });
@@ -302,7 +306,7 @@ describe("a sender", () => {
 
   it("plans a retry after a failure, and acknowledges all that came meanwhile", async () => {
     await logIn("http://a/");
-    answer = () => Promise.resolve({ kind: "failed", error: "ECONNREFUSED" });
+    answer = () => Promise.resolve({ result: "transient", code: "ECONNREFUSED" });
     await broker.publish(await append(5));
     await waitFor(() => acknowledged.length === 5, { what: "five acknowledgements" });
     expect(await endpoint()).toMatchObject({ cursor: 0, due: true });
@@ -329,7 +333,7 @@ describe("a sender", () => {
     await endSession(database.store.db, bob.id, session);
     await logIn("http://a/");
     answer = () => Promise.resolve(OK);
-    late.resolve({ kind: "answered", status: 410 });
+    late.resolve({ result: "gone", status: 410 });
     await waitFor(async () => (await endpoint()).cursor === 1, { what: "the event to be taken by the revived endpoint" });
     expect(await endpoint()).toMatchObject({ state: "active" });
     expect(seqs()).toEqual([1, 1]);
@@ -364,12 +368,12 @@ describe("a sender", () => {
     await logIn("http://a/");
     await logIn("http://b/");
     const never = Promise.withResolvers<PushResult>();
-    answer = (push) => (push.target.origin === "http://a/" ? never.promise : Promise.resolve(OK));
+    answer = (push) => (push.target.address === "http://a/" ? never.promise : Promise.resolve(OK));
     await broker.publish(await append(20));
-    await waitFor(() => pushes.filter((push) => push.target.origin === "http://b/").length === 20, {
+    await waitFor(() => pushes.filter((push) => push.target.address === "http://b/").length === 20, {
       what: "the other's pushes",
     });
-    expect(pushes.filter((push) => push.target.origin === "http://a/")).toHaveLength(1);
+    expect(pushes.filter((push) => push.target.address === "http://a/")).toHaveLength(1);
     never.resolve(OK);
   });
 
@@ -388,14 +392,14 @@ describe("a sender", () => {
     loseConnection();
     await broker.publish([first as QueueMessage, second as QueueMessage]);
     answer = () => Promise.resolve(OK);
-    late.resolve({ kind: "answered", status: 500 });
+    late.resolve({ result: "transient", status: 500, mayBeTheEvent: true });
     await waitFor(async () => (await endpoint()).cursor === 2, { what: "both to be taken" });
     expect(seqs()).toEqual([1, 1, 2]);
   });
 
   it("lets go of the broker's messages when it waits long for leave to push", async () => {
     const never = Promise.withResolvers<PushResult>();
-    answer = (push) => (push.target.origin.startsWith("http://full") ? never.promise : Promise.resolve(OK));
+    answer = (push) => (push.target.address.startsWith("http://full") ? never.promise : Promise.resolve(OK));
     for (let n = 0; n < 8; n += 1) await logIn(`http://full-${n}/`); // as many as may be in flight
     await broker.publish(await append(1));
     await waitFor(() => pushes.length > 0, { what: "a push" });
@@ -410,11 +414,11 @@ describe("a sender", () => {
     sender = await start("small", { maxMailboxes: 12, maxInFlight: 32 });
     let hangs = true;
     answer = async ({ target }) => {
-      if (target.origin === "http://gateway/" && hangs) {
+      if (target.address === "http://gateway/" && hangs) {
         await new Promise((resolve) => setTimeout(resolve, 1_500));
-        return { kind: "failed", error: "ETIMEDOUT" };
+        return { result: "transient", code: "ETIMEDOUT" };
       }
-      return target.origin === "http://gone/" && pushes.length % 2 === 0 ? { kind: "answered", status: 410 } : OK;
+      return target.address === "http://gone/" && pushes.length % 2 === 0 ? { result: "gone", status: 410 } : OK;
     };
     const people = await Promise.all(Array.from({ length: 40 }, () => user()));
     let most = 0;
@@ -454,7 +458,7 @@ describe("a sender", () => {
     await logIn("http://a/");
     await logIn("http://carol/", carol.id);
     refuse = (reports) => reports.some(({ attempts }) => attempts.some(({ status }) => status === 299));
-    answer = ({ target }) => Promise.resolve({ kind: "answered", status: target.origin === "http://a/" ? 299 : 204 });
+    answer = ({ target }) => Promise.resolve({ result: "delivered", status: target.address === "http://a/" ? 299 : 204 });
     await broker.publish([...(await append(1)), ...(await append(1, carol.id))]);
     await waitFor(async () => (await behind([bob, carol])) === 0, { what: "both cursors" });
     await waitFor(() => acknowledged.length === 2, { what: "both acknowledgements" });

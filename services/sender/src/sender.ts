@@ -1,14 +1,14 @@
-import { createSecretKey } from "node:crypto";
 import type { Broker, Consumer, Delivery } from "@messenger/broker";
-import type { Channel, Push, PushResult } from "@messenger/channels";
+import { type Channel, type Channels, type PushResult, schemeOf, type Target } from "@messenger/channels";
 import {
   type Clock,
-  composePush,
   createTimeLimit,
+  endpointHeadersContext,
   type InboxEvent,
   type Keyring,
   partitionOf,
   type Random,
+  signingKeyContext,
   sleep,
   traceIdOf,
   webhookSecretContext,
@@ -52,7 +52,7 @@ export interface SenderOptions {
   name: string;
   store: SenderStore;
   broker: Broker;
-  channel: Channel;
+  channels: Channels;
   keyring: Keyring;
   clock: Clock;
   random: Random;
@@ -105,11 +105,16 @@ const STOP_WITHIN_MS = 12_000;
 const MAX_PREPARED = 20_000;
 
 /** What is the same for all pushes to an endpoint. */
-type Prepared = Pick<Push, "target" | "secrets">;
+interface Prepared {
+  channel: Channel;
+  target: Target;
+}
+
+const NO_CHANNEL = "none";
 
 /** Consumes all partitions and pushes what comes, until it is stopped. */
 export async function startSender(options: SenderOptions): Promise<Sender> {
-  const { name, store, broker, channel, keyring, clock, random, log, metrics, tracing, prefetch = PREFETCH } = options;
+  const { name, store, broker, channels, keyring, clock, random, log, metrics, tracing, prefetch = PREFETCH } = options;
   /** Nothing is tried again any more. */
   const aborting = new AbortController();
   let stopping = false;
@@ -138,48 +143,75 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   });
   const { recorder } = calls;
 
-  /** What pushes to an endpoint need, made anew when its settings are read. */
-  function prepare(endpoint: EndpointRow): Prepared {
+  /** What pushes to an endpoint need, made anew when its settings are read. Undefined where no channel is on for it. */
+  function prepare(endpoint: EndpointRow): Prepared | undefined {
     const known = prepared.get(endpoint);
     if (known !== undefined) return known;
-    const context = webhookSecretContext(endpoint.inbox, endpoint.address);
+    const channel = channels.channelFor(endpoint.address);
+    if (channel === undefined) return undefined;
+    const { inbox, address, timeoutS, isThin } = endpoint;
+    const unseal = (context: string, sealed: string): Buffer =>
+      keyring.webhookSecrets.unseal(context, Buffer.from(sealed, "latin1"));
     const secrets = [endpoint.secret, endpoint.previousSecret]
       .filter((secret) => secret !== null)
-      .map((secret) => createSecretKey(keyring.webhookSecrets.unseal(context, secret)));
-    const made = { target: channel.prepare(endpoint.address), secrets };
+      .map((secret) => unseal(webhookSecretContext(inbox, address), secret));
+    const headers =
+      endpoint.headers === null
+        ? undefined
+        : (JSON.parse(unseal(endpointHeadersContext(inbox, address), endpoint.headers).toString()) as Record<string, string>);
+    const signingKey = endpoint.signingKey === null ? undefined : unseal(signingKeyContext(inbox, address), endpoint.signingKey);
+    const target = channel.prepare({ address, secrets, signingKey, headers, isThin, timeoutMs: timeoutS * 1000 });
+    const made = { channel, target };
     prepared.set(endpoint, made);
     return made;
   }
 
   function push(endpoint: EndpointRow, event: InboxEvent, trace: string | undefined): Promise<PushResult> {
-    let body: Uint8Array;
-    let to: Prepared;
     try {
-      if (event.messageId === null) throw new TypeError("an event without a message has no content");
-      const content = event.sealed ? keyring.contents.unseal(event.messageId, event.content) : event.content;
-      body = composePush(content, event, endpoint.userId ?? 0);
-      to = prepare(endpoint);
+      const to = prepare(endpoint);
+      if (to === undefined) {
+        return Promise.resolve({
+          result: "transient",
+          code: "ECHANNEL",
+          detail: `nothing delivers to ${schemeOf(endpoint.address) ?? "such"} addresses here now`,
+        });
+      }
+      const { content, data } = unsealed(event);
+      return to.channel.push({ target: to.target, event, content, data, receiver: endpoint.userId ?? 0, trace });
     } catch (error) {
       // Not the endpoint's fault, and nothing that dropping the event would mend: it is tried again, until the secret is the right one.
       log.error({ err: error, endpoint: endpoint.id, event: event.id }, "an event could not be unsealed");
-      return Promise.resolve({ kind: "failed", error: "EUNSEAL" });
+      return Promise.resolve({ result: "transient", code: "EUNSEAL" });
     }
-    return channel.push({ ...to, id: event.id, body, trace });
   }
+
+  function unsealed({ id, messageId, content, data, sealed }: InboxEvent): {
+    content: Uint8Array;
+    data: Record<string, unknown> | undefined;
+  } {
+    return {
+      content: sealed && messageId !== null && content.length > 0 ? keyring.contents.unseal(messageId, content) : content,
+      data: data == null ? undefined : (JSON.parse(keyring.contents.unseal(id, data).toString()) as Record<string, unknown>),
+    };
+  }
+
+  const channelName = (endpoint: EndpointRow): string =>
+    (prepared.get(endpoint)?.channel ?? channels.channelFor(endpoint.address))?.name ?? NO_CHANNEL;
 
   /** As a span of the trace that the event is part of. One that was read from the log begins a new trace. */
   async function pushTraced(traced: Tracing, endpoint: EndpointRow, event: InboxEvent): Promise<PushResult> {
-    const span = traced.begin(`push ${channel.name}`, "client", event.trace);
-    const result = await push(endpoint, event, span.traceparent);
+    const span = traced.begin(`push ${channelName(endpoint)}`, "client", event.trace);
+    const pushed = await push(endpoint, event, span.traceparent);
     const message = event.messageId === null ? undefined : { "messenger.message_id": event.messageId };
     const what = { "messenger.event_id": event.id, ...message, "messenger.endpoint": endpoint.id };
-    if (result.kind === "answered") span.end({ ...what, "http.response.status_code": result.status }, result.status >= 400);
-    else span.end({ ...what, "error.type": result.kind === "failed" ? result.error : "refused" }, true);
-    return result;
+    const status = pushed.status === undefined ? undefined : { "http.response.status_code": pushed.status };
+    const type = pushed.code === undefined ? undefined : { "error.type": pushed.code };
+    span.end({ ...what, ...status, ...type }, pushed.result !== "delivered");
+    return pushed;
   }
 
   function onAttempt(endpoint: EndpointRow, event: InboxEvent, attempt: Attempt): void {
-    metrics.onAttempt(channel.name, event, attempt);
+    metrics.onAttempt(channelName(endpoint), event, attempt);
     const { outcome, status, error } = attempt;
     const ms = Math.round(attempt.ms * 10) / 10;
     log.info(
@@ -210,6 +242,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     lingers: createTimeLimit<Lane>(clock, LINGER_MS, (lane) => lane.onLinger(), LINGER_EVERY_MS),
     push: (endpoint: EndpointRow, event: InboxEvent) =>
       tracing === undefined ? push(endpoint, event, event.trace) : pushTraced(tracing, endpoint, event),
+    laneKeyOf: (address: string) => channels.channelFor(address)?.laneKey(address) ?? address,
     report(progress: Progress) {
       metrics.onDeadLetters(progress.deadLetters.length);
       return recorder.report(progress);

@@ -1,6 +1,6 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { createAddressGuard, createWebhookChannel } from "@messenger/channels";
+import { createAddressGuard, openChannels } from "@messenger/channels";
 import { type Periodic, runPeriodically, systemClock, systemRandom } from "@messenger/core";
 import { type Listener, type ListenerOptions, startListener } from "@messenger/listener";
 import {
@@ -117,13 +117,13 @@ async function open(
   }
 
   const guard = createAddressGuard(options);
-  const channel = createWebhookChannel({ guard, clock });
-  closing.add(() => channel.close());
+  const channels = openChannels({ guard, clock });
+  closing.add(() => channels.close());
   const sender = await startSender({
     name: "standalone",
     store: senderStore(store.db),
     broker,
-    channel,
+    channels,
     keyring,
     clock,
     random,

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createAddressGuard, createWebhookChannel } from "@messenger/channels";
+import { createAddressGuard, openChannels } from "@messenger/channels";
 import { systemClock, systemRandom } from "@messenger/core";
 import { type ApiSettings, type Listener, startListener } from "@messenger/listener";
 import { type Backends, type Closing, createClosing, createLogger, createRegistry, openBackends } from "@messenger/runtime";
@@ -112,8 +112,8 @@ async function distributed(): Promise<Deployment> {
 
   for (const name of ["sender-1", "sender-2"]) {
     const { store, broker, keyring } = await openPart(part);
-    const channel = createWebhookChannel({ guard, clock: systemClock });
-    closing.add(() => channel.close());
+    const channels = openChannels({ guard, clock: systemClock });
+    closing.add(() => channels.close());
     const metrics = createSenderMetrics(createRegistry());
     const sender = await startSender({
       ...common,
@@ -121,7 +121,7 @@ async function distributed(): Promise<Deployment> {
       name,
       store: senderStore(store.db),
       broker,
-      channel,
+      channels,
       keyring,
       metrics,
       partitions: PARTITIONS,

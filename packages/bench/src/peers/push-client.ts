@@ -1,4 +1,4 @@
-import { createAddressGuard, createWebhookChannel, type Target } from "@messenger/channels";
+import { createAddressGuard, createPoster } from "@messenger/channels";
 import { systemClock } from "@messenger/core";
 
 /** What a job of a peer holds: the same body that Messenger pushes, and where to. */
@@ -9,15 +9,16 @@ export interface PushJob {
 }
 
 // The same that Messenger's senders push with, so that the queue is what differs; but nothing is signed.
-const channel = createWebhookChannel({ guard: createAddressGuard({ allowCidrs: ["127.0.0.0/8"] }), clock: systemClock });
-const targets = new Map<string, Target>();
+const poster = createPoster({ guard: createAddressGuard({ allowCidrs: ["127.0.0.0/8"] }), clock: systemClock });
+const urls = new Map<string, URL>();
 
 /** Pushes by HTTP, as a job of a queue usually does. @throws where it is not taken. */
 export async function push({ url, id, body }: PushJob): Promise<void> {
-  const target = targets.get(url) ?? channel.prepare(url);
-  targets.set(url, target);
-  const result = await channel.push({ target, id, body: Buffer.from(body), secrets: [] });
-  if (result.kind !== "answered" || result.status >= 300) throw new Error(`not taken: ${JSON.stringify(result)}`);
+  const { origin, pathname: path } = urls.get(url) ?? new URL(url);
+  if (!urls.has(url)) urls.set(url, new URL(url));
+  const headers = { "content-type": "application/json", "webhook-id": id };
+  const answer = await poster.post({ origin, path, headers, body: Buffer.from(body), timeoutMs: 15_000 });
+  if (answer.status === undefined || answer.status >= 300) throw new Error(`not taken: ${JSON.stringify(answer)}`);
 }
 
 export const env = (name: string): string => process.env[name] ?? "";

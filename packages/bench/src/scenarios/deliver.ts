@@ -1,5 +1,5 @@
 import { createTestDatabase } from "@messenger/testkit";
-import { composePush } from "@messenger/core";
+import { composeBody } from "@messenger/channels";
 import { Queue } from "bullmq";
 import { makeWorkerUtils } from "graphile-worker";
 import { Redis } from "ioredis";
@@ -30,10 +30,8 @@ function* jobs(receiver: Receiver, count: number): Generator<PushJob> {
       messageId: id,
       conversation: to,
       createdAt: new Date().toISOString(),
-      content: plain,
-      sealed: false,
     };
-    yield { url: receiver.addressOf(to), id, body: composePush(plain, event, to).toString() };
+    yield { url: receiver.addressOf(to), id, body: composeBody({ event, content: plain, receiver: to }).toString() };
   }
 }
 

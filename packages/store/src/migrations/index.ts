@@ -16,6 +16,7 @@ import { up as whatOthersAreTold } from "./0014-what-others-are-told.ts";
 import { up as streamTickets } from "./0015-stream-tickets.ts";
 import { up as keepersOfEndpoints } from "./0016-keepers-of-endpoints.ts";
 import { up as groupRequests } from "./0017-group-requests.ts";
+import { up as endpointSettings } from "./0018-endpoint-settings.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -49,4 +50,5 @@ export const steps: Record<string, SchemaStep> = {
   "0015-stream-tickets": { up: streamTickets },
   "0016-keepers-of-endpoints": { up: keepersOfEndpoints },
   "0017-group-requests": { up: groupRequests, withoutTransaction: true },
+  "0018-endpoint-settings": { up: endpointSettings },
 };

@@ -1,5 +1,3 @@
-import type { InboxEvent } from "./event.ts";
-
 /** What a client sent, as it is sealed: the first part of a push's body. */
 export interface MessageContent {
   message: string;
@@ -33,21 +31,11 @@ export function readContent(stored: Uint8Array): MessageContent {
 }
 
 /**
- * The body of a push to a receiver: the content's JSON object, as bytes that are not parsed again, with the
- * event's own fields added at its end, and that of the receiver where the content has none. `content` is what
- * {@link storedContent} wrote.
+ * The fields of a stored content as bytes: its JSON without the braces. `isToGroup` where it does not say whom
+ * it is for.
  */
-export function composePush(content: Uint8Array, event: InboxEvent, receiver: number): Buffer {
-  const closing = content.length - 1;
-  if (content[closing] !== 0x7d) throw new Error("the content is not a JSON object");
-  const isToGroup = TO_GROUP.compare(content, 0, TO_GROUP.length) === 0;
-  const own =
-    `${isToGroup ? `,"receiver_id":${receiver}` : ""},"type":"${event.kind}","id":"${event.id}","seq":${event.seq},` +
-    `"timestamp":"${event.createdAt}","conversation_id":${event.conversation}}`;
-  const from = isToGroup ? TO_GROUP.length - 1 : 0;
-  const body = Buffer.allocUnsafe(closing - from + own.length);
-  body.set(content.subarray(from, closing));
-  body[0] = 0x7b;
-  body.write(own, closing - from, "latin1");
-  return body;
+export function fieldsOf(stored: Uint8Array): { fields: Uint8Array; isToGroup: boolean } {
+  if (stored.at(-1) !== 0x7d) throw new Error("the content is not a JSON object");
+  const isToGroup = TO_GROUP.compare(stored, 0, TO_GROUP.length) === 0;
+  return { fields: stored.subarray(isToGroup ? TO_GROUP.length : 1, -1), isToGroup };
 }

@@ -1,0 +1,22 @@
+import type { Channel } from "../channel.ts";
+
+/** How the other side behaves: each in the way of its protocol. */
+export type Behaviour =
+  | { does: "take" }
+  /** Asks to come again later, and may say when. */
+  | { does: "defer"; afterSeconds?: number }
+  | { does: "reject" | "be gone" | "hang" | "answer at length" | "answer without end" | "answer nonsense" | "break off" };
+
+/** The other side of a channel, as it is run for a test. */
+export interface Counterpart {
+  /** With a time limit of a second. */
+  channel: Channel;
+  /** That the counterpart takes pushes for. */
+  address: string;
+  /** That cannot be sent to, whatever the other side says. */
+  unusable: string;
+  behave(behaviour: Behaviour): void;
+  /** What it took. */
+  readonly taken: readonly { id: string }[];
+  close(): Promise<void>;
+}
