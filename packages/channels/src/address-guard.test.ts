@@ -153,4 +153,19 @@ describe("ranges that are opened", () => {
   it.each(["http://10.0.0.1/", "http://[::1]/"])("let %s not pass", (address) => {
     expect(refusalOf(address, opened)).toBeDefined();
   });
+
+  it("tells what was opened from what is public", async () => {
+    const answers: Record<string, string> = { "inside.test": "10.1.2.3", "outside.test": "93.184.216.34" };
+    const guard = createAddressGuard({
+      allowCidrs: ["10.0.0.0/8"],
+      resolveName: (name) => Promise.resolve([{ address: answers[name] as string, family: 4 }]),
+    });
+    for (const name of Object.keys(answers)) await guard.resolve(name);
+    expect(
+      ["10.9.9.9", "[::ffff:10.9.9.9]", "inside.test", "93.184.216.34", "outside.test"].map((host) => guard.isOpened(host)),
+    ).toEqual([true, true, true, false, false]);
+    answers["inside.test"] = "93.184.216.34";
+    await guard.resolve("inside.test");
+    expect(guard.isOpened("inside.test")).toBe(false);
+  });
 });

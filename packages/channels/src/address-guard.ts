@@ -1,5 +1,6 @@
 import { systemClock } from "@messenger/core";
 import ipaddr from "ipaddr.js";
+import { LRUCache } from "lru-cache";
 import { createNameResolver } from "./resolver.ts";
 
 type Ip = ipaddr.IPv4 | ipaddr.IPv6;
@@ -24,6 +25,11 @@ export interface AddressGuard {
    * refused, or undefined.
    */
   vetLiteral(hostname: string): string | undefined;
+  /**
+   * Whether a host is not public, but in a range that was opened: as a literal address, or as a name that was
+   * resolved last.
+   */
+  isOpened(hostname: string): boolean;
   /** Resolves a name once, and vets every address of it. @throws {AddressRefused} if one is bad. */
   resolve(hostname: string): Promise<readonly ResolvedAddress[]>;
 }
@@ -44,6 +50,8 @@ export interface AddressGuardOptions {
 const NAT64 = ipaddr.IPv6.parseCIDR("64:ff9b::/96");
 /** RFC 3056: an IPv4 address in bytes 2 to 5. */
 const SIX_TO_FOUR = ipaddr.IPv6.parseCIDR("2002::/16");
+/** Of which is remembered what they lead to. */
+const MAX_NAMES = 10_000;
 /** RFC 4291, 2.4: what is handed out as global unicast. */
 const GLOBAL_UNICAST_6 = ipaddr.IPv6.parseCIDR("2000::/3");
 
@@ -79,6 +87,11 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
     return allowed.some(([range, bits]) => range.kind() === ip.kind() && ip.match([range, bits] as never));
   }
 
+  /** Names that lead to addresses which are not public. */
+  const openedNames = new LRUCache<string, true>({ max: MAX_NAMES });
+  const hostOf = (hostname: string): string => (hostname.startsWith("[") ? hostname.slice(1, -1) : hostname);
+  const isInternal = (text: string): boolean => ipaddr.isValid(text) && !isPublic(lookThrough(ipaddr.parse(text)));
+
   function vet(text: string): string | undefined {
     if (!ipaddr.isValid(text)) return `${text} is not an address`;
     const literal = ipaddr.parse(text);
@@ -90,9 +103,10 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
   return {
     vetLiteral(hostname) {
       // A parsed URL has turned decimal, octal and hexadecimal spellings into the usual one.
-      const host = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
+      const host = hostOf(hostname);
       return ipaddr.isValid(host) ? vet(host) : undefined;
     },
+    isOpened: (hostname) => isInternal(hostOf(hostname)) || openedNames.has(hostname),
     async resolve(hostname) {
       const found = await resolveName(hostname);
       if (found.length === 0) throw Object.assign(new Error(`${hostname} has no address`), { code: "ENOTFOUND" });
@@ -100,6 +114,8 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
         const refusal = vet(address);
         if (refusal !== undefined) throw new AddressRefused(`the name resolves to an address that is refused: ${refusal}`);
       }
+      if (found.some(({ address }) => isInternal(address))) openedNames.set(hostname, true);
+      else openedNames.delete(hostname);
       return found;
     },
   };

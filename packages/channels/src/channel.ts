@@ -31,6 +31,8 @@ export interface Push {
   data?: Readonly<Record<string, unknown>> | undefined;
   /** The user whose inbox it is from; 0 where it is nobody's. */
   receiver: number;
+  /** The beginning of the answer is wanted in any case. */
+  keepsAnswer?: boolean;
   /** W3C Trace Context: what the address is told of the trace that this is part of. */
   trace?: string | undefined;
 }
@@ -69,8 +71,10 @@ export interface PushResult {
   isProvidersFault?: boolean;
   /** Of `delivered`: what the provider calls it. */
   providerId?: string;
-  /** Where it was not delivered: the first bytes of the answer. */
+  /** Where it was not delivered, or is wanted: the first bytes of the answer. */
   answer?: Uint8Array;
+  /** The answer is of an address that is not public: who owns the endpoint may have no business with it. */
+  isInternal?: boolean;
 }
 
 /** A way to push to the addresses of some schemes. Every channel passes the suite in `conformance.ts`. */

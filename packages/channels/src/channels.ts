@@ -1,6 +1,11 @@
 import { type Clock, parseAddress } from "@messenger/core";
 import type { AddressGuard } from "./address-guard.ts";
 import type { Channel } from "./channel.ts";
+import { createEmailChannel, type EmailSettings } from "./email.ts";
+import { createLogChannel } from "./log-provider.ts";
+import { createMetaChannel, type MetaSettings } from "./meta.ts";
+import { createPoster, type Poster } from "./poster.ts";
+import { createTwilioChannel, type TwilioSettings } from "./twilio.ts";
 import { createWebhookChannel } from "./webhook.ts";
 
 /** The channels of a process, by the schemes of the addresses that they push to. */
@@ -9,6 +14,8 @@ export interface Channels {
   channelFor(address: string): Channel | undefined;
   /** Why an address can never be pushed to; undefined where it can. */
   vet(address: string): string | undefined;
+  /** Who delivers to people. */
+  readonly providers: readonly Provider[];
   close(): Promise<void>;
 }
 
@@ -19,7 +26,7 @@ export function schemeOf(address: string): string | undefined {
 }
 
 /** `byScheme` names each channel that is on under all of its schemes: `{ "http:": webhook, "https:": webhook }`. */
-function createChannels(byScheme: Readonly<Record<string, Channel>>): Channels {
+function createChannels(byScheme: Readonly<Record<string, Channel>>): Omit<Channels, "providers"> {
   function channelFor(address: string): Channel | undefined {
     const scheme = schemeOf(address);
     return scheme === undefined ? undefined : byScheme[scheme];
@@ -39,8 +46,66 @@ function createChannels(byScheme: Readonly<Record<string, Channel>>): Channels {
   };
 }
 
+/** What each provider needs; undefined where it is not used. */
+export interface ProviderSettings {
+  email?: EmailSettings | undefined;
+  sms?: TwilioSettings | undefined;
+  whatsapp?: ({ provider: "twilio" } & TwilioSettings) | ({ provider: "meta" } & MetaSettings) | undefined;
+  /** What has no provider is taken, and sent nowhere: tells the ids of what was. */
+  pretend?: ((id: string) => void) | undefined;
+}
+
+/** Who delivers to people: by the scheme of the address. */
+export interface Provider {
+  scheme: PeopleScheme;
+  /** `smtp`, `twilio`, `meta`, or `log` for nobody. */
+  provider: string;
+}
+
+export type PeopleScheme = "mailto:" | "sms:" | "whatsapp:";
+
+interface Opened {
+  channel: Channel;
+  provider: string;
+}
+
+function openPeople(options: ProviderSettings & { poster: Poster; clock: Clock }): Partial<Record<PeopleScheme, Opened>> {
+  const { email, sms, whatsapp, pretend, poster, clock } = options;
+  const pretended = (name: "email" | "sms" | "whatsapp"): Opened | undefined =>
+    pretend && { channel: createLogChannel(name, pretend), provider: "log" };
+  const opened: Record<PeopleScheme, Opened | undefined> = {
+    "mailto:": email === undefined ? pretended("email") : { channel: createEmailChannel({ ...email, clock }), provider: "smtp" },
+    "sms:":
+      sms === undefined
+        ? pretended("sms")
+        : { channel: createTwilioChannel({ ...sms, kind: "sms", poster, clock }), provider: "twilio" },
+    "whatsapp:": openWhatsApp(whatsapp, poster, clock) ?? pretended("whatsapp"),
+  };
+  return Object.fromEntries(Object.entries(opened).filter(([, one]) => one !== undefined));
+}
+
+function openWhatsApp(settings: ProviderSettings["whatsapp"], poster: Poster, clock: Clock): Opened | undefined {
+  if (settings === undefined) return undefined;
+  const channel =
+    settings.provider === "meta"
+      ? createMetaChannel({ ...settings, poster, clock })
+      : createTwilioChannel({ ...settings, kind: "whatsapp", poster, clock });
+  return { channel, provider: settings.provider };
+}
+
 /** All channels that this process has what it needs for. */
-export function openChannels(options: { guard: AddressGuard; clock: Clock }): Channels {
+export function openChannels(options: { guard: AddressGuard; clock: Clock; providers?: ProviderSettings }): Channels {
   const webhook = createWebhookChannel(options);
-  return createChannels({ "http:": webhook, "https:": webhook });
+  const poster = createPoster(options);
+  const people = openPeople({ ...options.providers, poster, clock: options.clock });
+  const byScheme = Object.fromEntries(Object.entries(people).map(([scheme, { channel }]) => [scheme, channel]));
+  const channels = createChannels({ "http:": webhook, "https:": webhook, ...byScheme });
+  return {
+    ...channels,
+    providers: Object.entries(people).map(([scheme, { provider }]) => ({ scheme: scheme as PeopleScheme, provider })),
+    async close() {
+      await channels.close();
+      await poster.close();
+    },
+  };
 }

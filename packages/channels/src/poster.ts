@@ -138,6 +138,11 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
+/** A time limit by the second, as each limit has a list of its own. */
+export function wholeSeconds(timeoutMs: number, mostMs: number): number {
+  return Math.min(Math.ceil(timeoutMs / 1000) * 1000, mostMs);
+}
+
 export function createPoster(options: {
   guard: AddressGuard;
   clock: Clock;

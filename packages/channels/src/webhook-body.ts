@@ -37,6 +37,7 @@ function composeOther({ event, content, data, receiver }: Pushed): Buffer {
 
 /** The body of a push to a webhook: a JSON object. The same push always has the same bytes. */
 export function composeBody(pushed: Pushed, isThin = false): Buffer {
-  if (isThin) return composeThin(pushed);
+  // What is about the endpoint itself, nobody wrote.
+  if (isThin && !pushed.event.kind.startsWith("endpoint.")) return composeThin(pushed);
   return pushed.event.kind === "message.created" ? composeMessage(pushed) : composeOther(pushed);
 }

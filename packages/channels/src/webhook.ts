@@ -3,13 +3,14 @@ import { type Clock, parseAddress } from "@messenger/core";
 import type { AddressGuard } from "./address-guard.ts";
 import type { Channel, ChannelEndpoint, PushResult, Target } from "./channel.ts";
 import { isBadPort } from "./ports.ts";
-import { createPoster } from "./poster.ts";
+import { createPoster, wholeSeconds } from "./poster.ts";
 import { signatureHeaders } from "./signature.ts";
 import { composeBody } from "./webhook-body.ts";
 
 /** The longest time limit that an endpoint can have. */
 export const WEBHOOK_MAX_TIMEOUT_MS = 30_000;
 const DEFAULT_TIMEOUT_MS = 15_000;
+const ANSWER_BYTES = 1024;
 const USER_AGENT = "Messenger/0.1 (+webhooks)";
 
 const GONE = 410;
@@ -43,6 +44,7 @@ function resultOf(status: number): PushResult {
 
 interface WebhookTarget extends Target {
   origin: string;
+  hostname: string;
   /** Path and query. */
   path: string;
   refusal: string | undefined;
@@ -79,18 +81,18 @@ export function createWebhookChannel(options: {
       return {
         address,
         origin: read.usable ? read.url.origin : "",
+        hostname: read.usable ? read.url.hostname : "",
         path: read.usable ? read.url.pathname + read.url.search : "",
         refusal: refusalOf(address, guard),
         secrets: secrets.map((secret) => createSecretKey(secret)),
         signingKey: signingKey && createPrivateKey({ key: Buffer.from(signingKey), format: "der", type: "pkcs8" }),
         headers,
         isThin,
-        // By the second: each limit has a list of its own.
-        timeoutMs: Math.min(Math.ceil((timeoutMs ?? DEFAULT_TIMEOUT_MS) / 1000) * 1000, WEBHOOK_MAX_TIMEOUT_MS),
+        timeoutMs: wholeSeconds(timeoutMs ?? DEFAULT_TIMEOUT_MS, WEBHOOK_MAX_TIMEOUT_MS),
       };
     },
     async push(push) {
-      const { origin, path, secrets, signingKey, headers, isThin, refusal, timeoutMs } = push.target as WebhookTarget;
+      const { origin, hostname, path, secrets, signingKey, headers, isThin, refusal, timeoutMs } = push.target as WebhookTarget;
       if (refusal !== undefined) return { result: "blocked", code: "BLOCKED", detail: refusal };
       const { id } = push.event;
       const body = composeBody(push, isThin);
@@ -107,11 +109,15 @@ export function createWebhookChannel(options: {
         },
         body,
         timeoutMs,
+        ...(push.keepsAnswer === true && { keptBytes: ANSWER_BYTES }),
       });
       if (answer.status === undefined) return { result: "transient", ...answer };
       const result = resultOf(answer.status);
       if (answer.retryAfterMs !== undefined) result.retryAfterMs = answer.retryAfterMs;
-      if (answer.body.length > 0) result.answer = answer.body;
+      if (answer.body.length > 0) {
+        result.answer = answer.body;
+        if (guard.isOpened(hostname)) result.isInternal = true;
+      }
       return result;
     },
     close: () => poster.close(),

@@ -5,6 +5,29 @@ import { type Route, shape } from "./route.ts";
 
 const CREDENTIALS_BYTES = 16 * 1024;
 
+export const DoorNotification = shape(
+  "DoorNotification",
+  {
+    type: Type.Union([Type.Literal("email"), Type.Literal("sms"), Type.Literal("whatsapp")]),
+    recipient: Type.String({ minLength: 1, maxLength: 254, description: "An e-mail address, or a phone number." }),
+    content: Type.String({ minLength: 1, maxLength: 65_536 }),
+  },
+  { type: "email" as const, recipient: "ada@example.org", content: "Your parcel has arrived." },
+);
+export type DoorNotification = Static<typeof DoorNotification>;
+
+export const DoorSentNotification = shape(
+  "DoorSentNotification",
+  {
+    message: Type.String(),
+    id: Type.String({ description: "Of the notification: `GET /api/notifications/{id}` has its state." }),
+    type: Type.String(),
+    status: Type.String(),
+    provider: Type.String({ description: "`log` where it is sent nowhere." }),
+  },
+  { message: "Message sent successfully", id: MESSAGE_ID, type: "email", status: "queued", provider: "smtp" },
+);
+
 /** What the doors answer instead of a problem. */
 export const DoorProblem = shape("DoorProblem", { detail: Type.String() }, { detail: "Message not found" });
 
@@ -162,5 +185,18 @@ export const DOOR_ROUTES = {
     body: DoorLogin,
     answer: { status: 200, description: "Signed in.", body: DoorToken },
     problems: ["wrong_credentials", "too_many_attempts", "unauthorized"],
+  },
+  doorNotify: {
+    auth: "session",
+    tag: "door: sendMessage",
+    method: "POST",
+    path: "/sendMessage",
+    summary: "Send a notification to an outside address",
+    description: "As `POST /api/notifications` does.",
+    door: {},
+    body: DoorNotification,
+    bodyLimit: 400 * 1024,
+    answer: { status: 200, description: "It is durable, and on its way.", body: DoorSentNotification },
+    problems: ["forbidden", "no_such_channel", "suppressed"],
   },
 } as const satisfies Record<string, Route>;

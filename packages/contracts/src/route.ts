@@ -16,9 +16,13 @@ export const TAGS = {
   messages: "Sending and reading messages.",
   conversations: "Who writes with whom, and what was written.",
   groups: "Conversations of many: who takes part, and who may do what.",
+  endpoints: "Where events are pushed to: your endpoints, their settings, attempts and dead letters.",
   events: "What happens, for clients that read it themselves.",
+  notifications: "E-mail, SMS and WhatsApp to outside addresses, with a log.",
   operation: "For whoever runs it.",
   "door: messages": "Compatible with another system, for its clients. New clients use `/api`.",
+  "door: sendMessage":
+    "Compatible with another system, for its clients: sending e-mail, SMS and WhatsApp. New clients use `/api`.",
   "door: auth": "Compatible with another system, for its clients: signing up and in. New clients use `/api`.",
 } as const;
 

@@ -1,9 +1,11 @@
 import { CONVERSATION_ROUTES } from "./conversations.ts";
 import { DOOR_ROUTES } from "./doors.ts";
+import { ENDPOINT_ROUTES } from "./endpoints.ts";
 import { EVENT_ROUTES } from "./events.ts";
 import { GROUP_ROUTES } from "./groups.ts";
 import { HEALTH_ROUTES } from "./health.ts";
 import { MESSAGE_ROUTES } from "./messages.ts";
+import { NOTIFICATION_ROUTES } from "./notifications.ts";
 import type { Route } from "./route.ts";
 import { SESSION_ROUTES } from "./sessions.ts";
 import { USER_ROUTES } from "./users.ts";
@@ -16,6 +18,8 @@ export const ROUTES = {
   ...CONVERSATION_ROUTES,
   ...GROUP_ROUTES,
   ...EVENT_ROUTES,
+  ...ENDPOINT_ROUTES,
+  ...NOTIFICATION_ROUTES,
   ...HEALTH_ROUTES,
   ...DOOR_ROUTES,
 } as const satisfies Record<string, Route>;

@@ -27,9 +27,20 @@ export const KNOWN_KINDS: ReadonlySet<string> = new Set<KnownKind>(KINDS);
 
 const WITH_CONTENT: ReadonlySet<string> = new Set<KnownKind>(["message.created", "message.sent", "message.edited"]);
 
-/** Whether events of this kind have the content of a message; without it, they say nothing any more. */
-export function hasContent(kind: EventKind): boolean {
-  return WITH_CONTENT.has(kind);
+/** Whether what an event said was erased: as the log has it, or as it came by the broker where that has all of it. */
+export function isErased({ kind, content, data }: Pick<InboxEvent, "kind" | "content" | "data">): boolean {
+  if (kind === "notification.created") return data == null;
+  return WITH_CONTENT.has(kind) && content.length === 0;
+}
+
+const COMPLETE: ReadonlySet<string> = new Set<KnownKind>(["message.created", "message.sent"]);
+
+/**
+ * Whether what goes through a broker has all that an event of this kind says. Of others, it lacks the data, or the
+ * version of the message.
+ */
+export function isCompleteInBroker(kind: EventKind): boolean {
+  return COMPLETE.has(kind);
 }
 
 /** In an effective version or generation, the log's incarnation is the part above these bits. */

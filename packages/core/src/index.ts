@@ -2,9 +2,10 @@ export { type Clock, systemClock, type Random, systemRandom, type Timer } from "
 export { createBatcher, type Batcher, BatcherFull } from "./batcher.ts";
 export {
   type EventKind,
-  hasContent,
   incarnationOf,
   type InboxEvent,
+  isCompleteInBroker,
+  isErased,
   KNOWN_KINDS,
   type LiveNotice,
   type LiveSignal,
@@ -21,6 +22,7 @@ export { delayAfterFailure } from "./retry-schedule.ts";
 export { type Periodic, retry, type RetryOptions, runPeriodically, sleep, unlessAborted } from "./periodic.ts";
 export { createTimeLimit, type TimeLimit } from "./time-limit.ts";
 export {
+  answerContext,
   createKeyring,
   endpointHeadersContext,
   type Keyring,

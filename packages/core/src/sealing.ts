@@ -151,6 +151,11 @@ export function signingKeyContext(inbox: number, address: string): string {
   return `endpoint-key/${inbox}/${address}`;
 }
 
+/** What the kept part of the answer to a push is sealed under. */
+export function answerContext(endpoint: number, seq: number): string {
+  return `answer/${endpoint}/${seq}`;
+}
+
 /** What an endpoint's webhook secret is sealed under. */
 export function webhookSecretContext(inbox: number, address: string): string {
   return `endpoint/${inbox}/${address}`;

@@ -14,9 +14,11 @@ export {
   optional,
   optionalMasterSecrets,
   readSettings,
+  secretText,
   secretUrl,
   type Setting,
   SettingsError,
   string,
+  webUrl,
 } from "./settings.ts";
 export { openTracing, type Span, type Tracing, type TracingOptions, tracingSettings } from "./tracing.ts";

@@ -108,6 +108,23 @@ export function secretUrl(name: string, schemes: readonly string[]): Setting<str
   };
 }
 
+/** A text that is never printed, such as a token. */
+export function secretText(name: string): Setting<string> {
+  return { name, secret: true, parse: (text) => text };
+}
+
+/** A URL of HTTP. */
+export function webUrl(name: string, options: { fallback: string }): Setting<string> {
+  return {
+    name,
+    fallback: options.fallback,
+    parse(text) {
+      if (!/^https?:$/u.test(URL.parse(text)?.protocol ?? "")) throw new Error("a URL that starts with https:// is expected");
+      return text;
+    },
+  };
+}
+
 const SECRET_MIN_BYTES = 32;
 
 /** A secret of at least 32 bytes. */

@@ -282,6 +282,25 @@ export const MUTANTS: readonly Mutant[] = [
     file: STORE,
     changes: [{ from: `endpoint.cursor = Math.max(endpoint.cursor, report.cursor);`, to: `endpoint.cursor = report.cursor;` }],
   },
+  {
+    name: "letters-forgotten",
+    rule: "a dead letter that is asked for is pushed again, or is one again",
+    file: LANE,
+    firstWorld: 1_600_000_000,
+    changes: [
+      {
+        from: `      const letters = await this.#deps.readAsked(this.#endpoint.id);`,
+        to: `      const letters: readonly AskedLetter[] = [];`,
+      },
+    ],
+  },
+  {
+    name: "letters-uncovered",
+    rule: "a change of an endpoint with dead letters that are asked for leaves it due",
+    file: STORE,
+    firstWorld: 1_600_000_922,
+    changes: [{ from: `retryAt: endpoint.replaying ? now() : null`, to: `retryAt: null` }],
+  },
 ];
 
 const ROOT = new URL("../../../", import.meta.url);

@@ -11,7 +11,7 @@ import { Away, createProcess, createTimeline, type Process, Violation, type Worl
 
 /** Pushes to every address, without looking at it: this is asked for each push. */
 function onlyChannel(channel: Channel): Channels {
-  return { channelFor: () => channel, vet: () => undefined, close: () => channel.close() };
+  return { channelFor: () => channel, vet: () => undefined, providers: [], close: () => channel.close() };
 }
 
 /** What a run came to. */
@@ -31,6 +31,8 @@ export interface RunResult {
 const PARTITIONS = 2;
 /** From this world on, messages go to groups, too: to every inbox. */
 const GROUPS_FROM = 1_000_000_000;
+/** From this world on, dead letters are pushed again, too. */
+const LETTERS_FROM = 1_500_000_000;
 const MAX_STEPS = 400_000;
 /**
  * By then, with no more faults, all must have arrived: the longest back-off that so few failures lead to is
@@ -104,6 +106,8 @@ export async function simulate(seed: number): Promise<RunResult> {
   /** What an address need not get, by when it logged in: others of its inbox had taken that. */
   const waived = new Map<string, { seqs: ReadonlySet<number>; at: number }[]>();
   const replays = new Map<string, { after: number; at: number }[]>();
+  /** When a dead letter was last asked for, by its key in the store. */
+  const asked = new Map<string, number>();
   const loggedInAt = new Map<string, number>();
   const receivers = createReceivers(
     world,
@@ -212,6 +216,7 @@ export async function simulate(seed: number): Promise<RunResult> {
       // In some worlds, two bundles are half of what it may hold: its lanes let go sooner.
       ...(Math.floor(seed / 20) % 4 === 0 ? { prefetch: 3 } : undefined),
       partitions: PARTITIONS,
+      keepAnswers: "all",
       keepAttemptsDays: 30,
     });
   }
@@ -286,8 +291,10 @@ export async function simulate(seed: number): Promise<RunResult> {
     for (const endpoint of store.endpoints.values()) {
       if (!endpoint.active || endpoint.retryAt !== null) continue;
       const { id, head } = store.inboxes.get(endpoint.inbox) as { id: number; head: number };
-      if (endpoint.cursor >= head || !broker.hasQueue(id) || broker.covers(id, undefined)) continue;
+      const isLevel = endpoint.cursor >= head && !endpoint.replaying;
+      if (isLevel || !broker.hasQueue(id) || broker.covers(id, undefined)) continue;
       if ([...store.outbox.values()].some((row) => row.inboxIds.includes(id))) continue;
+      if (endpoint.replaying) throw new Violation(`nothing covers the dead letters of ${endpoint.address}`);
       for (let seq = endpoint.cursor + 1; seq <= head; seq += 1) {
         if (!broker.covers(id, seq)) throw new Violation(`nothing covers event ${seq} of inbox ${id} for ${endpoint.address}`);
       }
@@ -297,7 +304,8 @@ export async function simulate(seed: number): Promise<RunResult> {
   function isSettled(): boolean {
     if (broker.size > 0 || store.outbox.size > 0) return false;
     return [...store.endpoints.values()].every(
-      ({ active, cursor, inbox, retryAt }) => !active || (cursor === store.inboxes.get(inbox)?.head && retryAt === null),
+      ({ active, cursor, inbox, retryAt, replaying }) =>
+        !active || (cursor === store.inboxes.get(inbox)?.head && retryAt === null && !replaying),
     );
   }
 
@@ -323,8 +331,15 @@ export async function simulate(seed: number): Promise<RunResult> {
       if (!endpoint.active) continue;
       for (const { seq } of store.inboxes.get(endpoint.inbox)?.events ?? []) {
         const { address } = endpoint;
-        if (!isWanted(address, seq) || store.deadLetters.has(`${endpoint.id}/${seq}`)) continue;
+        const key = `${endpoint.id}/${seq}`;
+        const letter = store.deadLetters.get(key);
+        const askedAt = asked.get(key) ?? 0;
+        if (letter?.asked === true) throw new Violation(`the dead letter ${seq} of ${address} was not pushed again`);
+        if (!isWanted(address, seq) || (letter !== undefined && letter.at >= askedAt)) continue;
         const took = receivers.took(address, seq);
+        if (letter !== undefined) throw new Violation(`the dead letter ${seq} of ${address} is there, and was asked for since`);
+        if (took !== undefined && took.lastAt < askedAt)
+          throw new Violation(`${address} did not get the dead letter ${seq} again`);
         if (took === undefined) throw new Violation(`${address} never got ${seq}`);
         const replay = replays.get(address)?.findLast((one) => one.after < seq);
         if (replay !== undefined && took.lastAt < replay.at) throw new Violation(`${address} did not get ${seq} again`);
@@ -342,6 +357,7 @@ export async function simulate(seed: number): Promise<RunResult> {
     failedOver = true;
     const { asOf, lost } = store.failOver();
     for (const id of lost) forgotten.add(id);
+    asked.clear();
     receivers.failOver(
       (address) => store.inboxes.get(inboxOf(address))?.head ?? 0,
       (address) => (loggedInAt.get(address) ?? 0) > asOf,
@@ -401,7 +417,15 @@ export async function simulate(seed: number): Promise<RunResult> {
       world.note(`${address} logs out`);
       store.logOut(endpoint.id);
     } else if (chance.happens(0.5)) logIn(address);
-    else {
+    else if (seed >= LETTERS_FROM && chance.happens(0.6)) {
+      const more = Array.from({ length: chance.integer(1, 4) }, () => chance.integer(1, Math.max(1, endpoint.cursor)));
+      const seqs = store.askAgain(
+        endpoint.id,
+        more.filter((seq) => isWanted(address, seq)),
+      );
+      world.note(`${address} is to get its dead letters again: ${seqs.join()}`);
+      for (const seq of seqs) asked.set(`${endpoint.id}/${seq}`, scheduler.now);
+    } else {
       const after = chance.integer(0, endpoint.cursor);
       world.note(`${address} is set back to ${after}`);
       store.replay(endpoint.id, after);

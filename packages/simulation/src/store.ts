@@ -31,6 +31,8 @@ export interface Endpoint {
   leasedAt: number;
   generation: number;
   active: boolean;
+  /** Dead letters of it are to be pushed again. */
+  replaying: boolean;
   /** When it went off. */
   offAt: number;
   /** When its session ended, if it has. */
@@ -38,7 +40,7 @@ export interface Endpoint {
 }
 
 /** What no simulated owner changes. */
-const SETTINGS = { signingKey: null, headers: null, isThin: false, timeoutS: TIMEOUT_S_DEFAULT, maxPerSecond: null };
+const SETTINGS = { signingKey: null, headers: null, isThin: false, timeoutS: TIMEOUT_S_DEFAULT };
 
 interface Inbox {
   id: number;
@@ -62,7 +64,8 @@ export interface Store {
   readonly inboxes: ReadonlyMap<number, Inbox>;
   readonly endpoints: ReadonlyMap<number, Endpoint>;
   readonly outbox: ReadonlyMap<number, OutboxRow>;
-  readonly deadLetters: ReadonlySet<string>;
+  /** By the endpoint's id and the seq: when it was put aside, and whether it is to be pushed again. */
+  readonly deadLetters: ReadonlyMap<string, { at: number; asked: boolean }>;
   away: boolean;
   /** Remembers how it was now, and every two seconds while things go wrong, so that it can fail over to that. */
   keepHistory(): void;
@@ -72,6 +75,11 @@ export interface Store {
   logOut(endpoint: number): void;
   /** Sets a cursor back. */
   replay(endpoint: number, cursor: number): void;
+  /**
+   * Has all dead letters of an endpoint pushed again, and events that were taken as if they were some: real ones
+   * are rare, as it takes minutes until there is one. Returns their seqs.
+   */
+  askAgain(endpoint: number, more: readonly number[]): readonly number[];
   append(messages: readonly NewMessage[]): AppendedBatch;
   deleteOutbox(ids: readonly number[]): void;
   repair(partitions: readonly number[], of: number): void;
@@ -96,7 +104,7 @@ export function createStore(world: World, onChange: () => void): Store {
   let endpoints = new Map<number, Endpoint>();
   let outbox = new Map<number, OutboxRow>();
   let messages = new Map<string, AppendResult & { status: "appended" }>();
-  let deadLetters = new Set<string>();
+  let deadLetters = new Map<string, { at: number; asked: boolean }>();
   /** Goes on after a fail-over, so that no number is given out twice. */
   let outboxIds = 0;
   let endpointIds = 0;
@@ -113,6 +121,8 @@ export function createStore(world: World, onChange: () => void): Store {
   }
   const now = (): number => world.scheduler.now;
   const boxOf = (id: number): Inbox => inboxes.get(id) as Inbox;
+
+  const lettersOf = (id: number): string[] => [...deadLetters.keys()].filter((key) => key.startsWith(`${id}/`));
 
   function cover(inboxIds: readonly number[]): number {
     outboxIds += 1;
@@ -138,9 +148,12 @@ export function createStore(world: World, onChange: () => void): Store {
       secret,
       previousSecret: null,
       ...SETTINGS,
+      // Every third one.
+      maxPerSecond: id % 3 === 0 ? 4 : null,
       cursor,
       ...standing,
       due,
+      replaying: endpoint.replaying,
       generation,
     };
   }
@@ -158,11 +171,11 @@ export function createStore(world: World, onChange: () => void): Store {
     onChange();
   }
 
-  /** A change clears a due time, but not a lease that a sender has: a push of it may be in flight. */
+  /** A change clears a due time, but not a lease that a sender has, nor one for dead letters. */
   function leaseOf(endpoint: Endpoint): Pick<Endpoint, "retryAt" | "leaseBy"> {
     const { retryAt, leaseBy } = endpoint;
     const isLive = leaseBy !== null && leaseBy !== RELAY && retryAt !== null && retryAt > now();
-    return isLive ? { retryAt, leaseBy } : { retryAt: null, leaseBy: null };
+    return isLive ? { retryAt, leaseBy } : { retryAt: endpoint.replaying ? now() : null, leaseBy: null };
   }
 
   function lease(endpoint: Endpoint, by: string): void {
@@ -171,10 +184,12 @@ export function createStore(world: World, onChange: () => void): Store {
     endpoint.leaseBy = by;
   }
 
+  const isBehind = ({ cursor, inbox, replaying }: Endpoint): boolean => replaying || cursor < boxOf(inbox).head;
+
   function makeDue(isConcerned: (inbox: number) => boolean, inMs: number): void {
     for (const endpoint of endpoints.values()) {
       if (!endpoint.active || endpoint.retryAt !== null || !isConcerned(endpoint.inbox)) continue;
-      if (endpoint.cursor < boxOf(endpoint.inbox).head) endpoint.retryAt = now() + inMs;
+      if (isBehind(endpoint)) endpoint.retryAt = now() + inMs;
     }
   }
 
@@ -203,7 +218,9 @@ export function createStore(world: World, onChange: () => void): Store {
     } else if (report.ensureDue) {
       endpoint.retryAt ??= now();
     }
-    for (const { seq } of report.deadLetters) deadLetters.add(`${endpoint.id}/${seq}`);
+    for (const { seq } of report.deadLetters) deadLetters.set(`${endpoint.id}/${seq}`, { at: now(), asked: false });
+    for (const seq of report.replayed) deadLetters.delete(`${endpoint.id}/${seq}`);
+    if (report.replayDone) endpoint.replaying = false;
     const { cursor, retryAt, leaseBy, active } = endpoint;
     return { cursor, due: retryAt !== null, leased: leaseBy === by, active };
   }
@@ -239,6 +256,7 @@ export function createStore(world: World, onChange: () => void): Store {
         retryAt: null,
         leaseBy: null,
         leasedAt: 0,
+        replaying: found?.replaying ?? false,
         active: true,
         offAt: Number.POSITIVE_INFINITY,
         loggedOutAt: Number.POSITIVE_INFINITY,
@@ -260,8 +278,19 @@ export function createStore(world: World, onChange: () => void): Store {
     },
     replay(id, cursor) {
       const endpoint = endpoints.get(id) as Endpoint;
+      for (const key of lettersOf(id)) if (Number(key.split("/")[1]) > cursor) deadLetters.delete(key);
       Object.assign(endpoint, { cursor, ...leaseOf(endpoint) });
       change(endpoint);
+    },
+    askAgain(id, more) {
+      const endpoint = endpoints.get(id) as Endpoint;
+      for (const seq of more) if (seq <= endpoint.cursor) deadLetters.set(`${id}/${seq}`, { at: now(), asked: false });
+      const keys = lettersOf(id);
+      for (const key of keys) (deadLetters.get(key) as { asked: boolean }).asked = true;
+      const { retryAt, leaseBy } = leaseOf(endpoint);
+      Object.assign(endpoint, { replaying: true, retryAt: retryAt ?? now(), leaseBy });
+      change(endpoint);
+      return keys.map((key) => Number(key.split("/")[1]));
     },
     append(batch) {
       const events: AppendedBatch["events"][number][] = [];
@@ -340,6 +369,21 @@ export function createStore(world: World, onChange: () => void): Store {
               .map((event) => ({ ...event, version: incarnation }));
           }),
         ),
+      readAsked: (id) =>
+        process.call("read dead letters", () => {
+          const endpoint = endpoints.get(id);
+          if (endpoint === undefined) return [];
+          return lettersOf(id)
+            .filter((key) => deadLetters.get(key)?.asked === true)
+            .map((key) => Number(key.split("/")[1]))
+            .filter((seq) => seq <= endpoint.cursor)
+            .toSorted((one, other) => one - other)
+            .slice(0, 2)
+            .map((seq) => {
+              const event = boxOf(endpoint.inbox).events[seq - 1];
+              return { seq, event: event && { ...event, version: incarnation } };
+            });
+        }),
       takeLeases: (by, ids) =>
         process.call("take leases", () =>
           ids.map((id) => {
@@ -377,7 +421,7 @@ export function createStore(world: World, onChange: () => void): Store {
       deferInboxes: (wanted) =>
         process.call("defer inboxes", () => {
           for (const endpoint of endpoints.values()) {
-            const isConcerned = wanted.includes(endpoint.inbox) && endpoint.cursor < boxOf(endpoint.inbox).head;
+            const isConcerned = wanted.includes(endpoint.inbox) && isBehind(endpoint);
             if (!isConcerned || endpoint.leaseBy !== RELAY) continue;
             endpoint.retryAt = null;
             endpoint.leaseBy = null;
@@ -390,8 +434,7 @@ export function createStore(world: World, onChange: () => void): Store {
           const answers = ids.map((id): ClearAnswer => {
             const endpoint = endpoints.get(id);
             if (endpoint?.leaseBy !== by) return "lost";
-            const head = boxOf(endpoint.inbox).head;
-            if (endpoint.cursor < head) return "kept";
+            if (isBehind(endpoint)) return "kept";
             endpoint.retryAt = null;
             endpoint.leaseBy = null;
             world.note(`${by} gives back the lease of ${endpoint.address}`);
@@ -422,6 +465,11 @@ export function createStore(world: World, onChange: () => void): Store {
             return endpoint.inbox;
           });
         }),
+      takeProbes: () => Promise.resolve([]), // nobody asks for one
+      sendScheduled: () => Promise.resolve([]),
+      announceChannels: () => Promise.resolve(),
+      endProbe: () => Promise.resolve(),
+      settleChallenge: () => Promise.resolve(null),
       prune: () => Promise.resolve(),
     }),
   };

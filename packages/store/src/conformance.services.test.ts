@@ -147,6 +147,8 @@ describe.each(backends)("the store on $name", ({ open }) => {
       ensureDue: false,
       attempts: [],
       deadLetters: [],
+      replayed: [],
+      replayDone: false,
       ...more,
     };
   }
@@ -431,7 +433,9 @@ describe.each(backends)("the store on $name", ({ open }) => {
     });
 
     it("writes nothing for another generation but the attempts, and says so", async () => {
-      const attempts = [{ seq: 1, attempt: 1, at: 1_700_000_000_000, outcome: "delivered", status: 204, ms: 1.5, error: null }];
+      const attempts = [
+        { seq: 1, attempt: 1, at: 1_700_000_000_000, outcome: "delivered", status: 204, ms: 1.5, error: null, answer: null },
+      ];
       const stale = { ...endpoint, generation: endpoint.generation - 1 };
       expect(await recordProgress(store.db, "s", [progress(stale, 2, { attempts, off: "late" })])).toEqual([null]);
       expect((await endpointsOf(bob.inbox))[0]).toMatchObject({ cursor: 0 });
@@ -440,7 +444,9 @@ describe.each(backends)("the store on $name", ({ open }) => {
     });
 
     it("can have the same batch written twice", async () => {
-      const attempts = [{ seq: 1, attempt: 1, at: 1_700_000_000_000, outcome: "rejected", status: 404, ms: 1, error: null }];
+      const attempts = [
+        { seq: 1, attempt: 1, at: 1_700_000_000_000, outcome: "rejected", status: 404, ms: 1, error: null, answer: null },
+      ];
       const batch = [progress(endpoint, 1, { attempts, deadLetters: [{ seq: 1, reason: "answered 404" }] })];
       await recordProgress(store.db, "s", batch);
       await recordProgress(store.db, "s", batch);
@@ -720,7 +726,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
     const [endpoint] = await endpointsOf(ada.inbox);
     await recordProgress(store.db, "s", [
       progress(endpoint as EndpointRow, 1, {
-        attempts: [{ seq: 1, attempt: 1, at: Date.now(), outcome: "rejected", status: 400, ms: 1, error: null }],
+        attempts: [{ seq: 1, attempt: 1, at: Date.now(), outcome: "rejected", status: 400, ms: 1, error: null, answer: null }],
         deadLetters: [{ seq: 1, reason: "rejected" }],
       }),
     ]);
@@ -766,6 +772,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
       status: 204,
       ms: 1,
       error: null,
+      answer: null,
     }));
     await recordProgress(store.db, "s", [progress({ id: 4_242_424, generation: 0 }, 1, { attempts })]);
     await prune(store.db, 30);

@@ -72,7 +72,8 @@ export interface Database {
     timeout_s: Generated<number>;
     max_per_second: number | null;
     verified_at: NullableTime;
-    changed_at: NullableTime;
+    begins_off: Generated<boolean>;
+    replaying: Generated<boolean>;
     cursor: Generated<number>;
     attached_at: Generated<number>;
     failures: Generated<number>;

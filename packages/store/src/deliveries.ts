@@ -42,6 +42,8 @@ export interface EndpointRow {
   failingSince: number | null;
   /** Whether it has a due time: a retry that is planned, or somebody's lease. */
   due: boolean;
+  /** Dead letters of it are to be pushed again, before what comes next. */
+  replaying: boolean;
   /** With the log's incarnation in it. */
   generation: number;
 }
@@ -80,13 +82,14 @@ const takeable = (by: string) => sql<boolean>`(
   e.retry_at is null or e.retry_at <= now() or e.lease_by = ${by} or e.lease_by = ${RELAY}
 )`;
 
-const ENDPOINT_COLUMNS = sql`
+/** Of an endpoint `e`, as a sender needs it. */
+export const ENDPOINT_COLUMNS = sql`
   e.id, e.inbox_id as inbox, (select user_id from inboxes whose where whose.id = e.inbox_id) as "userId", e.address, e.kinds, e.secret,
   case when e.previous_secret_until > now() then e.previous_secret end as "previousSecret",
   e.signing_key as "signingKey", e.headers, e.is_thin as "isThin", e.timeout_s as "timeoutS", e.max_per_second as "maxPerSecond",
   e.cursor, e.failures, e.server_errors as "serverErrors", e.rejections,
   (extract(epoch from e.rejected_at) * 1000)::float8 as "rejectedAt",
-  (extract(epoch from e.failing_since) * 1000)::float8 as "failingSince", e.retry_at is not null as due,
+  (extract(epoch from e.failing_since) * 1000)::float8 as "failingSince", e.retry_at is not null as due, e.replaying,
   e.generation + ${incarnation} as generation
 `;
 
@@ -105,7 +108,7 @@ function shared(kinds: readonly string[]): readonly string[] {
 type SealedColumn = "secret" | "previousSecret" | "signingKey" | "headers";
 
 /** What the statements select of an endpoint. */
-type SelectedEndpoint = Omit<EndpointRow, SealedColumn> & { [column in SealedColumn]: Uint8Array | null } & {
+export type SelectedEndpoint = Omit<EndpointRow, SealedColumn> & { [column in SealedColumn]: Uint8Array | null } & {
   secret: Uint8Array;
 };
 
@@ -113,7 +116,7 @@ const asText = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
   Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
 
 /** As it is kept in memory. */
-function endpointOf({ secret, previousSecret, signingKey, headers, ...endpoint }: SelectedEndpoint): EndpointRow {
+export function endpointOf({ secret, previousSecret, signingKey, headers, ...endpoint }: SelectedEndpoint): EndpointRow {
   return {
     ...endpoint,
     kinds: shared(endpoint.kinds),
@@ -216,6 +219,30 @@ export async function readEvents(
   return logs;
 }
 
+/** A dead letter that is to be pushed again; without its event where that was erased. */
+export interface AskedLetter {
+  seq: number;
+  event: InboxEvent | undefined;
+}
+
+/**
+ * Reads the dead letters of an endpoint that are to be pushed again: the first of them, in the order of the log.
+ * Locks nothing.
+ */
+export async function readAsked(db: Db, endpoint: number, maxBytes: number): Promise<readonly AskedLetter[]> {
+  const { rows } = await sql<{ inbox: number; seq: number }>`
+    select e.inbox_id as inbox, d.seq from dead_letters d join endpoints e on e.id = d.endpoint_id
+    where d.endpoint_id = ${endpoint} and d.asked and d.seq <= e.cursor order by d.seq limit ${ASKED_AT_ONCE}
+  `.execute(db);
+  if (rows.length === 0) return [];
+  const wanted = rows.map(({ inbox, seq }) => ({ inbox, after: seq - 1, limit: 1 }));
+  const logs = await readEvents(db, wanted, maxBytes);
+  return rows.map(({ seq }, n) => ({ seq, event: logs[n]?.find((event) => event.seq === seq) }));
+}
+
+/** Of which each may be as large as an event can be. */
+const ASKED_AT_ONCE = 10;
+
 /** What became of a request for a lease. */
 export type LeaseAnswer = { taken: boolean; endpoint: EndpointRow };
 
@@ -287,7 +314,7 @@ export async function deferInboxes(db: Db, inboxes: readonly number[]): Promise<
   await sql`
     with e as materialized (
       select e.id from endpoints e join inboxes b on b.id = e.inbox_id
-      where b.id = any(${inboxes}::bigint[]) and e.state = 'active' and (e.retry_at is null or e.lease_by = ${RELAY}) and e.cursor < b.head
+      where b.id = any(${inboxes}::bigint[]) and e.state = 'active' and (e.retry_at is null or e.lease_by = ${RELAY}) and (e.cursor < b.head or e.replaying)
       order by e.id for no key update of e
     )
     update endpoints set retry_at = now() + ${DEFER_MS} * interval '1 millisecond', lease_by = null
@@ -303,8 +330,8 @@ export async function deferInboxes(db: Db, inboxes: readonly number[]): Promise<
 export type ClearAnswer = "cleared" | "kept" | "lost";
 
 /**
- * Gives back the leases of endpoints that are level with their inbox: clears their due times. Answers in the
- * order asked.
+ * Gives back the leases of endpoints that are level with their inbox, and have no dead letters to be pushed
+ * again: clears their due times. Answers in the order asked.
  *
  * Locks the inboxes, by id, `for share`: this waits for appends that are under way, and `head` is what the
  * lock returned, not what the snapshot saw; an event that was appended, published and acknowledged in between
@@ -318,7 +345,7 @@ export async function clearLevel(db: Db, by: string, endpoints: readonly number[
       order by id for share
     ),
     own as materialized (
-      select e.id, e.cursor >= box.head as level from endpoints e join box on box.id = e.inbox_id
+      select e.id, e.cursor >= box.head and not e.replaying as level from endpoints e join box on box.id = e.inbox_id
       where e.id = any(${endpoints}::bigint[]) and e.lease_by = ${by}
       order by e.id for no key update of e
     ),
@@ -349,6 +376,8 @@ export interface Attempt {
   /** How long it took. */
   ms: number;
   error: string | null;
+  /** The beginning of a failed answer, sealed. */
+  answer: Uint8Array | null;
 }
 
 /** What a lane has to say of its endpoint: where it stands now, and what happened since it last said so. */
@@ -371,6 +400,10 @@ export interface Progress {
   ensureDue: boolean;
   attempts: readonly Attempt[];
   deadLetters: readonly { seq: number; reason: string }[];
+  /** Dead letters that were pushed again, and are none any more. */
+  replayed: readonly number[];
+  /** There are no more dead letters to be pushed again. */
+  replayDone: boolean;
 }
 
 /** How the endpoint stands once its progress is written. */
@@ -400,6 +433,7 @@ export async function recordProgress(
 ): Promise<readonly (ProgressAnswer | null)[]> {
   const attempts = progress.flatMap((p) => p.attempts.map((attempt) => ({ endpoint: p.endpoint, ...attempt })));
   const deadLetters = progress.flatMap((p, n) => p.deadLetters.map((letter) => ({ n: n + 1, ...letter })));
+  const replayed = progress.flatMap((p, n) => p.replayed.map((seq) => ({ n: n + 1, seq })));
   const { rows } = await sql<ProgressAnswer & { n: number }>`
     with report as materialized (
       select * from unnest(
@@ -413,9 +447,10 @@ export async function recordProgress(
         ${progress.map((p) => p.retryInMs)}::bigint[],
         ${progress.map((p) => p.off)}::text[],
         ${progress.map((p) => p.renew)}::boolean[],
-        ${progress.map((p) => p.ensureDue)}::boolean[]
+        ${progress.map((p) => p.ensureDue)}::boolean[],
+        ${progress.map((p) => p.replayDone)}::boolean[]
       ) with ordinality
-        as t (id, generation, cursor, failures, server_errors, rejections, rejected_at, retry_in_ms, off, renew, ensure_due, n)
+        as t (id, generation, cursor, failures, server_errors, rejections, rejected_at, retry_in_ms, off, renew, ensure_due, replay_done, n)
     ),
     held as materialized (
       select e.id, report.n from endpoints e join report on report.id = e.id and report.generation = e.generation + ${incarnation}
@@ -434,6 +469,7 @@ export async function recordProgress(
         end,
         state = case when report.off is null then e.state else 'off' end,
         reason = coalesce(report.off, e.reason),
+        replaying = e.replaying and not report.replay_done,
         retry_at = case
           when report.off is not null or e.state = 'off' then null
           when report.retry_in_ms is not null and ${takeable(by)} then now() + report.retry_in_ms * interval '1 millisecond'
@@ -459,11 +495,17 @@ export async function recordProgress(
         ${deadLetters.map((letter) => letter.seq)}::bigint[],
         ${deadLetters.map((letter) => letter.reason)}::text[]
       ) as letter (n, seq, reason) join written using (n)
-      on conflict (endpoint_id, seq) do update set reason = excluded.reason, at = now()
+      on conflict (endpoint_id, seq) do update set reason = excluded.reason, at = now(), asked = false
+    ),
+    alive as (
+      delete from dead_letters d using written, unnest(
+        ${replayed.map((letter) => letter.n)}::bigint[], ${replayed.map((letter) => letter.seq)}::bigint[]
+      ) as letter (n, seq)
+      where written.n = letter.n and d.endpoint_id = written.id and d.seq = letter.seq
     ),
     tried as (
-      insert into attempts (endpoint_id, seq, attempt, at, outcome, status, ms, error)
-      select endpoint, seq, attempt, to_timestamp(at / 1000), outcome, status, ms, error from unnest(
+      insert into attempts (endpoint_id, seq, attempt, at, outcome, status, ms, error, answer)
+      select endpoint, seq, attempt, to_timestamp(at / 1000), outcome, status, ms, error, answer from unnest(
         ${attempts.map((a) => a.endpoint)}::bigint[],
         ${attempts.map((a) => a.seq)}::bigint[],
         ${attempts.map((a) => a.attempt)}::integer[],
@@ -471,8 +513,9 @@ export async function recordProgress(
         ${attempts.map((a) => a.outcome)}::text[],
         ${attempts.map((a) => a.status)}::smallint[],
         ${attempts.map((a) => Math.round(a.ms))}::integer[],
-        ${attempts.map((a) => a.error)}::text[]
-      ) as t (endpoint, seq, attempt, at, outcome, status, ms, error)
+        ${attempts.map((a) => a.error)}::text[],
+        ${attempts.map((a) => a.answer)}::bytea[]
+      ) as t (endpoint, seq, attempt, at, outcome, status, ms, error, answer)
       on conflict do nothing
     )
     select n, cursor, due, leased, active from written
@@ -520,7 +563,7 @@ export async function repair(db: Db, only?: { partitions: readonly number[]; of:
       behind as materialized (
         select e.id from slice, endpoints e join inboxes b on b.id = e.inbox_id
         where e.inbox_id > ${after} and e.inbox_id <= slice.last
-          and e.state = 'active' and e.retry_at is null and e.cursor < b.head ${isConcerned}
+          and e.state = 'active' and e.retry_at is null and (e.cursor < b.head or e.replaying) ${isConcerned}
         order by e.id for no key update of e
       ),
       made as (

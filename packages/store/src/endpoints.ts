@@ -74,10 +74,13 @@ export async function attachEndpoint(
   return rows[0] as { id: number; secret: Uint8Array };
 }
 
+/** Whether a sender has the lease of the endpoint `e`: a push of it may be in flight. */
+export const IS_LEASED = sql`(e.lease_by <> ${RELAY} and e.retry_at > now())`;
+
 /**
- * A change of an endpoint `e` clears its due time, but not a lease that a sender has: a push of it may be in
- * flight.
+ * A change of an endpoint `e` clears its due time, but not a lease that a sender has, nor where dead letters are
+ * to be pushed again: nothing else covers them.
  */
 export const KEEP_LEASE = sql`
-  retry_at = case when e.lease_by <> ${RELAY} and e.retry_at > now() then e.retry_at end,
-  lease_by = case when e.lease_by <> ${RELAY} and e.retry_at > now() then e.lease_by end`;
+  retry_at = case when ${IS_LEASED} then e.retry_at when e.replaying then now() end,
+  lease_by = case when ${IS_LEASED} then e.lease_by end`;

@@ -44,7 +44,9 @@ export {
   endLeases,
   type EndpointRow,
   holdLeases,
+  type AskedLetter,
   LEASE_MS,
+  readAsked,
   TIMEOUT_S_DEFAULT,
   type LeaseAnswer,
   loadMailboxes,
@@ -128,3 +130,38 @@ export {
   type PublicUser,
   type UniqueUserField,
 } from "./users.ts";
+export {
+  changeEndpoint,
+  createEndpoint,
+  deleteEndpoint,
+  disableEndpoint,
+  enableEndpoint,
+  type EndpointChange,
+  findEndpoint,
+  listEndpoints,
+  MOST_COUNTED,
+  type OwnedEndpoint,
+  replay,
+  type ReplayFrom,
+  rotateSecret,
+} from "./owned-endpoints.ts";
+export {
+  type AttemptFilter,
+  type AttemptRow,
+  type DeadLetterRow,
+  listAttempts,
+  listDeadLetters,
+  replayDeadLetters,
+  type WhichDeadLetters,
+} from "./delivery-log.ts";
+export { askProbe, endProbe, type Probe, type ProbeResult, readProbe, settleChallenge, takeProbes } from "./probes.ts";
+export {
+  announceChannels,
+  createNotification,
+  findNotification,
+  findProvider,
+  listNotifications,
+  type NotificationAttempt,
+  type NotificationRow,
+  sendScheduled,
+} from "./notifications.ts";

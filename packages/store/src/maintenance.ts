@@ -26,6 +26,7 @@ export async function prune(db: Db, days: number): Promise<void> {
     ))`,
   );
   await sql`delete from stream_tickets where expires_at < now()`.execute(db);
+  await sql`delete from probes where created_at < now() - interval '1 hour'`.execute(db);
   await endExpiredSessions(db);
   await eraseDeletedAccounts(db);
   await eraseAbandonedGroups(db, days);

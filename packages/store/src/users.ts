@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { AppendedEvents } from "./append-events.ts";
 import type { Db } from "./database.ts";
 import { deleteSome } from "./delete-some.ts";
+import { eraseNotifications } from "./notifications.ts";
 import { constraintOf } from "./errors.ts";
 import { type GroupEvent, leaveGroups } from "./groups.ts";
 
@@ -164,7 +165,7 @@ const LEAVES = 10;
  * Deletes a user: the account, its sessions, its inbox with all events, and its endpoints. What the user sent
  * stays with those who received it, and reactions stay as nobody's.
  *
- * First its sessions end, and the user leaves all groups. Then, in a short transaction, the account ends: it locks
+ * First its sessions end, what it sent to outside addresses is erased, and the user leaves all groups. Then, in a short transaction, the account ends: it locks
  * the inbox, then its endpoints, by id; an append that is under way ends before, and a later one finds no
  * receiver. The sessions stay, without their data, so that every replica learns that they are revoked. What is
  * left is then erased bit by bit, holding nobody up; should that break off, `prune` goes on with it.
@@ -175,6 +176,7 @@ export async function deleteUser(
   eventOf: (newOwner: number | undefined) => GroupEvent,
 ): Promise<DeletedUser> {
   await sql`update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null`.execute(db);
+  await eraseNotifications(db, userId);
   const told: AppendedEvents[] = [];
   for (let tries = 1; ; tries += 1) {
     told.push(...(await leaveGroups(db, userId, eventOf)));
@@ -228,6 +230,7 @@ async function eraseInbox(db: Db, inbox: number): Promise<void> {
   const endpoints = sql`(select id from endpoints where inbox_id = ${inbox})`;
   await deleteSome(db, "attempts", sql`endpoint_id in ${endpoints}`);
   await sql`delete from dead_letters where endpoint_id in ${endpoints}`.execute(db);
+  await sql`delete from probes where endpoint_id in ${endpoints}`.execute(db);
   await deleteSome(db, "events", sql`inbox_id = ${inbox}`);
   await sql`delete from endpoints where inbox_id = ${inbox}`.execute(db);
   await sql`delete from inboxes where id = ${inbox} and address like ${`${ERASED_SCHEME}%`}`.execute(db);

@@ -18,7 +18,7 @@ export interface Arrival {
 
 /** How an arrival is answered. */
 export type Behaviour =
-  | { status: number; delayMs?: number; headers?: Record<string, string> }
+  | { status: number; delayMs?: number; headers?: Record<string, string>; body?: string }
   /** Never answers. */
   | "hang"
   /** Breaks the connection. */
@@ -30,7 +30,11 @@ export interface ScriptedReceiver {
   /** `http://127.0.0.1:<port>`; every path below it is an address. */
   readonly url: string;
   readonly arrivals: readonly Arrival[];
-  /** Decides on every arrival from now on. */
+  /** Of endpoints that are to be verified: they are answered, unless it is told not to. */
+  readonly challenges: readonly Arrival[];
+  /** Whether challenges are answered from now on. */
+  answerChallenges(answers: boolean): void;
+  /** Decides on every arrival from now on, but challenges. */
   behave(behaviour: Behaviour | ((arrival: Arrival) => Behaviour)): void;
   close(): Promise<void>;
 }
@@ -56,12 +60,14 @@ async function act(behaviour: Behaviour, response: ServerResponse): Promise<void
     return;
   }
   if (behaviour.delayMs !== undefined) await sleep(behaviour.delayMs);
-  response.writeHead(behaviour.status, behaviour.headers).end();
+  response.writeHead(behaviour.status, behaviour.headers).end(behaviour.body);
 }
 
 /** A receiving program that answers as it is told; 204 until then. */
 export async function startScriptedReceiver(): Promise<ScriptedReceiver> {
   const arrivals: Arrival[] = [];
+  const challenges: Arrival[] = [];
+  let answersChallenges = true;
   let decide: (arrival: Arrival) => Behaviour = () => ({ status: 204 });
 
   const server = createServer((request, response) => {
@@ -79,6 +85,11 @@ export async function startScriptedReceiver(): Promise<ScriptedReceiver> {
           headers: request.headers,
           at,
         };
+        if (body["type"] === "endpoint.verification") {
+          challenges.push(arrival);
+          response.writeHead(200).end(answersChallenges ? JSON.stringify({ challenge: body["challenge"] }) : "hello");
+          return undefined;
+        }
         arrivals.push(arrival);
         return act(decide(arrival), response);
       })
@@ -90,6 +101,8 @@ export async function startScriptedReceiver(): Promise<ScriptedReceiver> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     arrivals,
+    challenges,
+    answerChallenges: (answers) => void (answersChallenges = answers),
     behave(behaviour) {
       decide = typeof behaviour === "function" ? behaviour : () => behaviour;
     },

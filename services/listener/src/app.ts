@@ -3,10 +3,12 @@ import {
   CONVERSATION_ROUTES,
   describeApi,
   DOOR_ROUTES,
+  ENDPOINT_ROUTES,
   EVENT_ROUTES,
   GROUP_ROUTES,
   HEALTH_ROUTES,
   MESSAGE_ROUTES,
+  NOTIFICATION_ROUTES,
   ROUTES,
   SESSION_ROUTES,
   USER_ROUTES,
@@ -23,6 +25,7 @@ import fastify, {
 import type { Context } from "./context.ts";
 import { authDoor } from "./doors/auth.ts";
 import { messageDoor } from "./doors/messages.ts";
+import { sendMessageDoor } from "./doors/send-message.ts";
 import { answerErrors, codeOf } from "./http/errors.ts";
 import { requireLocalHost } from "./http/hosts.ts";
 import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
@@ -35,16 +38,20 @@ import { requireSessions } from "./http/session.ts";
 import { traceRequests } from "./http/trace.ts";
 import { networkOf } from "./networks.ts";
 import { conversationHandlers } from "./routes/conversations.ts";
+import { endpointHandlers } from "./routes/endpoints.ts";
 import { eventHandlers } from "./routes/events.ts";
 import { groupHandlers } from "./routes/groups.ts";
 import { healthHandlers } from "./routes/health.ts";
 import { messageHandlers } from "./routes/messages.ts";
+import { notificationHandlers } from "./routes/notifications.ts";
 import { sessionHandlers } from "./routes/sessions.ts";
 import { userHandlers } from "./routes/users.ts";
 import { createConversations } from "./use-cases/conversations.ts";
+import { createEndpoints } from "./use-cases/endpoints.ts";
 import { createEvents } from "./use-cases/events.ts";
 import { createGroups } from "./use-cases/groups.ts";
 import { createMessages } from "./use-cases/messages.ts";
+import { createNotifications } from "./use-cases/notifications.ts";
 import { createSessions } from "./use-cases/sessions.ts";
 import { createSignals } from "./use-cases/signals.ts";
 import { createUsers } from "./use-cases/users.ts";
@@ -171,7 +178,10 @@ export async function createApp(context: Context): Promise<App> {
   addRoutes(app, CONVERSATION_ROUTES, conversationHandlers(createConversations(context), groups, messages, signals));
   addRoutes(app, GROUP_ROUTES, groupHandlers(groups));
   addRoutes(app, EVENT_ROUTES, eventHandlers(createEvents(context, signals)));
-  addRoutes(app, DOOR_ROUTES, { ...messageDoor(messages), ...authDoor(users, sessions) });
+  addRoutes(app, ENDPOINT_ROUTES, endpointHandlers(createEndpoints(context)));
+  const notifications = createNotifications(context);
+  addRoutes(app, NOTIFICATION_ROUTES, notificationHandlers(notifications));
+  addRoutes(app, DOOR_ROUTES, { ...messageDoor(messages), ...authDoor(users, sessions), ...sendMessageDoor(notifications) });
   await app.ready();
   return app;
 }

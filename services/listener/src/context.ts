@@ -1,5 +1,5 @@
 import type { Broker } from "@messenger/broker";
-import type { AddressGuard } from "@messenger/channels";
+import type { AddressGuard, Channels } from "@messenger/channels";
 import type { Clock, Ids, Keyring, Random } from "@messenger/core";
 import type { Logger, Tracing } from "@messenger/runtime";
 import type { Db } from "@messenger/store";
@@ -18,6 +18,12 @@ export interface ApiSettings {
   maxStreams: number;
   /** Accounts that may be made from one network in an hour; from this machine itself, any number. */
   signUpsPerHour: number;
+  /** That an account may make for itself. */
+  maxEndpoints: number;
+  /** Who may send notifications. */
+  notify: "admins" | "everyone";
+  /** Where phone numbers without a country's code are from (ISO 3166-1, two letters). */
+  phoneRegion: string | undefined;
   trustedProxies: readonly string[];
   /** Only this machine reaches it: requests for other names are refused. */
   localHostsOnly: boolean;
@@ -42,6 +48,8 @@ export interface Context {
   /** Aborted once the listener stops: nothing that does not end by itself goes on. */
   closing: AbortSignal;
   guard: AddressGuard;
+  /** That say what can be pushed to; a listener pushes nothing itself. */
+  channels: Channels;
   clock: Clock;
   random: Random;
   ids: Ids;

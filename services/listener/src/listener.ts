@@ -3,7 +3,7 @@ import { Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Broker } from "@messenger/broker";
-import type { AddressGuard } from "@messenger/channels";
+import { type AddressGuard, openChannels } from "@messenger/channels";
 import { type Clock, createIds, type Keyring, type Random } from "@messenger/core";
 import { CannotStart, createClosing, type Logger, type Registry, type Tracing } from "@messenger/runtime";
 import { appendMessages, deleteOutbox, ping, recentRevocations, type Store, whyUnavailable } from "@messenger/store";
@@ -82,6 +82,9 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   closing.add(() => revocations.stop());
   closing.add(() => publisher.idle());
 
+  const channels = openChannels({ guard: options.guard, clock });
+  closing.add(() => channels.close());
+
   const stopping = new AbortController();
   setMaxListeners(0, stopping.signal); // one for each stream
 
@@ -99,6 +102,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     notify: (notices) => broker.notify(notices),
     closing: stopping.signal,
     guard: options.guard,
+    channels,
     clock,
     random,
     ids: createIds({ clock, random }),

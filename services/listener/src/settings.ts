@@ -1,5 +1,5 @@
-import { checkCidr } from "@messenger/channels";
-import { integer, list } from "@messenger/runtime";
+import { checkCidr, checkRegion } from "@messenger/channels";
+import { integer, list, oneOf, optional, string } from "@messenger/runtime";
 import { isLoopback } from "./networks.ts";
 
 /** The settings of the API, the same wherever a listener runs. */
@@ -7,10 +7,18 @@ export const apiSettings = {
   passwordMinLength: integer("PASSWORD_MIN_LENGTH", { fallback: 8, min: 1, max: 128 }),
   tokenTtlSeconds: integer("TOKEN_TTL_SECONDS", { fallback: 3600, min: 60, max: 7 * 24 * 3600 }),
   signUpsPerHour: integer("SIGN_UPS_PER_HOUR", { fallback: 100, min: 1, max: 1_000_000 }),
+  notify: oneOf("NOTIFY", ["admins", "everyone"], "admins"),
+  phoneRegion: optional({ ...string("PHONE_REGION", { fallback: "" }), parse: readRegion }),
   trustedProxies: list("TRUSTED_PROXIES", { fallback: [], check: checkProxy }),
+  maxEndpoints: integer("MAX_ENDPOINTS", { fallback: 10, min: 1, max: 1_000 }),
   maxStreams: integer("MAX_STREAMS", { fallback: 3_000, min: 1, max: 100_000 }),
   maxMessageBytes: integer("MAX_MESSAGE_BYTES", { fallback: 65_536, min: 1, max: 8 * 1024 * 1024 }),
 };
+
+function readRegion(text: string): string {
+  checkRegion(text);
+  return text;
+}
 
 /** An address, or a range of them. */
 function checkProxy(item: string): void {

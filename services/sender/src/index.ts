@@ -4,3 +4,4 @@ export { createSenderMetrics, type SenderMetrics } from "./metrics.ts";
 export { type Sender, type SenderOptions, type SenderStore, startSender } from "./sender.ts";
 export { senderStore } from "./store.ts";
 export { senderSettings } from "./settings.ts";
+export { providerSettings, providersOf } from "./providers.ts";

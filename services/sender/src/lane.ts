@@ -1,6 +1,15 @@
 import type { PushResult } from "@messenger/channels";
-import { type Clock, hasContent, incarnationOf, type InboxEvent, type Random, type TimeLimit } from "@messenger/core";
-import type { Attempt, ClearAnswer, EndpointRow, LeaseAnswer, Progress, ProgressAnswer } from "@messenger/store";
+import {
+  type Clock,
+  isErased,
+  incarnationOf,
+  type InboxEvent,
+  isCompleteInBroker,
+  type Random,
+  type TimeLimit,
+  type Timer,
+} from "@messenger/core";
+import type { AskedLetter, Attempt, ClearAnswer, EndpointRow, LeaseAnswer, Progress, ProgressAnswer } from "@messenger/store";
 import type { Held } from "./held.ts";
 import { type Action, type LaneState, ON_EVENT, ON_WAKE, type Place } from "./lane-states.ts";
 import { judge, type Judgement, type Standing } from "./outcome.ts";
@@ -45,6 +54,10 @@ export interface LaneDeps {
   clearLevel(endpoint: number): Promise<ClearAnswer>;
   /** Up to `limit` events after `after`, in order; none when there are no more. */
   readEvents(inbox: number, after: number, limit: number): Promise<readonly InboxEvent[]>;
+  /** Dead letters of the endpoint that are to be pushed again, the first of them. */
+  readAsked(endpoint: number): Promise<readonly AskedLetter[]>;
+  /** The beginning of a failed answer, as it is kept with the attempt; null where it is not. */
+  sealAnswer(endpoint: EndpointRow, event: InboxEvent, result: PushResult): Uint8Array | null;
   /** Told how many bytes of what was read from the log came into memory, or (negative) left it. */
   onReadAhead(bytes: number): void;
   /** Whether the broker was heard of lately. */
@@ -147,6 +160,8 @@ export class Lane {
   /** How often the broker's connection was lost. */
   #disconnects = 0;
   #inFlight: { seq: number; epoch: number; permit: Permit; since: number } | undefined;
+  /** When the endpoint's rate allows the next push to begin, by the monotonic clock. */
+  #nextAt = 0;
   /** It waits long for leave to push, or for an answer: what it holds is covered otherwise. */
   #stalled = false;
   /** How the endpoint answered last; a failure is in the standing. */
@@ -157,6 +172,8 @@ export class Lane {
   #leased = false;
   /** (8) A statement under way that may give the lease back: none that takes it may overtake it. */
   #pendingEnd: Promise<unknown> = NOTHING;
+  /** No dead letter is to be pushed again any more, of those that the settings told of. */
+  #replayed = false;
   /** (8) The lease was asked for over a push from the line: what comes next is read from the log. */
   #readOnNext = false;
   #pendingHold: Promise<unknown> = NOTHING;
@@ -496,6 +513,7 @@ export class Lane {
 
   #useSettings(row: EndpointRow, readAt: number): void {
     this.#endpoint = row;
+    this.#replayed = false;
     this.#origin = this.#deps.laneKeyOf(row.address);
     this.#settingsAt = readAt;
   }
@@ -605,7 +623,7 @@ export class Lane {
       }
       if (!this.#takes(event)) this.#passOver(event);
       else {
-        const permit = this.#deps.permits.take(this.#request()) ?? (await this.#permit("line"));
+        const permit = this.#takePermit() ?? (await this.#permit("line"));
         const goesOn = permit !== undefined && (await this.#attempt(epoch, event, permit, () => this.#freshen(epoch, turn)));
         if (!goesOn && !(this.#leased && this.#isInLine(epoch, turn))) return;
       }
@@ -613,7 +631,7 @@ export class Lane {
   }
 
   #takes(event: InboxEvent): boolean {
-    return this.#isWanted(event) && (event.content.length > 0 || !hasContent(event.kind));
+    return this.#isWanted(event) && !isErased(event);
   }
 
   #isWanted({ kind }: InboxEvent): boolean {
@@ -623,7 +641,7 @@ export class Lane {
 
   /** It came by the broker without what a push of it says: that is in the log. */
   #isIncomplete(event: InboxEvent): boolean {
-    return !event.sealed && event.content.length === 0 && this.#isWanted(event);
+    return !event.sealed && !isCompleteInBroker(event.kind) && this.#isWanted(event);
   }
 
   #passOver(event: InboxEvent): void {
@@ -693,14 +711,25 @@ export class Lane {
     return { account: this.#endpoint.inbox, origin: this.#origin, pace: this.#standing.failures > 0 ? "failing" : this.#pace };
   }
 
-  /** Waits for a permit; undefined where it is no longer wanted. */
+  /** Milliseconds until the endpoint's rate allows the next push. */
+  #pauseMs(): number {
+    return this.#endpoint.maxPerSecond === null ? 0 : this.#nextAt - this.#deps.clock.monotonic();
+  }
+
+  #takePermit(): Permit | undefined {
+    return this.#pauseMs() > 0 ? undefined : this.#deps.permits.take(this.#request());
+  }
+
+  /** Waits for a permit, first until the endpoint's rate allows one; undefined where it is no longer wanted. */
   #permit(from: Source): Promise<Permit | undefined> {
-    const { permits, longWaits } = this.#deps;
+    const { permits, longWaits, clock } = this.#deps;
     longWaits[from].begin(this);
     return new Promise((resolve) => {
+      let timer: Timer | undefined;
       const wanted: Wanted = {
         waiting: undefined,
         settle: (permit) => {
+          timer?.cancel();
           if (permit === undefined) wanted.waiting?.withdraw();
           this.#wanted = undefined;
           longWaits[from].end(this);
@@ -709,7 +738,10 @@ export class Lane {
         },
       };
       this.#wanted = wanted;
-      wanted.waiting = permits.wait(this.#request(), (permit) => wanted.settle(permit));
+      const ask = (): void => void (wanted.waiting = permits.wait(this.#request(), (permit) => wanted.settle(permit)));
+      const pauseMs = this.#pauseMs();
+      if (pauseMs > 0) timer = clock.after(pauseMs, ask);
+      else ask();
     });
   }
 
@@ -717,7 +749,13 @@ export class Lane {
    * Makes one attempt, once `ready` allows it, and releases the permit. Returns whether to go on with the
    * next event.
    */
-  async #attempt(epoch: number, event: InboxEvent, permit: Permit, ready: () => boolean | Promise<boolean>): Promise<boolean> {
+  async #attempt(
+    epoch: number,
+    event: InboxEvent,
+    permit: Permit,
+    ready: () => boolean | Promise<boolean>,
+    isReplay = false,
+  ): Promise<boolean> {
     const { clock } = this.#deps;
     let result: PushResult;
     const endpoint = this.#endpoint;
@@ -730,6 +768,8 @@ export class Lane {
       if (this.#deps.isStopping()) return false;
       startedAt = clock.now();
       started = clock.monotonic();
+      const { maxPerSecond } = endpoint;
+      if (maxPerSecond !== null) this.#nextAt = Math.max(started, this.#nextAt) + 1_000 / maxPerSecond;
       this.#inFlight = { seq: event.seq, epoch, permit, since: started };
       if (this.state === "pushing") this.#deps.longWaits.line.begin(this);
       this.#deps.lingers.begin(this);
@@ -753,6 +793,7 @@ export class Lane {
       status: result.status ?? null,
       ms,
       error: errorText(result),
+      answer: this.#deps.sealAnswer(endpoint, event, result),
     };
     this.#deps.onAttempt(endpoint, event, attempt);
     if (judgement.disabledAt !== undefined) this.#deps.onFailing(endpoint, judgement.disabledAt);
@@ -763,16 +804,16 @@ export class Lane {
       await this.#deps.report(progress).catch(() => null); // stopping
       return false;
     }
-    return this.#follow(judgement, event, attempt);
+    return this.#follow(judgement, event, attempt, isReplay);
   }
 
-  #follow({ verdict, standing }: Judgement, event: InboxEvent, attempt: Attempt): boolean {
+  #follow({ verdict, standing }: Judgement, event: InboxEvent, attempt: Attempt, isReplay: boolean): boolean {
     this.#standing = standing;
     const attempts = [attempt];
     switch (verdict.next) {
       case "advance":
         this.#advance(event.seq);
-        void this.#report({ attempts }, []);
+        void this.#report(isReplay ? { attempts, replayed: [event.seq] } : { attempts }, []);
         return true;
       case "bury":
         this.#advance(event.seq);
@@ -857,7 +898,7 @@ export class Lane {
     let limit = 1;
     for (;;) {
       // Only who has a permit reads: so what is in memory is bounded by the number of permits.
-      const permit = this.#deps.permits.take(this.#request()) ?? (await this.#permit("log"));
+      const permit = this.#takePermit() ?? (await this.#permit("log"));
       if (permit === undefined) return;
       const read = await this.#pushRead(epoch, permit, limit);
       if (read === "over") return;
@@ -875,6 +916,11 @@ export class Lane {
     let bytes = 0;
     try {
       if (epoch !== this.#epoch) return "over";
+      if (this.#endpoint.replaying && !this.#replayed) {
+        const mine = permit;
+        permit = undefined;
+        return await this.#replay(epoch, mine);
+      }
       const events = await this.#deps.readEvents(this.#endpoint.inbox, this.#cursor, limit);
       if (epoch !== this.#epoch) return "over";
       bytes = events.reduce((sum, { content }) => sum + content.length, 0);
@@ -888,7 +934,7 @@ export class Lane {
           this.#passOver(event);
           continue;
         }
-        permit ??= this.#deps.permits.take(this.#request());
+        permit ??= this.#takePermit();
         if (permit === undefined) return "crowded";
         const mine = permit;
         permit = undefined;
@@ -896,6 +942,40 @@ export class Lane {
       }
       if (events.length === 0) return "nothing";
       return events.length < limit ? "end" : "pushed";
+    } finally {
+      permit?.release();
+      this.#deps.onReadAhead(-bytes);
+    }
+  }
+
+  /** Pushes dead letters that are to be pushed again, under the lease, before the log is read on. */
+  async #replay(epoch: number, first: Permit): Promise<"pushed" | "crowded" | "over"> {
+    let permit: Permit | undefined = first;
+    let bytes = 0;
+    try {
+      const letters = await this.#deps.readAsked(this.#endpoint.id);
+      if (epoch !== this.#epoch) return "over";
+      bytes = letters.reduce((sum, { event }) => sum + (event?.content.length ?? 0), 0);
+      this.#deps.onReadAhead(bytes);
+      if (letters.length === 0) {
+        this.#replayed = true;
+        void this.#report({ replayDone: true }, []);
+      }
+      for (const { seq, event } of letters) {
+        if (event === undefined || !this.#takes(event)) {
+          void this.#report({ replayed: [seq] }, []);
+          continue;
+        }
+        permit ??= this.#takePermit();
+        if (permit === undefined) break;
+        const mine = permit;
+        permit = undefined;
+        if (!(await this.#attempt(epoch, event, mine, () => this.#keepLease(epoch), true))) return "over";
+      }
+      // They are read again once it is written which of them are none any more.
+      this.#deps.hurry();
+      await this.#lastReport;
+      return epoch === this.#epoch ? "crowded" : "over";
     } finally {
       permit?.release();
       this.#deps.onReadAhead(-bytes);

@@ -18,6 +18,7 @@ import {
 import { readBacklog } from "@messenger/store";
 import { watchBacklog } from "./backlog-watch.ts";
 import { createSenderMetrics } from "./metrics.ts";
+import { providerSettings, providersOf } from "./providers.ts";
 import { startSender } from "./sender.ts";
 import { senderSettings } from "./settings.ts";
 import { senderStore } from "./store.ts";
@@ -27,6 +28,7 @@ await runService("sender", async () => {
     {
       ...serviceSettings,
       ...senderSettings,
+      ...providerSettings,
       metricsPort: integer("METRICS_PORT", { fallback: 9465, min: 0, max: 65_535 }), // a listener beside it has the usual one
       allowCidrs: list("PUSH_ALLOW_CIDRS", { fallback: [], check: checkCidr }),
     },
@@ -44,7 +46,7 @@ await runService("sender", async () => {
   const backlog = watchBacklog({ clock: systemClock, readBacklog: () => readBacklog(store.db), onBacklog: metrics.onBacklog });
   closing.add(() => backlog.stop());
   const guard = createAddressGuard(settings);
-  const channels = openChannels({ guard, clock: systemClock });
+  const channels = openChannels({ guard, clock: systemClock, providers: providersOf(settings) });
   closing.add(() => channels.close());
   const name = `${hostname()}/${randomUUID()}`;
   const sender = await startSender({
@@ -61,6 +63,7 @@ await runService("sender", async () => {
     maxInFlight: settings.maxInFlight,
     maxMailboxes: settings.maxMailboxes,
     partitions: settings.partitions,
+    keepAnswers: settings.keepAnswers,
     keepAttemptsDays: settings.keepAttemptsDays,
   });
   closing.add(() => sender.stop());

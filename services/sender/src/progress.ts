@@ -10,7 +10,9 @@ export function standingOf({ failures, serverErrors, rejections, rejectedAt, fai
 }
 
 /** What a report says beside where the endpoint stands. */
-export type News = Partial<Pick<Progress, "retryInMs" | "off" | "renew" | "ensureDue" | "attempts" | "deadLetters">>;
+export type News = Partial<
+  Pick<Progress, "retryInMs" | "off" | "renew" | "ensureDue" | "attempts" | "deadLetters" | "replayed" | "replayDone">
+>;
 
 /** Where an endpoint stands, and what is new. */
 export function progressOf(endpoint: EndpointRow, standing: Standing, cursor: number, news: News): Progress {
@@ -28,6 +30,8 @@ export function progressOf(endpoint: EndpointRow, standing: Standing, cursor: nu
     ensureDue: news.ensureDue ?? false,
     attempts: news.attempts ?? [],
     deadLetters: news.deadLetters ?? [],
+    replayed: news.replayed ?? [],
+    replayDone: news.replayDone ?? false,
   };
 }
 

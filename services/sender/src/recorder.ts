@@ -39,6 +39,8 @@ function merge(earlier: Progress, later: Progress): Progress {
     ensureDue: earlier.ensureDue || later.ensureDue,
     attempts: [...earlier.attempts, ...later.attempts],
     deadLetters: [...earlier.deadLetters, ...later.deadLetters],
+    replayed: [...earlier.replayed, ...later.replayed],
+    replayDone: earlier.replayDone || later.replayDone,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Broker } from "@messenger/broker";
+import type { EndpointsChanged } from "@messenger/store";
 import { type Clock, type Periodic, runPeriodically, unlessAborted } from "@messenger/core";
 
 /** What the relay needs of the store. */
@@ -6,6 +7,8 @@ export interface RelayStore {
   takeOutbox(limit: number): Promise<readonly { id: number; inboxIds: readonly number[] }[]>;
   deleteOutbox(ids: readonly number[]): Promise<void>;
   takeDue(limit: number): Promise<readonly number[]>;
+  /** Sends notifications whose time has come; returns the rows that cover their wakes. */
+  sendScheduled(limit: number): Promise<readonly EndpointsChanged[]>;
   /** Deletes what is older than the operator wants to keep. */
   prune(days: number): Promise<void>;
 }
@@ -20,6 +23,7 @@ const OUTBOX_ROWS = 50;
  * name.
  */
 const WAKES = 1_000;
+const SCHEDULED = 100;
 /** Rounds in one go, so that a long backlog does not keep it from looking at the other kind. */
 const MAX_ROUNDS = 20;
 
@@ -69,6 +73,14 @@ export function startRelay(deps: {
     return inboxes.length === DUE_ROWS;
   }
 
+  async function relayScheduled(signal: AbortSignal): Promise<boolean> {
+    const sent = await store.sendScheduled(SCHEDULED);
+    if (sent.length === 0) return false;
+    const inboxes = sent.map(({ inbox }) => inbox);
+    if (await wake(inboxes, signal)) await store.deleteOutbox(sent.map(({ outboxId }) => outboxId));
+    return sent.length === SCHEDULED;
+  }
+
   /** `relay` returns whether there may be more. */
   async function drain(signal: AbortSignal, relay: (signal: AbortSignal) => Promise<boolean>): Promise<void> {
     for (let round = 0; round < MAX_ROUNDS && !signal.aborted && broker.connected; round += 1) {
@@ -83,6 +95,7 @@ export function startRelay(deps: {
     async round(signal) {
       await drain(signal, relayOutbox);
       await drain(signal, relayDue);
+      await drain(signal, relayScheduled);
       if (signal.aborted || clock.monotonic() - prunedAt <= PRUNE_EVERY_MS) return;
       prunedAt = clock.monotonic();
       // Beside the rounds, and not waited for by a stop: it may take long. What is left breaks off when the store closes; the next one goes on.

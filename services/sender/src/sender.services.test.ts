@@ -9,6 +9,7 @@ import {
   endSession,
   type NewMessage,
   type Progress,
+  replayDeadLetters,
   takeLeases,
 } from "@messenger/store";
 import { createTestDatabase, type TestDatabase, waitFor } from "@messenger/testkit";
@@ -103,7 +104,7 @@ describe("a sender", () => {
       name,
       store: counting(senderStore(database.store.db)),
       broker: watching(onto),
-      channels: { channelFor: () => channel, vet: () => undefined, close: () => channel.close() },
+      channels: { channelFor: () => channel, vet: () => undefined, providers: [], close: () => channel.close() },
       keyring,
       clock: { ...systemClock, monotonic: () => systemClock.monotonic() + skew },
       random: systemRandom,
@@ -124,6 +125,7 @@ describe("a sender", () => {
       maxInFlight: 8,
       maxMailboxes: 100,
       partitions: 1,
+      keepAnswers: "all",
       keepAttemptsDays: 30,
       ...more,
     });
@@ -236,6 +238,41 @@ describe("a sender", () => {
     expect(seqs()).toEqual([1, 2, 3]);
     expect(acked()).toEqual([1, 2, 3]);
     expect(await endpoint()).toMatchObject({ cursor: 3, due: false });
+  });
+
+  it("pushes dead letters again, before what comes next", async () => {
+    await logIn("http://a/");
+    answer = ({ event }) => Promise.resolve(event.seq % 2 === 0 ? { result: "rejected", status: 422, isFinal: true } : OK);
+    await broker.publish(await append(6));
+    await waitFor(async () => (await endpoint()).cursor === 6, { what: "all six" });
+    const letters = async () => {
+      const { rows } = await sql<{ seq: number; asked: boolean }>`select seq, asked from dead_letters order by seq`.execute(
+        database.store.db,
+      );
+      return rows;
+    };
+    expect((await letters()).map(({ seq }) => seq)).toEqual([2, 4, 6]);
+
+    // One that is rejected again, and one that is taken, while more comes.
+    answer = ({ event }) => Promise.resolve(event.seq === 2 ? { result: "rejected", status: 422, isFinal: true } : OK);
+    pushes = [];
+    const { id } = (await sql<{ id: number }>`select id from endpoints where inbox_id = ${bob.inbox}`.execute(database.store.db))
+      .rows[0] as { id: number };
+    for (const seq of [2, 4]) {
+      const asked = await replayDeadLetters(database.store.db, bob.id, id, { seq });
+      expect(asked?.count).toBe(1);
+    }
+    await broker.publish([...(await append(1)), { type: "wake", inbox: bob.inbox }]);
+    await waitFor(async () => (await endpoint()).cursor === 7 && !(await endpoint()).due, { what: "what is asked for" });
+    expect(seqs()).toEqual([2, 4, 7]);
+    expect(await letters()).toEqual([
+      { seq: 2, asked: false },
+      { seq: 6, asked: false },
+    ]);
+    expect(await replayDeadLetters(database.store.db, bob.id, id, { since: new Date(Date.now() + 60_000) })).toMatchObject({
+      count: 0,
+    });
+    expect(await replayDeadLetters(database.store.db, ada, id, "all")).toBeNull();
   });
 
   it("acknowledges what nobody receives", async () => {

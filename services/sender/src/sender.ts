@@ -1,6 +1,7 @@
 import type { Broker, Consumer, Delivery } from "@messenger/broker";
 import { type Channel, type Channels, type PushResult, schemeOf, type Target } from "@messenger/channels";
 import {
+  answerContext,
   type Clock,
   createTimeLimit,
   endpointHeadersContext,
@@ -8,6 +9,7 @@ import {
   type Keyring,
   partitionOf,
   type Random,
+  runPeriodically,
   signingKeyContext,
   sleep,
   traceIdOf,
@@ -15,11 +17,21 @@ import {
 } from "@messenger/core";
 import type { Tracing } from "@messenger/runtime";
 import { LRUCache } from "lru-cache";
-import type { Attempt, ClearAnswer, EndpointRow, LeaseAnswer, MailboxRow, Progress, ProgressAnswer } from "@messenger/store";
+import type {
+  AskedLetter,
+  Attempt,
+  ClearAnswer,
+  EndpointRow,
+  LeaseAnswer,
+  MailboxRow,
+  Progress,
+  ProgressAnswer,
+} from "@messenger/store";
 import { type Lane, LEASE_RENEW_AFTER_MS } from "./lane.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { SenderMetrics } from "./metrics.ts";
 import { createPermits } from "./permits.ts";
+import { type ProberStore, startProber } from "./prober.ts";
 import { type RelayStore, startRelay } from "./relay.ts";
 import { createStoreCalls } from "./store-calls.ts";
 
@@ -27,12 +39,14 @@ import { createStoreCalls } from "./store-calls.ts";
  * What the sender needs of the store. Every call can be repeated when its outcome is unknown. `by` is the
  * sender's name.
  */
-export interface SenderStore extends RelayStore {
+export interface SenderStore extends RelayStore, ProberStore {
+  announceChannels(channels: readonly { scheme: string; provider: string }[]): Promise<void>;
   loadMailboxes(inboxes: readonly number[]): Promise<readonly MailboxRow[]>;
   readEvents(
     wanted: readonly { inbox: number; after: number; limit: number }[],
     maxBytes: number,
   ): Promise<readonly (readonly InboxEvent[])[]>;
+  readAsked(endpoint: number, maxBytes: number): Promise<readonly AskedLetter[]>;
   takeLeases(by: string, endpoints: readonly number[]): Promise<readonly (LeaseAnswer | null)[]>;
   holdLeases(by: string, endpoints: readonly number[]): Promise<readonly boolean[]>;
   endLeases(by: string, endpoints: readonly number[]): Promise<void>;
@@ -69,6 +83,8 @@ export interface SenderOptions {
   /** Bytes of an inbox's log that are read at once, or one event; each push in flight may have so much in memory. */
   readBytes?: number;
   partitions: number;
+  /** Which answers are kept with attempts: all, those of public addresses, or none. */
+  keepAnswers: "all" | "public" | "none";
   /** How long attempts are kept. */
   keepAttemptsDays: number;
 }
@@ -111,6 +127,13 @@ interface Prepared {
 }
 
 const NO_CHANNEL = "none";
+const ANNOUNCE_EVERY_MS = 60_000;
+
+/** It may be on again tomorrow: nothing is lost until then. */
+function noChannel({ address }: EndpointRow): PushResult {
+  const detail = `nothing delivers to ${schemeOf(address) ?? "such"} addresses here now`;
+  return { result: "transient", code: "ECHANNEL", detail, isProvidersFault: true };
+}
 
 /** Consumes all partitions and pushes what comes, until it is stopped. */
 export async function startSender(options: SenderOptions): Promise<Sender> {
@@ -169,13 +192,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   function push(endpoint: EndpointRow, event: InboxEvent, trace: string | undefined): Promise<PushResult> {
     try {
       const to = prepare(endpoint);
-      if (to === undefined) {
-        return Promise.resolve({
-          result: "transient",
-          code: "ECHANNEL",
-          detail: `nothing delivers to ${schemeOf(endpoint.address) ?? "such"} addresses here now`,
-        });
-      }
+      if (to === undefined) return Promise.resolve(noChannel(endpoint));
       const { content, data } = unsealed(event);
       return to.channel.push({ target: to.target, event, content, data, receiver: endpoint.userId ?? 0, trace });
     } catch (error) {
@@ -193,6 +210,13 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       content: sealed && messageId !== null && content.length > 0 ? keyring.contents.unseal(messageId, content) : content,
       data: data == null ? undefined : (JSON.parse(keyring.contents.unseal(id, data).toString()) as Record<string, unknown>),
     };
+  }
+
+  /** The beginning of an answer, for whoever owns the endpoint. */
+  function sealAnswer({ id }: EndpointRow, seq: number, { answer, isInternal = false }: PushResult): Uint8Array | null {
+    const { keepAnswers } = options;
+    if (answer === undefined || keepAnswers === "none" || (isInternal && keepAnswers === "public")) return null;
+    return keyring.contents.seal(answerContext(id, seq), answer);
   }
 
   const channelName = (endpoint: EndpointRow): string =>
@@ -253,6 +277,9 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     endLease: calls.endLease,
     clearLevel: calls.clearLevel,
     readEvents: calls.readEvents,
+    readAsked: calls.readAsked,
+    sealAnswer: (endpoint: EndpointRow, { seq }: InboxEvent, result: PushResult) =>
+      result.result === "delivered" ? null : sealAnswer(endpoint, seq, result),
     onReadAhead: (bytes: number) => void (readAheadBytes += bytes),
     load: calls.load,
     isYielding: (inbox: number) => yielding.size > 0 && yielding.has(partitionOf(inbox, options.partitions)),
@@ -350,6 +377,32 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     onWork: (work) => metrics.onRelayed(work),
     onError: (error) => log.warn({ err: error }, "the relay could not work"),
   });
+  const announcing = runPeriodically({
+    clock,
+    everyMs: ANNOUNCE_EVERY_MS,
+    atOnce: true,
+    round: () => store.announceChannels(channels.providers),
+    onError: (error) => log.warn({ err: error }, "it could not be said what is delivered by"),
+  });
+  const prober = startProber({
+    store,
+    clock,
+    async push(endpoint, event, data) {
+      const to = prepare(endpoint);
+      if (to === undefined) return noChannel(endpoint);
+      const { content } = event;
+      return to.channel.push({ target: to.target, event, content, data, receiver: endpoint.userId ?? 0, keepsAnswer: true });
+    },
+    sealAnswer: (endpoint, result) => sealAnswer(endpoint, 0, result),
+    wake({ inbox, outboxId }) {
+      // Unconfirmed, its outbox row is due in some seconds.
+      broker
+        .publish([{ type: "wake", inbox }])
+        .then((confirmed) => (confirmed ? store.deleteOutbox([outboxId]) : undefined))
+        .catch((error: unknown) => log.warn({ err: error }, "a wake could not be published"));
+    },
+    onError: (error) => log.warn({ err: error }, "an endpoint could not be probed"),
+  });
   consumer = await broker.consume({
     name,
     prefetch,
@@ -390,7 +443,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     async stop() {
       stopping = true;
       const timeIsUp = sleep(clock, STOP_WITHIN_MS);
-      await Promise.race([relay.stop(), timeIsUp]);
+      await Promise.race([Promise.all([relay.stop(), prober.stop(), announcing.stop()]), timeIsUp]);
       // Others get the partitions as soon as this one consumes no more.
       await Promise.race([secure(() => true), timeIsUp]);
       await Promise.race([consumer.stop(), timeIsUp]);

@@ -1,5 +1,12 @@
 import { type Batcher, type Clock, createBatcher, type InboxEvent, type Random, retry, sleep } from "@messenger/core";
-import { type ClearAnswer, isUnavailable, type LeaseAnswer, type MailboxRow, type Progress } from "@messenger/store";
+import {
+  type AskedLetter,
+  type ClearAnswer,
+  isUnavailable,
+  type LeaseAnswer,
+  type MailboxRow,
+  type Progress,
+} from "@messenger/store";
 import { createRecorder, type Recorder, type Recorded } from "./recorder.ts";
 import type { SenderLog, SenderStore } from "./sender.ts";
 
@@ -15,6 +22,7 @@ export interface StoreCalls {
   endLease: (endpoint: number) => Promise<void>;
   clearLevel: (endpoint: number) => Promise<ClearAnswer>;
   readEvents: (inbox: number, after: number, limit: number) => Promise<readonly InboxEvent[]>;
+  readAsked: (endpoint: number) => Promise<readonly AskedLetter[]>;
   /** Makes an inbox's endpoints that are behind due in a moment. */
   defer(inbox: number): Promise<void>;
 }
@@ -121,6 +129,7 @@ export function createStoreCalls(deps: {
     },
     clearLevel: (endpoint) => clears.add(endpoint),
     readEvents: (inbox, after, limit) => reads.add({ inbox, after, limit }),
+    readAsked: (endpoint) => persist("read dead letters", () => store.readAsked(endpoint, deps.readBytes)),
     async defer(inbox) {
       await deferrals.add(inbox);
     },

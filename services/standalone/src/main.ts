@@ -14,7 +14,7 @@ import {
   string,
   tracingSettings,
 } from "@messenger/runtime";
-import { senderSettings } from "@messenger/sender";
+import { providerSettings, providersOf, senderSettings } from "@messenger/sender";
 import { startStandalone } from "./standalone.ts";
 import { welcome } from "./welcome.ts";
 
@@ -26,6 +26,7 @@ await runService("messenger", async () => {
     {
       ...apiSettings,
       ...senderSettings,
+      ...providerSettings,
       ...tracingSettings,
       host: string("HOST", { fallback: "127.0.0.1" }),
       port: integer("PORT", { fallback: 5000, min: 0, max: 65_535 }),
@@ -44,8 +45,19 @@ await runService("messenger", async () => {
   const localHostsOnly = isLocalOnly(settings);
   // Whoever can make an account could have this machine's other programs pushed to: by default only where that is nobody else.
   const allowCidrs = settings.allowCidrs ?? (localHostsOnly ? LOOPBACK : []);
+  // Likewise what those programs answer.
+  const keepAnswers = localHostsOnly && settings.keepAnswers === "public" ? "all" : settings.keepAnswers;
+  // Whoever reaches it can send what its owner can.
+  const notify = localHostsOnly ? "everyone" : settings.notify;
   const standalone = await startStandalone(
-    { ...settings, allowCidrs, settings: { ...settings, localHostsOnly }, tracing: settings },
+    {
+      ...settings,
+      allowCidrs,
+      keepAnswers,
+      providers: providersOf(settings),
+      settings: { ...settings, notify, localHostsOnly },
+      tracing: settings,
+    },
     log,
   );
   process.stdout.write(welcome(standalone, allowCidrs));

@@ -1,6 +1,6 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { createAddressGuard, openChannels } from "@messenger/channels";
+import { createAddressGuard, openChannels, type ProviderSettings } from "@messenger/channels";
 import { type Periodic, runPeriodically, systemClock, systemRandom } from "@messenger/core";
 import { type Listener, type ListenerOptions, startListener } from "@messenger/listener";
 import {
@@ -30,9 +30,12 @@ export interface StandaloneOptions {
   allowCidrs: readonly string[];
   /** Name servers to ask; those of the system if there are none. */
   nameServers?: readonly string[];
+  /** Who delivers to people; where nobody does, it is pretended, and said so. */
+  providers?: Omit<ProviderSettings, "pretend">;
   tokenTtlSeconds: number;
   maxInFlight: number;
   maxMailboxes: number;
+  keepAnswers: "all" | "public" | "none";
   keepAttemptsDays: number;
   settings: ListenerOptions["settings"];
   tracing?: TracingOptions;
@@ -117,7 +120,14 @@ async function open(
   }
 
   const guard = createAddressGuard(options);
-  const channels = openChannels({ guard, clock });
+  const channels = openChannels({
+    guard,
+    clock,
+    providers: {
+      ...options.providers,
+      pretend: (id) => log.warn({ notification: id }, "nothing is set up to deliver it: a notification was sent nowhere"),
+    },
+  });
   closing.add(() => channels.close());
   const sender = await startSender({
     name: "standalone",
@@ -133,6 +143,7 @@ async function open(
     maxInFlight: options.maxInFlight,
     maxMailboxes: options.maxMailboxes,
     partitions: options.partitions,
+    keepAnswers: options.keepAnswers,
     keepAttemptsDays: options.keepAttemptsDays,
   });
   closing.add(() => sender.stop());

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createAddressGuard, openChannels } from "@messenger/channels";
+import { createAddressGuard, openChannels, type ProviderSettings } from "@messenger/channels";
 import { systemClock, systemRandom } from "@messenger/core";
 import { type ApiSettings, type Listener, startListener } from "@messenger/listener";
 import { type Backends, type Closing, createClosing, createLogger, createRegistry, openBackends } from "@messenger/runtime";
@@ -17,6 +17,10 @@ export interface Deployment {
   close(): Promise<void>;
 }
 
+interface DeploymentOptions {
+  providers?: Omit<ProviderSettings, "pretend">;
+}
+
 export const SECRET = "a secret of the tests, of more than 32 bytes";
 const LOOPBACK = ["127.0.0.0/8", "::1/128"];
 export const PARTITIONS = 4;
@@ -26,9 +30,12 @@ const API = {
   trustedProxies: [],
   localHostsOnly: true,
   signUpsPerHour: 1_000_000,
+  maxEndpoints: 10,
+  notify: "everyone" as const,
+  phoneRegion: "DE",
   maxStreams: 1_000,
 };
-const LIMITS = { maxInFlight: 64, maxMailboxes: 1_000, keepAttemptsDays: 30 };
+const LIMITS = { maxInFlight: 64, maxMailboxes: 1_000, keepAnswers: "all" as const, keepAttemptsDays: 30 };
 const log = createLogger("test", "fatal");
 const common = { clock: systemClock, random: systemRandom, log };
 const guard = createAddressGuard({ allowCidrs: LOOPBACK });
@@ -70,7 +77,7 @@ export async function openListener(part: Part): Promise<Listener> {
 }
 
 /** As somebody starts it who only has Node. */
-async function embedded(): Promise<Deployment> {
+async function embedded(options: DeploymentOptions = {}): Promise<Deployment> {
   const folder = await mkdtemp(join(tmpdir(), "messenger-test-"));
   const standalone = await startStandalone(
     {
@@ -86,6 +93,7 @@ async function embedded(): Promise<Deployment> {
       allowCidrs: LOOPBACK,
       tokenTtlSeconds: 3600,
       settings: API,
+      ...options,
     },
     log,
   );
@@ -102,7 +110,7 @@ async function embedded(): Promise<Deployment> {
  * Two listeners and two senders on PostgreSQL and RabbitMQ, each with connections of its own, as if they were
  * processes.
  */
-async function distributed(): Promise<Deployment> {
+async function distributed({ providers = {} }: DeploymentOptions = {}): Promise<Deployment> {
   const database = await createTestDatabase(inject("databaseUrl"));
   const namespace = testNamespace();
   const closing = createClosing();
@@ -112,7 +120,7 @@ async function distributed(): Promise<Deployment> {
 
   for (const name of ["sender-1", "sender-2"]) {
     const { store, broker, keyring } = await openPart(part);
-    const channels = openChannels({ guard, clock: systemClock });
+    const channels = openChannels({ guard, clock: systemClock, providers });
     closing.add(() => channels.close());
     const metrics = createSenderMetrics(createRegistry());
     const sender = await startSender({

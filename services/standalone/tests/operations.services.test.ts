@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { type ProblemCode, PROBLEMS, type Route, ROUTES, statusOf } from "@messenger/contracts";
-import { type Answer, http, messageBody, PASSWORD, type Person, register, send, sendSurely } from "@messenger/testkit";
+import { type Answer, http, logIn, messageBody, PASSWORD, type Person, register, send, sendSurely } from "@messenger/testkit";
 import { Value } from "typebox/value";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Deployment, deployments } from "./deployments.ts";
@@ -84,6 +84,34 @@ const tooOften = (body: unknown) => ({
   },
 });
 const editProblems = (body: unknown) => ({ ...notOwn(body), ...noMessage(body), ...tooOften(body) });
+
+/** Where nobody listens. */
+const NOWHERE = "http://127.0.0.1:1024";
+
+/** An endpoint of Ada's that a log-in made. */
+async function endpointOf({ base, ada, call }: World): Promise<number> {
+  await logIn(base, ada, `${NOWHERE}/${freshName()}`);
+  const { json } = await call("GET", "endpoints", ada);
+  return (json["endpoints"] as { endpoint_id: number }[]).at(-1)?.endpoint_id as number;
+}
+
+/** One that is not verified. */
+async function unverifiedOf({ ada, call }: World): Promise<number> {
+  const { json } = await call("POST", "endpoints", ada, { address: `${NOWHERE}/${freshName()}` });
+  return json["endpoint_id"] as number;
+}
+
+const ofEndpoint =
+  (more: Omit<Ask, "params"> = {}) =>
+  async (world: World): Promise<Ask> => ({ ...more, params: { id: await endpointOf(world) } });
+const noEndpoint = (more: Ask = {}) => ({
+  async no_such_endpoint(world: World): Promise<Ask> {
+    return { ...more, params: { ...more.params, id: await endpointOf(world) }, by: world.eve };
+  },
+});
+const notVerified = { not_verified: async (world: World): Promise<Ask> => ({ params: { id: await unverifiedOf(world) } }) };
+const onlyAdmins: Elsewhere = ["notifications.services.test.ts", "are for administrators, and where somebody delivers them"];
+const noSender: Elsewhere = ["endpoints.services.test.ts", "says so where no sender is there to make a test"];
 
 const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } = {
   createUser: {
@@ -316,6 +344,80 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
       },
       no_such_invite: ({ eve }) => ({ body: { token: "made-up" }, by: eve }),
       full: ["groups.services.test.ts", "take 256 members, and no more"],
+    },
+  },
+  listEndpoints: { success: () => ({}), problems: {} },
+  createEndpoint: {
+    success: () => ({ body: { address: `${NOWHERE}/${freshName()}` } }),
+    problems: {
+      async taken(world) {
+        const address = `${NOWHERE}/${freshName()}`;
+        await world.call("POST", "endpoints", world.ada, { address });
+        return { body: { address } };
+      },
+      full: ["endpoints.services.test.ts", "is one of ten at most"],
+      no_such_event: () => ({ body: { address: NOWHERE, after: 1_000_000 } }),
+      unusable_address: () => ({ body: { address: "http://10.0.0.1/" } }),
+    },
+  },
+  readEndpoint: { success: ofEndpoint(), problems: noEndpoint() },
+  changeEndpoint: { success: ofEndpoint({ body: { timeout_s: 20 } }), problems: noEndpoint({ body: { timeout_s: 20 } }) },
+  deleteEndpoint: { success: ofEndpoint(), problems: noEndpoint() },
+  testEndpoint: {
+    success: ofEndpoint(),
+    problems: {
+      ...noEndpoint(),
+      ...notVerified,
+      async probed_lately(world) {
+        const id = await endpointOf(world);
+        await world.call("POST", `endpoints/${id}/test`, world.ada);
+        return { params: { id } };
+      },
+      no_probe: noSender,
+    },
+  },
+  verifyEndpoint: {
+    success: ofEndpoint(),
+    problems: {
+      ...noEndpoint(),
+      probed_lately: async (world) => ({ params: { id: await unverifiedOf(world) } }),
+      no_probe: noSender,
+    },
+  },
+  enableEndpoint: { success: ofEndpoint(), problems: { ...noEndpoint(), ...notVerified } },
+  disableEndpoint: { success: ofEndpoint(), problems: noEndpoint() },
+  rotateEndpointSecret: { success: ofEndpoint({ body: {} }), problems: noEndpoint({ body: {} }) },
+  replayEndpoint: { success: ofEndpoint({ body: { after: 0 } }), problems: noEndpoint({ body: { after: 0 } }) },
+  listAttempts: { success: ofEndpoint({ query: "outcome=transient" }), problems: noEndpoint() },
+  listDeadLetters: { success: ofEndpoint(), problems: noEndpoint() },
+  replayDeadLetters: { success: ofEndpoint({ body: {} }), problems: noEndpoint({ body: {} }) },
+  replayDeadLetter: {
+    success: ["../../sender/src/sender.services.test.ts", "pushes dead letters again, before what comes next"],
+    problems: {
+      ...noEndpoint({ params: { seq: 1 } }),
+      no_such_dead_letter: async (world) => ({ params: { id: await endpointOf(world), seq: 1 } }),
+    },
+  },
+  createNotification: {
+    success: ["notifications.services.test.ts", "go out by e-mail, and say so"],
+    problems: {
+      forbidden: onlyAdmins,
+      no_such_channel: onlyAdmins,
+      suppressed: ["notifications.services.test.ts", "are refused for some days then"],
+      idempotency_key_reused: ["notifications.services.test.ts", "are made once under an Idempotency-Key"],
+    },
+  },
+  listNotifications: { success: () => ({ query: "type=sms&status=failed" }), problems: { forbidden: onlyAdmins } },
+  readNotification: {
+    success: ["notifications.services.test.ts", "go out by e-mail, and say so"],
+    problems: { forbidden: onlyAdmins, no_such_notification: () => ({ params: { id: NO_MESSAGE } }) },
+  },
+  doorNotify: {
+    success: ["notifications.services.test.ts", "come by the door of another system"],
+    problems: {
+      forbidden: onlyAdmins,
+      no_such_channel: onlyAdmins,
+      suppressed: ["notifications.services.test.ts", "are refused for some days then"],
     },
   },
   createTicket: { success: () => ({}), problems: {} },

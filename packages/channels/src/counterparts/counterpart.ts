@@ -5,7 +5,9 @@ export type Behaviour =
   | { does: "take" }
   /** Asks to come again later, and may say when. */
   | { does: "defer"; afterSeconds?: number }
-  | { does: "reject" | "be gone" | "hang" | "answer at length" | "answer without end" | "answer nonsense" | "break off" };
+  | { does: "reject" | "be gone" | Misbehaviour };
+
+export type Misbehaviour = "hang" | "answer at length" | "answer without end" | "answer nonsense" | "break off";
 
 /** The other side of a channel, as it is run for a test. */
 export interface Counterpart {

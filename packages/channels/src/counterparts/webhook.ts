@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { systemClock } from "@messenger/core";
 import { createAddressGuard } from "../address-guard.ts";
 import { createWebhookChannel } from "../webhook.ts";
-import type { Behaviour, Counterpart } from "./counterpart.ts";
+import type { Behaviour, Counterpart, Misbehaviour } from "./counterpart.ts";
 
 const LONG_BYTES = 64 * 1024 * 1024;
 
@@ -41,6 +41,18 @@ function answer({ does, ...more }: Behaviour, response: ServerResponse): void {
     case "be gone":
       response.writeHead(410).end();
       return;
+    case "hang":
+    case "answer at length":
+    case "answer without end":
+    case "answer nonsense":
+    case "break off":
+      misbehave(does, response);
+  }
+}
+
+/** As no server of HTTP should. */
+export function misbehave(does: Misbehaviour, response: ServerResponse): void {
+  switch (does) {
     case "hang":
       return;
     case "answer at length":

@@ -17,6 +17,7 @@ import { up as streamTickets } from "./0015-stream-tickets.ts";
 import { up as keepersOfEndpoints } from "./0016-keepers-of-endpoints.ts";
 import { up as groupRequests } from "./0017-group-requests.ts";
 import { up as endpointSettings } from "./0018-endpoint-settings.ts";
+import { up as notifications } from "./0019-notifications.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -51,4 +52,5 @@ export const steps: Record<string, SchemaStep> = {
   "0016-keepers-of-endpoints": { up: keepersOfEndpoints },
   "0017-group-requests": { up: groupRequests, withoutTransaction: true },
   "0018-endpoint-settings": { up: endpointSettings },
+  "0019-notifications": { up: notifications },
 };

@@ -29,7 +29,8 @@ type ReadId<Id> = (text: string) => Id | undefined;
 export const placeOfNumber: ReadId<number> = (text) => (INTEGER.test(text) ? Number(text) : undefined);
 export const placeOfId: ReadId<string> = (text) => (UUID.test(text) ? text : undefined);
 
-function readCursor<Id>(cursor: string, readId: ReadId<Id>): Place<Id> {
+/** The place that a cursor stands for. @throws {Refused} validation_error */
+export function readCursor<Id>(cursor: string, readId: ReadId<Id>): Place<Id> {
   const [at = "", id = "", ...more] = Buffer.from(cursor, "base64url").toString("latin1").split(" ");
   const read = readId(id);
   if (!INTEGER.test(at) || read === undefined || more.length > 0) {
@@ -38,7 +39,7 @@ function readCursor<Id>(cursor: string, readId: ReadId<Id>): Place<Id> {
   return { at: Number(at), id: read };
 }
 
-const cursorOf = ({ at, id }: Place<unknown>): string => Buffer.from(`${at} ${String(id)}`).toString("base64url");
+export const cursorOf = ({ at, id }: Place<unknown>): string => Buffer.from(`${at} ${String(id)}`).toString("base64url");
 
 /**
  * Reads one page, and whether there is another: `read` is asked for one more than is wanted. @throws

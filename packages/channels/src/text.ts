@@ -1,0 +1,17 @@
+import type { Push } from "./channel.ts";
+
+/** What a person reads. */
+export interface Text {
+  subject: string;
+  text: string;
+}
+
+const SUBJECT = "A notification";
+
+const asText = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
+
+/** What a push says to a person: a notification's own words, or that the address is being tested. */
+export function textOf({ event, data }: Pick<Push, "event" | "data">): Text {
+  if (event.kind === "endpoint.test") return { subject: "A test", text: "This is a test. Nothing is to be done." };
+  return { subject: asText(data?.["subject"]) ?? SUBJECT, text: asText(data?.["content"]) ?? "" };
+}

@@ -1,0 +1,266 @@
+import { sql } from "kysely";
+import type { Place } from "./conversations.ts";
+import type { Db } from "./database.ts";
+import type { EndpointsChanged } from "./endpoints.ts";
+
+export interface NewNotification {
+  /** A uuid v7: also that of its event. */
+  id: string;
+  /** Who sends it. */
+  userId: number;
+  type: string;
+  /** As an endpoint has it: `mailto:ada@example.org`. */
+  address: string;
+  /** Whom it is for, sealed under its id. */
+  recipient: Uint8Array;
+  /** What it says, likewise. */
+  data: Uint8Array;
+  provider: string;
+  /** When it is sent; null for at once. */
+  sendAt: Date | null;
+  /** Seals the secret that every endpoint has. */
+  sealSecret: (inbox: number) => Uint8Array;
+  /** SHA-256 of the user and the `Idempotency-Key`, and of what is asked for. */
+  request: { key: Uint8Array; hash: Uint8Array } | null;
+}
+
+export type MadeNotification =
+  | { status: "made"; createdAt: Date; changed: EndpointsChanged | null }
+  /** Was made before, under this request key. */
+  | { status: "repeat"; id: string; isSame: boolean }
+  /** The address takes nothing: its provider said so lately. */
+  | { status: "suppressed"; reason: string; until: Date };
+
+/** For so long after its provider has said that an address is no more, or wants nothing, nothing is sent to it. */
+const SUPPRESSED_DAYS = 7;
+
+interface Box {
+  inbox: number;
+  head: number;
+}
+
+/** Locks the inbox of an address, and makes it where there is none. */
+async function lockAddress(tx: Db, address: string): Promise<Box> {
+  const find = () => sql<Box>`select id as inbox, head from inboxes where address = ${address} for no key update`.execute(tx);
+  const found = await find();
+  if (found.rows[0] !== undefined) return found.rows[0];
+  await sql`insert into inboxes (address) values (${address}) on conflict do nothing`.execute(tx);
+  return (await find()).rows[0] as Box;
+}
+
+/** Appends a notification to its inbox, which is locked, and covers the wake for it. Returns the row that does. */
+async function append(tx: Db, { id, inbox, data }: { id: string; inbox: number; data: Uint8Array }): Promise<EndpointsChanged> {
+  const { rows } = await sql<{ outboxId: number }>`
+    with moved as (update inboxes set head = head + 1 where id = ${inbox} returning head),
+    logged as (
+      insert into events (inbox_id, seq, id, kind, data, created_at)
+      select ${inbox}::bigint, head, ${id}::uuid, 'notification.created', ${data}::bytea, clock_timestamp() from moved
+    ),
+    placed as (update notifications set seq = (select head from moved) where id = ${id})
+    insert into outbox (inbox_ids) values (array[${inbox}::bigint]) returning id as "outboxId"
+  `.execute(tx);
+  return { inbox, outboxId: (rows[0] as { outboxId: number }).outboxId };
+}
+
+/**
+ * Makes a notification: an event in the inbox of its address, with one endpoint, now or later. Locks the inbox,
+ * then its endpoint.
+ */
+export async function createNotification(db: Db, made: NewNotification): Promise<MadeNotification> {
+  return db.transaction().execute(async (tx): Promise<MadeNotification> => {
+    const { inbox, head } = await lockAddress(tx, made.address);
+    if (made.request !== null) {
+      const { rows } = await sql<{ id: string; hash: Uint8Array }>`
+        select id, request_hash as hash from notifications where request_key = ${made.request.key}
+      `.execute(tx);
+      const [before] = rows;
+      if (before !== undefined) {
+        return { status: "repeat", id: before.id, isSame: Buffer.compare(before.hash, made.request.hash) === 0 };
+      }
+    }
+    const { rows: known } = await sql<{ id: number; state: string; reason: string | null; until: Date | null; over: boolean }>`
+      select id, state, reason, failing_since + ${SUPPRESSED_DAYS} * interval '1 day' as until,
+        coalesce(failing_since, '-infinity') < now() - ${SUPPRESSED_DAYS} * interval '1 day' as over
+      from endpoints where inbox_id = ${inbox} for no key update
+    `.execute(tx);
+    const [endpoint] = known;
+    if (endpoint?.state === "off" && !endpoint.over) {
+      return { status: "suppressed", reason: endpoint.reason ?? "it takes nothing", until: endpoint.until as Date };
+    }
+    if (endpoint?.state === "off") {
+      // What it did not take then has failed.
+      await sql`
+        insert into dead_letters (endpoint_id, seq, reason)
+        select e.id, n.seq, coalesce(e.reason, 'it took nothing') from endpoints e join notifications n on n.inbox_id = e.inbox_id and n.seq > e.cursor
+        where e.id = ${endpoint.id} on conflict do nothing
+      `.execute(tx);
+      await sql`
+        update endpoints set state = 'active', reason = null, cursor = ${head}, failures = 0, server_errors = 0, rejections = 0,
+          failing_since = null, generation = generation + 1
+        where id = ${endpoint.id}
+      `.execute(tx);
+      await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
+    }
+    if (endpoint === undefined) {
+      await sql`
+        insert into endpoints (inbox_id, address, kinds, secret, cursor, attached_at, kept_by, verified_at, timeout_s)
+        values (${inbox}, ${made.address}, array['notification.created'], ${made.sealSecret(inbox)}, ${head}, ${head}, 'owner', now(), 30)
+      `.execute(tx);
+      await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
+    }
+    const { rows } = await sql<{ createdAt: Date; due: boolean }>`
+      insert into notifications (id, user_id, type, recipient, data, provider, inbox_id, send_at, request_key, request_hash)
+      values (${made.id}, ${made.userId}, ${made.type}, ${made.recipient}, ${made.data}, ${made.provider}, ${inbox}, ${made.sendAt},
+        ${made.request?.key ?? null}::bytea, ${made.request?.hash ?? null}::bytea)
+      returning created_at as "createdAt", coalesce(send_at, '-infinity') <= now() as due
+    `.execute(tx);
+    const { createdAt, due } = rows[0] as { createdAt: Date; due: boolean };
+    const changed = due ? await append(tx, { id: made.id, inbox, data: made.data }) : null;
+    return { status: "made", createdAt, changed };
+  });
+}
+
+/** Sends notifications whose time has come, `limit` at most. Returns what covers their wakes. Locks each inbox. */
+export async function sendScheduled(db: Db, limit: number): Promise<readonly EndpointsChanged[]> {
+  const { rows } = await sql<{ id: string; inbox: number }>`
+    select id, inbox_id as inbox from notifications where seq is null and send_at <= now() order by send_at limit ${limit}
+  `.execute(db);
+  const sent: EndpointsChanged[] = [];
+  for (const { id, inbox } of rows) {
+    const changed = await db.transaction().execute(async (tx) => {
+      await sql`select from inboxes where id = ${inbox} for no key update`.execute(tx);
+      // Another sender may have sent it while the inbox was waited for.
+      const { rows: still } = await sql<{ data: Uint8Array }>`
+        select data from notifications where id = ${id} and seq is null
+      `.execute(tx);
+      return still[0] === undefined ? null : append(tx, { id, inbox, data: still[0].data });
+    });
+    if (changed !== null) sent.push(changed);
+  }
+  return sent;
+}
+
+type NotificationStatus = "queued" | "sent" | "failed";
+
+export interface NotificationRow {
+  id: string;
+  type: string;
+  /** Sealed. */
+  recipient: Uint8Array;
+  provider: string;
+  status: NotificationStatus;
+  /** Why it failed; null where it has not. */
+  reason: string | null;
+  sendAt: Date | null;
+  createdAt: Date;
+  /** Microseconds since the epoch: its place in the list. */
+  at: number;
+}
+
+const ROW = sql`
+  n.id, n.type, n.recipient, n.provider, n.send_at as "sendAt", n.created_at as "createdAt",
+  (extract(epoch from n.created_at) * 1000000)::bigint as at, coalesce(d.reason, case when n.seq > e.cursor and e.state = 'off' then e.reason end) as reason,
+  case
+    when d.seq is not null or (n.seq > e.cursor and e.state = 'off') then 'failed'
+    when n.seq <= e.cursor then 'sent'
+    else 'queued'
+  end as status
+  from notifications n left join endpoints e on e.inbox_id = n.inbox_id
+    left join dead_letters d on d.endpoint_id = e.id and d.seq = n.seq
+`;
+
+/** Rows that a page looks at, at most: a page of which few are wanted says where to go on. */
+const LOOKED_AT = 2_000;
+
+/**
+ * Notifications that a user has sent, the newest first, after a place; up to `limit`. `next` is where to go on;
+ * null at the end. Locks nothing.
+ */
+export async function listNotifications(
+  db: Db,
+  userId: number,
+  { type, status, after, limit }: { type: string | null; status: string | null; after: Place<string> | null; limit: number },
+): Promise<{ rows: readonly NotificationRow[]; next: Place<string> | null }> {
+  const { rows } = await sql<NotificationRow & { n: number; wanted: boolean }>`
+    select * from (
+      select listed.*, row_number() over (order by at desc, id desc)::integer as n,
+        (${type}::text is null or type = ${type}::text) and (${status}::text is null or status = ${status}::text) as wanted
+      from (
+        select ${ROW} where n.user_id = ${userId}
+          and (${after?.id ?? null}::uuid is null
+            or (n.created_at, n.id) < (to_timestamp(${after?.at ?? null}::float8 / 1000000), ${after?.id ?? null}::uuid))
+        order by n.created_at desc, n.id desc limit ${LOOKED_AT}
+      ) listed
+    ) looked
+    where wanted or n = ${LOOKED_AT} order by n limit ${limit + 1}
+  `.execute(db);
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const goesOn = rows.length > limit || last?.n === LOOKED_AT;
+  return {
+    rows: page.filter(({ wanted }) => wanted),
+    next: goesOn && last !== undefined ? { at: last.at, id: last.id } : null,
+  };
+}
+
+/** One attempt to send a notification. */
+export interface NotificationAttempt {
+  at: Date;
+  outcome: string;
+  status: number | null;
+  ms: number;
+  error: string | null;
+}
+
+/** A notification of this user, with all attempts, the first one first; null where there is none. Locks nothing. */
+export async function findNotification(
+  db: Db,
+  userId: number,
+  id: string,
+): Promise<{ notification: NotificationRow; attempts: readonly NotificationAttempt[] } | null> {
+  const { rows } = await sql<NotificationRow>`select ${ROW} where n.user_id = ${userId} and n.id = ${id}`.execute(db);
+  if (rows[0] === undefined) return null;
+  const attempts = await sql<NotificationAttempt>`
+    select a.at, a.outcome, a.status, a.ms, a.error from notifications n
+      join endpoints e on e.inbox_id = n.inbox_id join attempts a on a.endpoint_id = e.id and a.seq = n.seq
+    where n.id = ${id} order by a.at
+  `.execute(db);
+  return { notification: rows[0], attempts: attempts.rows };
+}
+
+const ERASED_AT_ONCE = 1_000;
+
+/** Erases what a user has sent to outside addresses: what waits there is passed over. */
+export async function eraseNotifications(db: Db, userId: number): Promise<void> {
+  for (;;) {
+    const { rows } = await sql`
+      with some_of as materialized (select id, inbox_id, seq from notifications where user_id = ${userId} limit ${ERASED_AT_ONCE}),
+      erased as (
+        update events v set data = null from some_of where v.inbox_id = some_of.inbox_id and v.seq = some_of.seq
+      )
+      delete from notifications n using some_of where n.id = some_of.id returning n.id
+    `.execute(db);
+    if (rows.length < ERASED_AT_ONCE) return;
+  }
+}
+
+/** A channel that no sender has had for so long is off. */
+const CHANNEL_LASTS_S = 180;
+
+/** Says what this sender delivers by: to be called again each minute. */
+export async function announceChannels(db: Db, channels: readonly { scheme: string; provider: string }[]): Promise<void> {
+  if (channels.length === 0) return;
+  await sql`
+    insert into channels (scheme, provider)
+    select * from unnest(${channels.map(({ scheme }) => scheme)}::text[], ${channels.map(({ provider }) => provider)}::text[])
+    on conflict (scheme) do update set provider = excluded.provider, seen_at = now()
+  `.execute(db);
+}
+
+/** Who delivers to addresses of a scheme; null where nobody does. */
+export async function findProvider(db: Db, scheme: string): Promise<string | null> {
+  const { rows } = await sql<{ provider: string }>`
+    select provider from channels where scheme = ${scheme} and seen_at > now() - ${CHANNEL_LASTS_S} * interval '1 second'
+  `.execute(db);
+  return rows[0]?.provider ?? null;
+}

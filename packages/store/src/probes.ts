@@ -1,0 +1,109 @@
+import { sql } from "kysely";
+import type { Db } from "./database.ts";
+import { ENDPOINT_COLUMNS, type EndpointRow, endpointOf, type SelectedEndpoint } from "./deliveries.ts";
+import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
+
+/** What a sender pushes for a listener, outside of the log: a test, or a challenge that proves an address. */
+export interface Probe {
+  id: string;
+  kind: "test" | "challenge";
+  /** Of a challenge: what the address must answer. */
+  token: string | null;
+}
+
+/** What a probe came to. */
+export interface ProbeResult {
+  result: string;
+  status: number | null;
+  ms: number;
+  error: string | null;
+  /** The beginning of the answer, sealed. */
+  answer: Uint8Array | null;
+}
+
+/** A probe that nobody has taken by then is of no use to anybody. */
+const LASTS_S = 60;
+/** Of one that a sender took and did not end. */
+const TAKEN_AGAIN_AFTER_S = 45;
+/** Between two probes of an endpoint, so that nobody has an address asked again and again. */
+const PAUSE_S = 5;
+
+/**
+ * Asks for a probe of an endpoint. Returns false where one was asked for within the last seconds, or is under
+ * way.
+ */
+export async function askProbe(db: Db, endpointId: number, probe: Probe): Promise<boolean> {
+  const { rows } = await sql`
+    with old as (
+      delete from probes where endpoint_id = ${endpointId}
+        and created_at < now() - (case when result is null then ${LASTS_S}::integer else ${PAUSE_S}::integer end) * interval '1 second'
+      returning id
+    )
+    insert into probes (id, endpoint_id, kind, token)
+    select ${probe.id}, ${endpointId}, ${probe.kind}, ${probe.token}
+    where not exists (select from probes where endpoint_id = ${endpointId} and id not in (select id from old))
+    on conflict do nothing returning id
+  `.execute(db);
+  return rows.length > 0;
+}
+
+/** Null as long as it is under way. */
+export async function readProbe(db: Db, id: string): Promise<ProbeResult | null> {
+  const { rows } = await sql<ProbeResult>`
+    select result, status, ms, error, answer from probes where id = ${id} and result is not null
+  `.execute(db);
+  return rows[0] ?? null;
+}
+
+/** Takes probes that are due, with their endpoints; those that somebody else locks are passed over. */
+export async function takeProbes(db: Db, limit: number): Promise<readonly { probe: Probe; endpoint: EndpointRow }[]> {
+  const { rows } = await sql<SelectedEndpoint & { probeId: string; kind: Probe["kind"]; token: string | null }>`
+    with taken as materialized (
+      select id from probes where result is null and due_at <= now() and created_at > now() - ${LASTS_S} * interval '1 second'
+      order by due_at limit ${limit} for update skip locked
+    ),
+    mine as (
+      update probes set due_at = now() + ${TAKEN_AGAIN_AFTER_S} * interval '1 second' from taken where probes.id = taken.id
+      returning probes.id, probes.endpoint_id, probes.kind, probes.token
+    )
+    select mine.id as "probeId", mine.kind, mine.token, ${ENDPOINT_COLUMNS} from mine join endpoints e on e.id = mine.endpoint_id
+  `.execute(db);
+  return rows.map(({ probeId, kind, token, ...endpoint }) => ({
+    probe: { id: probeId, kind, token },
+    endpoint: endpointOf(endpoint),
+  }));
+}
+
+/** Says what a probe came to. */
+export async function endProbe(db: Db, id: string, { result, status, ms, error, answer }: ProbeResult): Promise<void> {
+  await sql`
+    update probes set result = ${result}, status = ${status}, ms = ${Math.round(ms)}, error = ${error}, answer = ${answer}::bytea
+    where id = ${id} and result is null
+  `.execute(db);
+}
+
+/**
+ * An endpoint's address has shown that it wants pushes, or (`refusal`) has not: it is active from then on, unless
+ * its owner wants it disabled at first. Locks the inbox, then its endpoints.
+ */
+export async function settleChallenge(db: Db, endpointId: number, refusal: string | null): Promise<EndpointsChanged | null> {
+  return db.transaction().execute(async (tx) => {
+    const { rows } = await sql<{ userId: number | null }>`
+      select b.user_id as "userId" from endpoints e join inboxes b on b.id = e.inbox_id where e.id = ${endpointId}
+    `.execute(tx);
+    const userId = rows[0]?.userId ?? null;
+    const inbox = userId === null ? null : await lockInbox(tx, userId);
+    if (inbox === null) return null;
+    if (refusal !== null) {
+      await sql`update endpoints set reason = ${refusal} where id = ${endpointId} and verified_at is null`.execute(tx);
+      return null;
+    }
+    const settled = await sql`
+      update endpoints e set verified_at = now(), state = case when begins_off then 'off' else 'active' end,
+        reason = case when begins_off then 'its owner has disabled it' end, ${KEEP_LEASE}, generation = generation + 1
+      where id = ${endpointId} and verified_at is null
+      returning id
+    `.execute(tx);
+    return settled.rows.length === 0 ? null : announceChange(tx, inbox.id);
+  });
+}

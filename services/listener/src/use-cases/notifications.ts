@@ -1,0 +1,137 @@
+import { createHash } from "node:crypto";
+import { addressOf, type PeopleScheme, readEmailAddress, readPhoneNumber, SECRET_BYTES } from "@messenger/channels";
+import type { NewNotification, Notification } from "@messenger/contracts";
+import { webhookSecretContext } from "@messenger/core";
+import {
+  createNotification,
+  findNotification,
+  findProvider,
+  findRole,
+  listNotifications,
+  type NotificationAttempt,
+  type NotificationRow,
+} from "@messenger/store";
+import type { Context } from "../context.ts";
+import { Refused } from "../refused.ts";
+import type { Identity } from "../tokens.ts";
+import { sealJson, unsealJson } from "./contents.ts";
+import { cursorOf, type PageRequest, placeOfId, readCursor } from "./pages.ts";
+import { requestKeyOf } from "./request-key.ts";
+
+type NotificationType = Notification["type"];
+
+export interface Sent extends Omit<NotificationRow, "recipient" | "at" | "type"> {
+  type: NotificationType;
+  recipient: string;
+}
+
+/** Notifications to outside addresses. All of it throws forbidden for those who may not send any. */
+export interface Notifications {
+  /** @throws {Refused} validation_error, no_such_channel, suppressed, idempotency_key_reused */
+  create(by: Identity, given: NewNotification, idempotencyKey: string | undefined): Promise<Sent>;
+  list(
+    by: Identity,
+    request: PageRequest & { type?: NotificationType; status?: NotificationRow["status"] },
+  ): Promise<{ items: readonly Sent[]; nextCursor: string | null }>;
+  /** @throws {Refused} no_such_notification */
+  read(by: Identity, id: string): Promise<Sent & { attempts: readonly NotificationAttempt[] }>;
+}
+
+const SCHEMES: Readonly<Record<NotificationType, PeopleScheme>> = { email: "mailto:", sms: "sms:", whatsapp: "whatsapp:" };
+/** Characters that a provider takes. */
+const MOST: Readonly<Record<NotificationType, number>> = { email: 65_536, sms: 1_600, whatsapp: 4_096 };
+const SCHEDULED_WITHIN_MS = 30 * 24 * 60 * 60 * 1000;
+const PAGE = 50;
+
+export function createNotifications(context: Context): Notifications {
+  const { db, keyring, ids, random, clock, publisher, settings } = context;
+
+  /** @throws {Refused} forbidden */
+  async function requireNotifier(by: Identity): Promise<void> {
+    if (settings.notify === "everyone") return;
+    if ((await findRole(db, by.userId)) !== "admin") {
+      throw new Refused("forbidden", "only administrators may send notifications here (NOTIFY)");
+    }
+  }
+
+  /** The recipient as it is sent to. @throws {Refused} validation_error */
+  function recipientOf(type: NotificationType, text: string): string {
+    const read = type === "email" ? readEmailAddress(text) : readPhoneNumber(text, settings.phoneRegion);
+    if (read !== undefined) return read;
+    const wanted = type === "email" ? "an e-mail address" : "a phone number, such as +49 30 12345678";
+    throw new Refused("validation_error", `recipient is not ${wanted}`);
+  }
+
+  /** @throws {Refused} validation_error */
+  function sendAtOf(text: string | undefined): Date | null {
+    if (text === undefined) return null;
+    const at = Date.parse(text);
+    const inMs = at - clock.now();
+    if (Number.isNaN(at) || inMs > SCHEDULED_WITHIN_MS || inMs < -60_000) {
+      throw new Refused("validation_error", "send_at must be a moment within the next thirty days, such as 2026-11-28T09:30:00Z");
+    }
+    return new Date(at);
+  }
+
+  const open = ({ recipient, ...row }: NotificationRow): Sent => ({
+    ...row,
+    type: row.type as NotificationType,
+    recipient: (unsealJson(keyring, row.id, recipient) as { recipient: string }).recipient,
+  });
+
+  async function find(by: Identity, id: string): Promise<Sent & { attempts: readonly NotificationAttempt[] }> {
+    const found = await findNotification(db, by.userId, id);
+    if (found === null) throw new Refused("no_such_notification", "there is no such notification, or it is not yours");
+    return { ...open(found.notification), attempts: found.attempts };
+  }
+
+  return {
+    async create(by, given, idempotencyKey) {
+      await requireNotifier(by);
+      const { type, content, subject } = given;
+      const recipient = recipientOf(type, given.recipient);
+      if (content.length > MOST[type])
+        throw new Refused("validation_error", `content has at most ${MOST[type]} characters by ${type}`);
+      if (subject !== undefined && type !== "email") throw new Refused("validation_error", "subject is for e-mail only");
+      if (/[\r\n]/u.test(subject ?? "")) throw new Refused("validation_error", "subject must be a single line");
+      const sendAt = sendAtOf(given.send_at);
+      const provider = await findProvider(db, SCHEMES[type]);
+      if (provider === null) throw new Refused("no_such_channel", `nobody is set up to deliver by ${type} here`);
+      const id = ids.next();
+      const address = addressOf(SCHEMES[type], recipient);
+      const key = requestKeyOf(idempotencyKey, by.userId);
+      const asked = JSON.stringify([type, recipient, content, subject, given.send_at]);
+      const made = await createNotification(db, {
+        id,
+        userId: by.userId,
+        type,
+        address,
+        recipient: sealJson(keyring, id, { recipient }),
+        data: sealJson(keyring, id, { content, ...(subject !== undefined && { subject }) }),
+        provider,
+        sendAt,
+        sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), random.bytes(SECRET_BYTES)),
+        request: key && { key, hash: createHash("sha256").update(asked).digest() },
+      });
+      if (made.status === "suppressed") {
+        throw new Refused("suppressed", `nothing is sent to this address until ${made.until.toISOString()}: ${made.reason}`);
+      }
+      if (made.status === "repeat") {
+        if (!made.isSame) throw new Refused("idempotency_key_reused", "this Idempotency-Key was used for another notification");
+        return find(by, made.id);
+      }
+      publisher.wake(made.changed);
+      return { id, type, recipient, provider, status: "queued", reason: null, sendAt, createdAt: made.createdAt };
+    },
+    async list(by, { type = null, status = null, cursor, limit = PAGE }) {
+      await requireNotifier(by);
+      const after = cursor === undefined ? null : readCursor(cursor, placeOfId);
+      const { rows, next } = await listNotifications(db, by.userId, { type, status, after, limit });
+      return { items: rows.map(open), nextCursor: next && cursorOf(next) };
+    },
+    async read(by, id) {
+      await requireNotifier(by);
+      return find(by, id);
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import type { ProviderSettings } from "@messenger/channels";
+import { optional, secretText, secretUrl, SettingsError, string, webUrl } from "@messenger/runtime";
+
+const none = optional(string("", { fallback: "" }));
+
+/** Who delivers to people. Where nothing is given, nobody does. */
+export const providerSettings = {
+  smtpUrl: optional(secretUrl("SMTP_URL", ["smtp:", "smtps:"])),
+  mailFrom: { ...none, name: "MAIL_FROM" },
+  twilioAccountSid: { ...none, name: "TWILIO_ACCOUNT_SID" },
+  twilioAuthToken: optional(secretText("TWILIO_AUTH_TOKEN")),
+  twilioSmsFrom: { ...none, name: "TWILIO_SMS_FROM" },
+  twilioWhatsAppFrom: { ...none, name: "TWILIO_WHATSAPP_FROM" },
+  twilioUrl: webUrl("TWILIO_URL", { fallback: "https://api.twilio.com" }),
+  metaToken: optional(secretText("META_TOKEN")),
+  metaPhoneNumberId: { ...none, name: "META_PHONE_NUMBER_ID" },
+  metaUrl: webUrl("META_URL", { fallback: "https://graph.facebook.com/v25.0" }),
+};
+
+interface Given {
+  smtpUrl: string | undefined;
+  mailFrom: string | undefined;
+  twilioAccountSid: string | undefined;
+  twilioAuthToken: string | undefined;
+  twilioSmsFrom: string | undefined;
+  twilioWhatsAppFrom: string | undefined;
+  twilioUrl: string;
+  metaToken: string | undefined;
+  metaPhoneNumberId: string | undefined;
+  metaUrl: string;
+}
+
+/** @throws {SettingsError} where one is given that needs another one. */
+export function providersOf(given: Given): Omit<ProviderSettings, "pretend"> {
+  const faults: string[] = [];
+  function needs<Name extends string>(what: string, values: Record<Name, string | undefined>): Record<Name, string> {
+    for (const [name, value] of Object.entries(values))
+      if (value === undefined) faults.push(`${name}: it must be set, as ${what} is`);
+    return values as Record<Name, string>;
+  }
+  const { smtpUrl, mailFrom, twilioSmsFrom, twilioWhatsAppFrom, metaToken, metaPhoneNumberId, metaUrl: baseUrl } = given;
+
+  function twilio(what: string, from: string) {
+    const { TWILIO_ACCOUNT_SID: accountSid, TWILIO_AUTH_TOKEN: authToken } = needs(what, {
+      TWILIO_ACCOUNT_SID: given.twilioAccountSid,
+      TWILIO_AUTH_TOKEN: given.twilioAuthToken,
+    });
+    return { accountSid, authToken, from, baseUrl: given.twilioUrl };
+  }
+
+  const email = smtpUrl === undefined ? undefined : { smtpUrl, from: needs("SMTP_URL", { MAIL_FROM: mailFrom }).MAIL_FROM };
+  const sms = twilioSmsFrom === undefined ? undefined : twilio("TWILIO_SMS_FROM", twilioSmsFrom);
+  const byTwilio =
+    twilioWhatsAppFrom === undefined
+      ? undefined
+      : { provider: "twilio" as const, ...twilio("TWILIO_WHATSAPP_FROM", twilioWhatsAppFrom) };
+  const byMeta =
+    metaToken === undefined
+      ? undefined
+      : {
+          provider: "meta" as const,
+          token: metaToken,
+          phoneNumberId: needs("META_TOKEN", { META_PHONE_NUMBER_ID: metaPhoneNumberId }).META_PHONE_NUMBER_ID,
+          baseUrl,
+        };
+  if (byTwilio !== undefined && byMeta !== undefined)
+    faults.push("META_TOKEN: WhatsApp has one provider, and TWILIO_WHATSAPP_FROM is set");
+  if (faults.length > 0) throw new SettingsError(faults);
+  return { email, sms, whatsapp: byMeta ?? byTwilio };
+}
