@@ -97,7 +97,13 @@ export function createMetaChannel(options: MetaSettings & { poster: Poster; cloc
       const { text } = textOf(push);
       if (text.length > MOST)
         return { result: "rejected", isFinal: true, code: "ETOOLONG", detail: `a message has at most ${MOST} characters` };
-      return pause.attempt(() => send(number, { type: "text", text: { preview_url: false, body: text } }, timeoutMs));
+      return pause.attempt(() =>
+        send(
+          number,
+          { biz_opaque_callback_data: push.event.id, type: "text", text: { preview_url: false, body: text } },
+          timeoutMs,
+        ),
+      );
     },
     close: () => Promise.resolve(), // the poster is closed by whoever made it
   };

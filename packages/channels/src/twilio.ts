@@ -14,8 +14,8 @@ export interface TwilioSettings {
   from: string;
   /** Where the API is. */
   baseUrl: string;
-  /** Where Twilio tells what became of a message; undefined for nowhere. */
-  statusUrl?: string | undefined;
+  /** Where others reach the deployment: Twilio tells there what became of a message; undefined for nowhere. */
+  publicUrl?: string | undefined;
 }
 
 const TIMEOUT_MS = 15_000;
@@ -67,11 +67,12 @@ export function createTwilioChannel(
   const authorization = `Basic ${Buffer.from(`${accountSid}:${authToken}`).toString("base64")}`;
   const pause = createProviderPause(options.clock);
 
-  async function send(number: string, text: string, timeoutMs: number): Promise<PushResult> {
+  async function send(id: string, number: string, text: string, timeoutMs: number): Promise<PushResult> {
     const form = new URLSearchParams({ To: prefix + number, Body: text });
     if (options.from.startsWith("MG")) form.set("MessagingServiceSid", options.from);
     else form.set("From", prefix + options.from);
-    if (options.statusUrl !== undefined) form.set("StatusCallback", options.statusUrl);
+    if (options.publicUrl !== undefined)
+      form.set("StatusCallback", `${options.publicUrl}/api/callbacks/twilio?notification=${id}`);
     const answer = await poster.post({
       origin: api.origin,
       path: api.pathname,
@@ -102,7 +103,7 @@ export function createTwilioChannel(
       const { text } = textOf(push);
       if (text.length > MOST)
         return { result: "rejected", isFinal: true, code: "ETOOLONG", detail: `a message has at most ${MOST} characters` };
-      return pause.attempt(() => send(number, text, timeoutMs));
+      return pause.attempt(() => send(push.event.id, number, text, timeoutMs));
     },
     close: () => Promise.resolve(), // the poster is closed by whoever made it
   };

@@ -5,9 +5,13 @@ import { pageQuery } from "./pages.ts";
 import { type Route, shape } from "./route.ts";
 
 const NotificationType = Type.Union([Type.Literal("email"), Type.Literal("sms"), Type.Literal("whatsapp")]);
-const NotificationStatus = Type.Union([Type.Literal("queued"), Type.Literal("sent"), Type.Literal("failed")], {
-  description: "`queued` until its provider has taken it, which makes it `sent`; `failed` where it never will.",
-});
+const NotificationStatus = Type.Union(
+  [Type.Literal("queued"), Type.Literal("sent"), Type.Literal("delivered"), Type.Literal("failed")],
+  {
+    description:
+      "`queued` until its provider has taken it, which makes it `sent`; `delivered` or `failed` as the provider reports, or `failed` where it never takes it. It never goes back.",
+  },
+);
 
 const MAX_CONTENT = 65_536;
 /** In escapes, of six bytes for each character. */
@@ -48,6 +52,7 @@ const NOTIFICATION_EXAMPLE = {
   reason: null,
   provider: "smtp",
   send_at: null,
+  reported_at: null,
   created_at: "2026-11-28T09:30:00.412Z",
 };
 
@@ -61,6 +66,9 @@ const notificationFields = {
     description: "Who delivers it: `smtp`, `twilio` or `meta`; `log` where nobody does, and it is sent nowhere.",
   }),
   send_at: Type.Union([Timestamp, Type.Null()]),
+  reported_at: Type.Union([Timestamp, Type.Null()], {
+    description: "When its provider reported that it was delivered, or has failed.",
+  }),
   created_at: Timestamp,
 };
 
@@ -101,6 +109,30 @@ export const Notifications = shape(
   },
   { notifications: [NOTIFICATION_EXAMPLE], next_cursor: null },
 );
+
+/** What a provider posts; of all fields those that are looked at. */
+const TwilioStatus = Type.Object(
+  {
+    MessageSid: Type.String({ maxLength: 100 }),
+    MessageStatus: Type.String({ maxLength: 40 }),
+    ErrorCode: Type.Optional(Type.String({ maxLength: 20 })),
+  },
+  { title: "TwilioStatus", examples: [{ MessageSid: "SM0", MessageStatus: "delivered" }] },
+);
+
+const MetaStatus = Type.Object(
+  {
+    object: Type.String({ maxLength: 100 }),
+    entry: Type.Array(
+      Type.Object({ changes: Type.Optional(Type.Array(Type.Object({ value: Type.Optional(Type.Unknown()) }))) }),
+      { maxItems: 1_000 },
+    ),
+  },
+  { title: "MetaStatus", examples: [{ object: "whatsapp_business_account", entry: [] }] },
+);
+
+const CALLBACK_BYTES = 256 * 1024;
+const ofCallback = { auth: "public", tag: "notifications", bodyLimit: CALLBACK_BYTES } as const;
 
 const ofNotification = { auth: "session", tag: "notifications" } as const;
 
@@ -146,5 +178,46 @@ export const NOTIFICATION_ROUTES = {
     params: Type.Object({ id: MessageId }),
     answer: { status: 200, description: "The notification.", body: NotificationWithHistory },
     problems: ["forbidden", "no_such_notification"],
+  },
+  reportTwilioStatus: {
+    ...ofCallback,
+    method: "POST",
+    path: "/api/callbacks/twilio",
+    signed: "form",
+    summary: "What became of a message, by Twilio",
+    description:
+      "For Twilio, which signs it (`X-Twilio-Signature`). The address is given with each message, if `PUBLIC_URL` is set.",
+    query: Type.Object({ notification: MessageId }),
+    body: TwilioStatus,
+    answer: { status: 204, description: "It is noted, or was known." },
+    problems: ["forged"],
+  },
+  reportMetaStatus: {
+    ...ofCallback,
+    method: "POST",
+    path: "/api/callbacks/meta",
+    signed: "json",
+    summary: "What became of messages, by Meta",
+    description: "For Meta, which signs it (`X-Hub-Signature-256`, by `META_APP_SECRET`).",
+    body: MetaStatus,
+    answer: { status: 204, description: "It is noted, or was known." },
+    problems: ["forged"],
+  },
+  confirmMetaCallback: {
+    ...ofCallback,
+    method: "GET",
+    path: "/api/callbacks/meta",
+    summary: "Confirm the address of Meta's callback",
+    description: "For Meta, when the callback is set up there with `META_VERIFY_TOKEN`.",
+    query: Type.Object({
+      "hub.mode": Type.Literal("subscribe"),
+      "hub.verify_token": Type.String({ minLength: 1, maxLength: 200 }),
+      "hub.challenge": Type.String({ minLength: 1, maxLength: 200, pattern: "^[0-9A-Za-z_-]+$" }),
+    }),
+    answer: {
+      status: 200,
+      description: "The challenge, as text.",
+    },
+    problems: ["forged"],
   },
 } as const satisfies Record<string, Route>;

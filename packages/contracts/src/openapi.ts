@@ -50,6 +50,8 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
     const [example] = ("examples" in schema ? schema.examples : []) as unknown[];
     return { "application/json": { schema: describe(schema), ...(example === undefined ? undefined : { example }) } };
   };
+  const bodyOf = ({ signed }: Route, body: TSchema): Json =>
+    signed === "form" ? { "application/x-www-form-urlencoded": { schema: describe(body) } } : json(body);
   const text = (example: string): Json => ({ "text/plain": { schema: { type: "string" }, example } });
 
   function describeAnswer({ answer, isContract }: Route): Json {
@@ -107,7 +109,7 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
       tags: [route.tag],
       security: { public: [], session: [{ session: [] }], ticket: [{ session: [] }, { ticket: [] }] }[route.auth],
       ...(given.length > 0 ? { parameters: given } : undefined),
-      ...(route.body && { requestBody: { required: true, content: json(route.body) } }),
+      ...(route.body && { requestBody: { required: true, content: bodyOf(route, route.body) } }),
       responses: { [route.answer.status]: describeAnswer(route), ...Object.fromEntries(problems) },
     };
   }

@@ -66,6 +66,7 @@ export const PROBLEMS = {
     about: "Something is missing, malformed or out of bounds; nothing was changed.",
     text: VALIDATION_TEXT,
   },
+  forged: { status: 401, about: "The signature is not that of the provider, or none is expected." },
   not_the_sender: { status: 401, about: "The sender is not the user who is signed in." },
   unauthorized: { status: 401, about: "There is no valid token, or its session has ended." },
   wrong_credentials: {

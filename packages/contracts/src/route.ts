@@ -59,6 +59,11 @@ export interface Route {
    * what is said here of its status and its text.
    */
   door?: Readonly<Partial<Record<ProblemCode, { status: ProblemStatus; detail?: string }>>>;
+  /**
+   * What another service calls, whose signature over the whole body is the authorization: `form` where the body is
+   * one (`application/x-www-form-urlencoded`). The handler gets the bytes, too.
+   */
+  signed?: "json" | "form";
   /** Its answer holds tokens or secrets. */
   isSecret?: true;
   params?: TObject;

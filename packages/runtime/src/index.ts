@@ -14,6 +14,7 @@ export {
   optional,
   optionalMasterSecrets,
   readSettings,
+  publicUrlSetting,
   secretText,
   secretUrl,
   type Setting,

@@ -125,6 +125,18 @@ export function webUrl(name: string, options: { fallback: string }): Setting<str
   };
 }
 
+/** Where others reach the deployment: an origin, without a path. */
+export const publicUrlSetting: Setting<string> = {
+  name: "PUBLIC_URL",
+  parse(text) {
+    const url = URL.parse(text);
+    if (!/^https?:$/u.test(url?.protocol ?? "") || url?.pathname !== "/") {
+      throw new Error("an origin such as https://messenger.example.org is expected");
+    }
+    return url.origin;
+  },
+};
+
 const SECRET_MIN_BYTES = 32;
 
 /** A secret of at least 32 bytes. */

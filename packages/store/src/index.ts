@@ -163,5 +163,6 @@ export {
   listNotifications,
   type NotificationAttempt,
   type NotificationRow,
+  reportNotification,
   sendScheduled,
 } from "./notifications.ts";

@@ -140,7 +140,7 @@ export async function sendScheduled(db: Db, limit: number): Promise<readonly End
   return sent;
 }
 
-type NotificationStatus = "queued" | "sent" | "failed";
+type NotificationStatus = "queued" | "sent" | "delivered" | "failed";
 
 export interface NotificationRow {
   id: string;
@@ -152,15 +152,18 @@ export interface NotificationRow {
   /** Why it failed; null where it has not. */
   reason: string | null;
   sendAt: Date | null;
+  /** When its provider reported the last of it. */
+  reportedAt: Date | null;
   createdAt: Date;
   /** Microseconds since the epoch: its place in the list. */
   at: number;
 }
 
 const ROW = sql`
-  n.id, n.type, n.recipient, n.provider, n.send_at as "sendAt", n.created_at as "createdAt",
-  (extract(epoch from n.created_at) * 1000000)::bigint as at, coalesce(d.reason, case when n.seq > e.cursor and e.state = 'off' then e.reason end) as reason,
+  n.id, n.type, n.recipient, n.provider, n.send_at as "sendAt", n.reported_at as "reportedAt", n.created_at as "createdAt",
+  (extract(epoch from n.created_at) * 1000000)::bigint as at, coalesce(n.reported_code, d.reason, case when n.seq > e.cursor and e.state = 'off' then e.reason end) as reason,
   case
+    when n.reported is not null then n.reported
     when d.seq is not null or (n.seq > e.cursor and e.state = 'off') then 'failed'
     when n.seq <= e.cursor then 'sent'
     else 'queued'
@@ -226,6 +229,21 @@ export async function findNotification(
     where n.id = ${id} order by a.at
   `.execute(db);
   return { notification: rows[0], attempts: attempts.rows };
+}
+
+/**
+ * Notes what a provider has told of a notification: what was told first stays, whatever comes later, or again.
+ */
+export async function reportNotification(
+  db: Db,
+  id: string,
+  reported: "delivered" | "failed",
+  code: string | null,
+): Promise<void> {
+  await sql`
+    update notifications set reported = ${reported}, reported_code = ${reported === "failed" ? code : null}, reported_at = now()
+    where id = ${id} and seq is not null and reported is null
+  `.execute(db);
 }
 
 const ERASED_AT_ONCE = 1_000;

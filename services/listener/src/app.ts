@@ -19,16 +19,18 @@ import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyReply,
+  type FastifyRequest,
   LogController,
   type RawServerDefault,
 } from "fastify";
 import type { Context } from "./context.ts";
+import { Refused } from "./refused.ts";
 import { authDoor } from "./doors/auth.ts";
 import { messageDoor } from "./doors/messages.ts";
 import { sendMessageDoor } from "./doors/send-message.ts";
 import { answerErrors, codeOf } from "./http/errors.ts";
 import { requireLocalHost } from "./http/hosts.ts";
-import { parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
+import { parseFormBody, parseJsonBody, refuseUnstorable } from "./http/json-body.ts";
 import { servePages } from "./http/pages.ts";
 import { sendProblemDetails } from "./http/problem.ts";
 import { createRequestIds } from "./http/request-ids.ts";
@@ -52,6 +54,7 @@ import { createEvents } from "./use-cases/events.ts";
 import { createGroups } from "./use-cases/groups.ts";
 import { createMessages } from "./use-cases/messages.ts";
 import { createNotifications } from "./use-cases/notifications.ts";
+import { createReports } from "./use-cases/reports.ts";
 import { createSessions } from "./use-cases/sessions.ts";
 import { createSignals } from "./use-cases/signals.ts";
 import { createUsers } from "./use-cases/users.ts";
@@ -62,6 +65,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** The message that it made, for its line and its span. */
     messageId: string | undefined;
+    /** The bytes of the body, where they are signed. */
+    rawBody: Buffer | undefined;
     /** The user who signed in, or up, by it. */
     signedInAs: number | undefined;
   }
@@ -73,6 +78,7 @@ const OTHER_FIELDS_BYTES = 32 * 1024;
 /** Of the API, as its description says. */
 const VERSION = "0.1.0";
 const HEALTH = "/api/health";
+const FORM = "application/x-www-form-urlencoded";
 /** Of a path, in a line of the log. */
 const LOGGED_PATH = 200;
 const MAX_PARAMETER = 200;
@@ -105,9 +111,17 @@ export async function createApp(context: Context): Promise<App> {
   app.setValidatorCompiler(TypeBoxValidatorCompiler);
   app.addHttpMethod("GET", { hasBody: true, overrideExisting: true });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(["application/json"], { parseAs: "buffer" }, async (_request: unknown, body: Buffer) =>
-    parseJsonBody(body),
-  );
+  app.addContentTypeParser(["application/json"], { parseAs: "buffer" }, async (request: FastifyRequest, body: Buffer) => {
+    if (request.routeOptions.config.route?.signed !== undefined) request.rawBody = body;
+    return parseJsonBody(body);
+  });
+  // For nobody else: any page can have a browser post a form.
+  app.addContentTypeParser([FORM], { parseAs: "buffer" }, async (request: FastifyRequest, body: Buffer) => {
+    if (request.routeOptions.config.route?.signed !== "form")
+      throw new Refused("unsupported_media_type", "the body must be application/json");
+    request.rawBody = body;
+    return parseFormBody(body);
+  });
 
   // By callbacks, where nothing is waited for: every request passes all of these.
   app.addHook("preValidation", (request, _reply, done) => {
@@ -158,6 +172,7 @@ export async function createApp(context: Context): Promise<App> {
     done();
   });
 
+  app.decorateRequest("rawBody", undefined);
   app.decorateRequest("messageId", undefined);
   app.decorateRequest("signedInAs", undefined);
   if (settings.localHostsOnly) requireLocalHost(app);
@@ -180,7 +195,7 @@ export async function createApp(context: Context): Promise<App> {
   addRoutes(app, EVENT_ROUTES, eventHandlers(createEvents(context, signals)));
   addRoutes(app, ENDPOINT_ROUTES, endpointHandlers(createEndpoints(context)));
   const notifications = createNotifications(context);
-  addRoutes(app, NOTIFICATION_ROUTES, notificationHandlers(notifications));
+  addRoutes(app, NOTIFICATION_ROUTES, notificationHandlers(notifications, createReports(context)));
   addRoutes(app, DOOR_ROUTES, { ...messageDoor(messages), ...authDoor(users, sessions), ...sendMessageDoor(notifications) });
   await app.ready();
   return app;

@@ -24,6 +24,12 @@ export interface ApiSettings {
   notify: "admins" | "everyone";
   /** Where phone numbers without a country's code are from (ISO 3166-1, two letters). */
   phoneRegion: string | undefined;
+  /** Where others reach this deployment: `https://messenger.example.org`. Undefined where providers are told of nothing. */
+  publicUrl: string | undefined;
+  /** By which providers sign what they report. */
+  twilioAuthToken: string | undefined;
+  metaAppSecret: string | undefined;
+  metaVerifyToken: string | undefined;
   trustedProxies: readonly string[];
   /** Only this machine reaches it: requests for other names are refused. */
   localHostsOnly: boolean;

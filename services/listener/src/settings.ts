@@ -1,5 +1,5 @@
 import { checkCidr, checkRegion } from "@messenger/channels";
-import { integer, list, oneOf, optional, string } from "@messenger/runtime";
+import { integer, list, oneOf, optional, publicUrlSetting, secretText, string } from "@messenger/runtime";
 import { isLoopback } from "./networks.ts";
 
 /** The settings of the API, the same wherever a listener runs. */
@@ -9,6 +9,10 @@ export const apiSettings = {
   signUpsPerHour: integer("SIGN_UPS_PER_HOUR", { fallback: 100, min: 1, max: 1_000_000 }),
   notify: oneOf("NOTIFY", ["admins", "everyone"], "admins"),
   phoneRegion: optional({ ...string("PHONE_REGION", { fallback: "" }), parse: readRegion }),
+  publicUrl: optional(publicUrlSetting),
+  twilioAuthToken: optional(secretText("TWILIO_AUTH_TOKEN")),
+  metaAppSecret: optional(secretText("META_APP_SECRET")),
+  metaVerifyToken: optional(secretText("META_VERIFY_TOKEN")),
   trustedProxies: list("TRUSTED_PROXIES", { fallback: [], check: checkProxy }),
   maxEndpoints: integer("MAX_ENDPOINTS", { fallback: 10, min: 1, max: 1_000 }),
   maxStreams: integer("MAX_STREAMS", { fallback: 3_000, min: 1, max: 100_000 }),

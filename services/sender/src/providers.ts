@@ -1,10 +1,11 @@
 import type { ProviderSettings } from "@messenger/channels";
-import { optional, secretText, secretUrl, SettingsError, string, webUrl } from "@messenger/runtime";
+import { optional, publicUrlSetting, secretText, secretUrl, SettingsError, string, webUrl } from "@messenger/runtime";
 
 const none = optional(string("", { fallback: "" }));
 
 /** Who delivers to people. Where nothing is given, nobody does. */
 export const providerSettings = {
+  publicUrl: optional(publicUrlSetting),
   smtpUrl: optional(secretUrl("SMTP_URL", ["smtp:", "smtps:"])),
   mailFrom: { ...none, name: "MAIL_FROM" },
   twilioAccountSid: { ...none, name: "TWILIO_ACCOUNT_SID" },
@@ -18,6 +19,7 @@ export const providerSettings = {
 };
 
 interface Given {
+  publicUrl: string | undefined;
   smtpUrl: string | undefined;
   mailFrom: string | undefined;
   twilioAccountSid: string | undefined;
@@ -45,7 +47,7 @@ export function providersOf(given: Given): Omit<ProviderSettings, "pretend"> {
       TWILIO_ACCOUNT_SID: given.twilioAccountSid,
       TWILIO_AUTH_TOKEN: given.twilioAuthToken,
     });
-    return { accountSid, authToken, from, baseUrl: given.twilioUrl };
+    return { accountSid, authToken, from, baseUrl: given.twilioUrl, publicUrl: given.publicUrl };
   }
 
   const email = smtpUrl === undefined ? undefined : { smtpUrl, from: needs("SMTP_URL", { MAIL_FROM: mailFrom }).MAIL_FROM };

@@ -32,6 +32,10 @@ const API = {
   signUpsPerHour: 1_000_000,
   maxEndpoints: 10,
   notify: "everyone" as const,
+  publicUrl: "https://messenger.test",
+  twilioAuthToken: "secret",
+  metaAppSecret: "the app's",
+  metaVerifyToken: "the verifier's",
   phoneRegion: "DE",
   maxStreams: 1_000,
 };

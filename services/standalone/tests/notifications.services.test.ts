@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -260,6 +261,78 @@ describe.each(deployments)("notifications, $name", ({ deploy }) => {
     for (const mails of byId().values()) expect(new Set(mails.map(({ to }) => to)).size).toBe(1);
     expect(new Set(relay.mails.slice(before).map(({ to }) => to))).toEqual(new Set(recipients));
   }, 120_000);
+
+  describe("are what their provider reports, in any order and however often", () => {
+    type Report = (id: string, status: string, code?: number, forge?: boolean) => Promise<Answer>;
+
+    function postForm(path: string, form: Record<string, string>, signature: string): Promise<Answer> {
+      const headers = { "content-type": "application/x-www-form-urlencoded", "x-twilio-signature": signature };
+      return http(deployment.urls[0] + path, { body: new URLSearchParams(form).toString(), headers });
+    }
+
+    const byTwilio: Report = (id, status, code, forge = false) => {
+      const path = `/api/callbacks/twilio?notification=${id}`;
+      const form = { MessageStatus: status, MessageSid: "SM1", To: "+493012345678", ...(code && { ErrorCode: String(code) }) };
+      const fields = Object.entries(form).toSorted(([one], [other]) => (one < other ? -1 : 1));
+      const signed = `https://messenger.test${path}${fields.flat().join("")}`;
+      const key = forge ? "another secret" : "secret";
+      return postForm(path, form, createHmac("sha1", key).update(signed).digest("base64"));
+    };
+
+    const byMeta: Report = (id, status, code, forge = false) => {
+      const one = { id: "wamid.1", status, biz_opaque_callback_data: id, ...(code && { errors: [{ code }] }) };
+      const body = JSON.stringify({
+        object: "whatsapp_business_account",
+        entry: [{ changes: [{ value: { statuses: [null, one] } }] }],
+      });
+      const key = forge ? "another app's" : "the app's";
+      const signature = `sha256=${createHmac("sha256", key).update(body).digest("hex")}`;
+      return http(`${deployment.urls[0]}/api/callbacks/meta`, { body, headers: { "x-hub-signature-256": signature } });
+    };
+
+    describe.each([
+      { provider: "Twilio", report: byTwilio, said: "Twilio 30003" },
+      { provider: "Meta", report: byMeta, said: "Meta 30003" },
+    ])("by $provider", ({ report, said }) => {
+      it.each([
+        [["sent", "delivered", "read"], "delivered"],
+        [["delivered", "sent", "queued", "delivered"], "delivered"],
+        [["delivered", "failed"], "delivered"],
+        [["failed", "sent", "failed"], "failed"],
+        [["failed", "delivered"], "failed"],
+        [["sent", "nonsense"], "sent"],
+      ] as const)("%j makes it %s", async (statuses, final) => {
+        const made = await notify({ type: "sms", recipient: "+493012345678", content: "…" });
+        await sent(made);
+        const id = made.json["notification_id"] as string;
+        for (const status of statuses)
+          expect((await report(id, status, status === "failed" ? 30_003 : undefined)).status).toBe(204);
+        const { json } = await call("GET", `/api/notifications/${id}`);
+        expect(json).toMatchObject({ status: final, reason: final === "failed" ? said : null });
+        expect(json["reported_at"] === null).toBe(final === "sent");
+      });
+
+      it("changes nothing where it is forged, or about what is not there", async () => {
+        const made = await notify({ type: "sms", recipient: "+493012345678", content: "…" });
+        await sent(made);
+        const id = made.json["notification_id"] as string;
+        expect(await report(id, "failed", 1, true)).toMatchObject({ status: 401, json: { code: "forged" } });
+        expect(await statusOf(made)).toBe("sent");
+        expect((await report("0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f", "delivered")).status).toBe(204);
+      });
+    });
+
+    it("and nothing else is taken as a form", async () => {
+      const headers = { "content-type": "application/x-www-form-urlencoded" };
+      const answer = await http(`${deployment.urls[0]}/api/sessions/`, { body: "username=ada&password=x", headers });
+      expect(answer).toMatchObject({ status: 415 });
+      expect(
+        await postForm("/api/callbacks/twilio?notification=x", { MessageSid: "1", MessageStatus: "sent" }, ""),
+      ).toMatchObject({
+        status: 400,
+      });
+    });
+  });
 
   it.each([
     [{ type: "pigeon", recipient: "ada@example.org", content: "…" }, "/type"],

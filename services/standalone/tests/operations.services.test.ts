@@ -110,6 +110,7 @@ const noEndpoint = (more: Ask = {}) => ({
   },
 });
 const notVerified = { not_verified: async (world: World): Promise<Ask> => ({ params: { id: await unverifiedOf(world) } }) };
+const reported: Elsewhere = ["notifications.services.test.ts", "are what their provider reports, in any order and however often"];
 const onlyAdmins: Elsewhere = ["notifications.services.test.ts", "are for administrators, and where somebody delivers them"];
 const noSender: Elsewhere = ["endpoints.services.test.ts", "says so where no sender is there to make a test"];
 
@@ -411,6 +412,15 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
   readNotification: {
     success: ["notifications.services.test.ts", "go out by e-mail, and say so"],
     problems: { forbidden: onlyAdmins, no_such_notification: () => ({ params: { id: NO_MESSAGE } }) },
+  },
+  reportTwilioStatus: { success: reported, problems: { forged: reported } },
+  reportMetaStatus: { success: reported, problems: { forged: reported } },
+  confirmMetaCallback: {
+    success: () => ({
+      query: `hub.mode=subscribe&hub.verify_token=${encodeURIComponent("the verifier's")}&hub.challenge=1158`,
+      by: null,
+    }),
+    problems: { forged: () => ({ query: "hub.mode=subscribe&hub.verify_token=guess&hub.challenge=1158", by: null }) },
   },
   doorNotify: {
     success: ["notifications.services.test.ts", "come by the door of another system"],

@@ -4,7 +4,8 @@ import type { Db } from "../database.ts";
 /**
  * Notifications to outside addresses. Each is an event in the inbox of its address, once it is sent there: until
  * then (`send_at`) it has no `seq`. `data` is what the event says, and `recipient` whom it is for, both sealed
- * under its id. `channels` are what senders can deliver by.
+ * under its id. `reported` is what the provider has told since.
+ * `channels` are what senders can deliver by.
  */
 export async function up(db: Db): Promise<void> {
   const statements = [
@@ -21,6 +22,9 @@ export async function up(db: Db): Promise<void> {
         send_at timestamptz,
         request_key bytea,
         request_hash bytea,
+        reported text check (reported in ('delivered', 'failed')),
+        reported_code text,
+        reported_at timestamptz,
         created_at timestamptz not null default now()
       )
     `,

@@ -41,3 +41,15 @@ export function parseJsonBody(body: Buffer): unknown {
   }
   return value;
 }
+
+/**
+ * Reads a form (`application/x-www-form-urlencoded`): an object of strings; of a name that is there twice, the
+ * last one.
+ * @throws {Refused} malformed_body
+ */
+export function parseFormBody(body: Buffer): Record<string, string> {
+  if (!isUtf8(body)) throw malformed("the body is not UTF-8");
+  const form = Object.fromEntries(new URLSearchParams(body.toString()));
+  refuseUnstorable(form);
+  return form;
+}

@@ -121,7 +121,17 @@ export function createNotifications(context: Context): Notifications {
         return find(by, made.id);
       }
       publisher.wake(made.changed);
-      return { id, type, recipient, provider, status: "queued", reason: null, sendAt, createdAt: made.createdAt };
+      return {
+        id,
+        type,
+        recipient,
+        provider,
+        status: "queued",
+        reason: null,
+        sendAt,
+        reportedAt: null,
+        createdAt: made.createdAt,
+      };
     },
     async list(by, { type = null, status = null, cursor, limit = PAGE }) {
       await requireNotifier(by);
