@@ -50,6 +50,8 @@ export interface AddressGuardOptions {
 const NAT64 = ipaddr.IPv6.parseCIDR("64:ff9b::/96");
 /** RFC 3056: an IPv4 address in bytes 2 to 5. */
 const SIX_TO_FOUR = ipaddr.IPv6.parseCIDR("2002::/16");
+/** A connection to where a name has led may be open for longer than the name leads there. */
+const INTERNAL_FOR_MS = 60 * 60_000;
 /** Of which is remembered what they lead to. */
 const MAX_NAMES = 10_000;
 /** RFC 4291, 2.4: what is handed out as global unicast. */
@@ -88,7 +90,7 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
   }
 
   /** Names that lead to addresses which are not public. */
-  const openedNames = new LRUCache<string, true>({ max: MAX_NAMES });
+  const openedNames = new LRUCache<string, true>({ max: MAX_NAMES, ttl: INTERNAL_FOR_MS });
   const hostOf = (hostname: string): string => (hostname.startsWith("[") ? hostname.slice(1, -1) : hostname);
   const isInternal = (text: string): boolean => ipaddr.isValid(text) && !isPublic(lookThrough(ipaddr.parse(text)));
 
@@ -112,10 +114,9 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
       if (found.length === 0) throw Object.assign(new Error(`${hostname} has no address`), { code: "ENOTFOUND" });
       for (const { address } of found) {
         const refusal = vet(address);
-        if (refusal !== undefined) throw new AddressRefused(`the name resolves to an address that is refused: ${refusal}`);
+        if (refusal !== undefined) throw new AddressRefused("the name leads to an address that is not public");
       }
       if (found.some(({ address }) => isInternal(address))) openedNames.set(hostname, true);
-      else openedNames.delete(hostname);
       return found;
     },
   };

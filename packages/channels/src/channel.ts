@@ -69,6 +69,8 @@ export interface PushResult {
   isFinal?: boolean;
   /** Of `transient`: the provider, or the way to it, is at fault; the address is not. */
   isProvidersFault?: boolean;
+  /** False where nothing was sent to anybody: it is not recorded. */
+  isAttempt?: boolean;
   /** Of `delivered`: what the provider calls it. */
   providerId?: string;
   /** Where it was not delivered, or is wanted: the first bytes of the answer. */

@@ -17,44 +17,47 @@ export interface EmailSettings {
 const SCHEME = "mailto:";
 const MAX_TIMEOUT_MS = 30_000;
 const CONNECT_MS = 5_000;
+/** A relay that says nothing for so long is given up, before the push is. */
+const SOCKET_MS = 25_000;
+/** All connections have been in use for as long as a push may take. */
+const BUSY_MS = 30_000;
 const MAX_CONNECTIONS = 5;
 /** A connection is made anew after so many messages. */
 const PER_CONNECTION = 100;
 
 /** RFC 3463: the address itself is at fault. */
-const ADDRESS_GONE = /\b5\.1\.(?:1|2|3|6|10)\b/u;
-/** Too many connections, or too much at once: the relay's state (RFC 5321, 4.2.1; RFC 3463, X.4.5, X.7). */
-const THROTTLED = /\b4\.(?:3\.2|4\.5|7\.\d+)\b/u;
+const ADDRESS_GONE = /^5\.(?:1\.(?:1|2|3|6|10)|2\.1)$/u;
+/** The relay is at fault: it has no room, or is too busy (X.3.2, X.4.5). */
+const RELAY_BUSY = /^4\.(?:3\.2|4\.5)$/u;
+/** From here on, what is refused is this one message, and not whoever sends it. */
+const ABOUT_THE_MESSAGE: ReadonlySet<string> = new Set(["RCPT TO", "DATA"]);
 
 interface EmailTarget extends Target {
   recipient: string | undefined;
   timeoutMs: number;
 }
 
-/** What a relay's answer means: SMTP's 4xx are for now, and 5xx for good, the reverse of HTTP. */
-function resultOf(error: NodemailerError): PushResult {
+/**
+ * What a relay's answer means: SMTP's 4xx are for now, and 5xx for good, the reverse of HTTP. Before a recipient
+ * is named, all that goes wrong is the relay's, or that of the account there. Of its words nothing is kept but the
+ * codes: they may name the address.
+ */
+export function resultOf(error: NodemailerError): PushResult {
   const status = error.responseCode;
-  const detail = error.response?.replaceAll(/\s+/gu, " ").slice(0, 200);
-  if (status === undefined || status === 421 || status === 432) {
-    return {
-      result: "transient",
-      code: error.code ?? "ESMTP",
-      isProvidersFault: true,
-      ...(status && { status }),
-      ...(detail && { detail }),
-    };
+  const enhanced = /^\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b/u.exec(error.response ?? "")?.[1];
+  const code = status === undefined ? (error.code ?? "ESMTP") : `SMTP ${status}${enhanced === undefined ? "" : ` ${enhanced}`}`;
+  const more = { code, ...(status !== undefined && { status }) };
+  const isAboutTheMessage = error.command !== undefined && ABOUT_THE_MESSAGE.has(error.command);
+  if (status === undefined || !isAboutTheMessage || status === 421 || status === 432) {
+    return { result: "transient", ...more, isProvidersFault: true };
   }
-  const more = { status, ...(detail !== undefined && { detail }) };
-  if (status < 500) {
-    return { result: "transient", ...more, ...(THROTTLED.test(detail ?? "") && { isProvidersFault: true }) };
-  }
-  if (error.code === "EAUTH" || status === 530 || status === 535) {
-    return { result: "transient", code: "EAUTH", isProvidersFault: true, ...more };
-  }
-  const isAtRecipient = error.command === "RCPT TO";
-  if (ADDRESS_GONE.test(detail ?? "") || (isAtRecipient && (status === 550 || status === 551 || status === 553))) {
-    return { result: "gone", ...more };
-  }
+  if (status < 500) return { result: "transient", ...more, ...(RELAY_BUSY.test(enhanced ?? "") && { isProvidersFault: true }) };
+  const isGone =
+    enhanced === undefined
+      ? error.command === "RCPT TO" && (status === 550 || status === 551 || status === 553)
+      : ADDRESS_GONE.test(enhanced);
+  if (isGone) return { result: "gone", ...more };
+  // Policy (X.7): whoever sends is not allowed to, or not trusted; another address may be.
   return { result: "rejected", isFinal: true, ...more };
 }
 
@@ -64,14 +67,47 @@ export function createEmailChannel(options: EmailSettings & { clock: Clock }): C
   const domain = /@([^\s>@]+)>?\s*$/u.exec(from)?.[1] ?? "localhost";
   const pause = createProviderPause(clock);
   const closing = new AbortController();
+  const maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+  let sending = 0;
+  const waiting = new Set<() => void>();
+
+  /**
+   * Waits for a connection: what is handed to the transport is sent, whether or not somebody still waits for it.
+   * Resolves with false where none was free in time.
+   */
+  function takeConnection(withinMs: number): Promise<boolean> {
+    if (sending < maxConnections) {
+      sending += 1;
+      return Promise.resolve(true);
+    }
+    return new Promise((resolve) => {
+      const take = (): void => {
+        timer.cancel();
+        waiting.delete(take);
+        resolve(true);
+      };
+      const timer = clock.after(withinMs, () => {
+        waiting.delete(take);
+        resolve(false);
+      });
+      waiting.add(take);
+    });
+  }
+
+  function giveConnection(): void {
+    const [next] = waiting;
+    if (next === undefined) sending -= 1;
+    else next();
+  }
   const transport = createTransport({
     url: options.smtpUrl,
     pool: true,
-    maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+    maxConnections,
     maxMessages: PER_CONNECTION,
+    maxRequeues: 0, // what fails is tried again by whoever pushes
     connectionTimeout: CONNECT_MS,
     greetingTimeout: CONNECT_MS,
-    socketTimeout: MAX_TIMEOUT_MS,
+    socketTimeout: SOCKET_MS,
     disableFileAccess: true,
     disableUrlAccess: true,
   });
@@ -93,6 +129,8 @@ export function createEmailChannel(options: EmailSettings & { clock: Clock }): C
       return { result: "delivered", status: 250, providerId: messageId };
     } catch (error) {
       return resultOf(error as NodemailerError);
+    } finally {
+      giveConnection();
     }
   }
 
@@ -124,7 +162,16 @@ export function createEmailChannel(options: EmailSettings & { clock: Clock }): C
       const { recipient, timeoutMs } = push.target as EmailTarget;
       if (recipient === undefined) return { result: "blocked", code: "BLOCKED", detail: "this is no e-mail address" };
       if (closing.signal.aborted) return { result: "transient", code: "ECLOSED", isProvidersFault: true };
-      return pause.attempt(() => within(timeoutMs, send(push, recipient)));
+      if (!(await takeConnection(timeoutMs))) {
+        return { result: "transient", code: "EBUSY", isProvidersFault: true, isAttempt: false, retryAfterMs: BUSY_MS };
+      }
+      let isHandedOver = false;
+      const result = await pause.attempt(() => {
+        isHandedOver = true;
+        return within(timeoutMs, send(push, recipient));
+      });
+      if (!isHandedOver) giveConnection();
+      return result;
     },
     close() {
       closing.abort();

@@ -24,20 +24,17 @@ const GONE: ReadonlySet<number> = new Set([131_026, 131_030, 131_021]);
 /** Too much at once: of the app, the account, or between two numbers. */
 const THROTTLED: ReadonlySet<number> = new Set([4, 80_007, 130_429, 131_048, 131_056]);
 /** The token or the account is at fault. */
-const ACCOUNT: ReadonlySet<number> = new Set([0, 3, 10, 190, 200, 368, 131_005, 131_031, 131_042, 131_045]);
+const ACCOUNT: ReadonlySet<number> = new Set([0, 3, 10, 33, 100, 190, 200, 368, 131_005, 131_031, 131_042, 131_045]);
 /** Once in a while, something fails there. */
 const LATER: ReadonlySet<number> = new Set([1, 2, 131_000, 131_016, 133_004, 131_057]);
 
 function resultOf(answer: PostAnswer): PushResult {
   const body = jsonOf(answer);
-  const error = body?.["error"] as { code?: unknown; message?: unknown } | undefined;
+  const error = body?.["error"] as { code?: unknown } | undefined;
   const code = typeof error?.code === "number" ? error.code : undefined;
-  const message = typeof error?.message === "string" ? error.message.slice(0, 150) : undefined;
   const status = answer.status === undefined ? undefined : { status: answer.status };
-  const more = {
-    ...status,
-    ...(code !== undefined && { code: String(code), detail: `Meta ${code}${message === undefined ? "" : `: ${message}`}` }),
-  };
+  // Of its words nothing is kept: they may name the number.
+  const more = { ...status, ...(code !== undefined && { code: `Meta ${code}` }) };
   if (code !== undefined && (THROTTLED.has(code) || ACCOUNT.has(code) || LATER.has(code))) {
     return { ...failureOf(answer), result: "transient", isProvidersFault: true, ...more };
   }

@@ -17,14 +17,14 @@ export function jsonOf(answer: PostAnswer): Record<string, unknown> | undefined 
 
 /**
  * What an answer means that is no success, where the provider's own code says nothing of it: no answer, 401, 403,
- * 429 and 5xx are the provider's state, or that of the account there.
+ * 404, 405, 429 and 5xx are the provider's state, or that of the account there.
  */
 export function failureOf(answer: PostAnswer): PushResult | undefined {
   if (answer.status === undefined) return { result: "transient", ...answer, isProvidersFault: true };
   const { status, retryAfterMs } = answer;
   if (status < 300) return undefined;
   const later = retryAfterMs === undefined ? undefined : { retryAfterMs };
-  if (status === 401 || status === 403 || status === 429 || status >= 500 || status < 400) {
+  if (status === 401 || status === 403 || status === 404 || status === 405 || status === 429 || status >= 500 || status < 400) {
     return { result: "transient", status, isProvidersFault: true, ...later };
   }
   return undefined;

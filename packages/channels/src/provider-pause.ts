@@ -16,33 +16,45 @@ export interface ProviderPause {
 
 export function createProviderPause(clock: Clock): ProviderPause {
   let inARow = 0;
+  /** How many pauses there have been since something was taken. */
+  let pauses = 0;
+  let pausedAt = Number.NEGATIVE_INFINITY;
   let until = 0;
+
+  function onFailure(startedAt: number, retryAfterMs: number): void {
+    inARow += 1;
+    // Of those that began before, one was enough to begin the pause.
+    if (inARow < OUTAGE_AFTER || startedAt <= pausedAt) return;
+    const pauseMs = PAUSES_MS[Math.min(pauses, PAUSES_MS.length - 1)] as number;
+    pauses += 1;
+    pausedAt = clock.monotonic();
+    until = pausedAt + Math.max(pauseMs, retryAfterMs);
+  }
 
   return {
     async attempt(push) {
-      const leftMs = until - clock.monotonic();
+      const startedAt = clock.monotonic();
+      const leftMs = until - startedAt;
       if (leftMs > 0) {
         return {
           result: "transient",
           code: "EPROVIDER",
           detail: "the provider is down",
           isProvidersFault: true,
+          isAttempt: false,
           retryAfterMs: leftMs,
         };
       }
-      // Until it has ended, the others wait.
-      if (inARow >= OUTAGE_AFTER) until = clock.monotonic() + (PAUSES_MS[0] as number);
+      // Until the first one after a pause has ended, the others wait.
+      if (inARow >= OUTAGE_AFTER) until = startedAt + (PAUSES_MS[0] as number);
       const result = await push();
-      if (result.isProvidersFault !== true) {
-        inARow = 0;
-        until = 0;
+      if (result.isProvidersFault === true) {
+        onFailure(startedAt, result.retryAfterMs ?? 0);
         return result;
       }
-      inARow += 1;
-      if (inARow >= OUTAGE_AFTER) {
-        const pauseMs = PAUSES_MS[Math.min(inARow - OUTAGE_AFTER, PAUSES_MS.length - 1)] as number;
-        until = clock.monotonic() + Math.max(pauseMs, result.retryAfterMs ?? 0);
-      }
+      inARow = 0;
+      pauses = 0;
+      until = 0;
       return result;
     },
   };

@@ -4,6 +4,7 @@ import emailAddresses from "email-addresses";
 import { type CountryCode, isSupportedCountry, parsePhoneNumberWithError } from "libphonenumber-js";
 
 const MAX_EMAIL = 254;
+const HOST = /^(?:[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?\.)+[a-z\d-]{2,63}$/u;
 
 /**
  * An e-mail address as it is sent to (RFC 5322, 3.4.1, without a display name; the domain in ASCII, in lower
@@ -16,7 +17,8 @@ export function readEmailAddress(text: string): string | undefined {
   // With a name, or within comments, it is another text than the address alone.
   if (read?.type !== "mailbox" || read.address !== trimmed) return undefined;
   const domain = domainToASCII(read.domain).toLowerCase();
-  return domain === "" ? undefined : `${read.local}@${domain}`;
+  // What else may stand in a URL (`a@b.c/d`) is another domain than the one that was given.
+  return !HOST.test(domain) || /[/\\?#:%]/u.test(read.domain) ? undefined : `${read.local}@${domain}`;
 }
 
 /** A region for numbers without a country's code: two letters (ISO 3166-1). @throws {Error} where it is none. */

@@ -27,19 +27,18 @@ const MOST = 1600;
  * has unsubscribed (21610).
  */
 const GONE: ReadonlySet<number> = new Set([21_211, 21_214, 21_217, 21_610, 21_614, 63_003]);
+/** The account, or the number that it is from, is at fault. */
+const ACCOUNT: ReadonlySet<number> = new Set([20_003, 20_404, 21_212, 21_606, 21_603, 21_659, 21_660, 21_661, 63_007]);
 /** Too much at once: of the account, or of the number that it is from. */
 const THROTTLED: ReadonlySet<number> = new Set([14_107, 20_429, 63_018]);
 
 function resultOf(answer: PostAnswer): PushResult {
   const body = jsonOf(answer);
   const code = typeof body?.["code"] === "number" ? body["code"] : undefined;
-  const message = typeof body?.["message"] === "string" ? body["message"].slice(0, 150) : undefined;
   const status = answer.status === undefined ? undefined : { status: answer.status };
-  const more = {
-    ...status,
-    ...(code !== undefined && { code: String(code), detail: `Twilio ${code}${message === undefined ? "" : `: ${message}`}` }),
-  };
-  if (code !== undefined && THROTTLED.has(code))
+  // Of its words nothing is kept: they name the number.
+  const more = { ...status, ...(code !== undefined && { code: `Twilio ${code}` }) };
+  if (code !== undefined && (THROTTLED.has(code) || ACCOUNT.has(code)))
     return { ...failureOf(answer), result: "transient", isProvidersFault: true, ...more };
   if (code !== undefined && GONE.has(code)) return { result: "gone", ...more };
   const failure = failureOf(answer);

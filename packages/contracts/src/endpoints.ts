@@ -350,7 +350,7 @@ export const ENDPOINT_ROUTES = {
       "An event of the type `endpoint.test`, signed as all others, beside the log and whatever its state is. Once in 5 s.",
     params,
     answer: { status: 200, description: "What came of it.", body: ProbeAnswer },
-    problems: ["no_such_endpoint", "not_verified", "probed_lately", "no_probe"],
+    problems: ["no_such_endpoint", "unusable_address", "not_verified", "probed_lately", "no_probe"],
   },
   verifyEndpoint: {
     ...ofEndpoint,
@@ -360,7 +360,7 @@ export const ENDPOINT_ROUTES = {
     description: "Sends the challenge once more (see `createEndpoint`), at most once in 5 s. One that is verified stays so.",
     params,
     answer: { status: 200, description: "The endpoint: `unverified` still, with the reason, or not.", body: Endpoint },
-    problems: ["no_such_endpoint", "probed_lately", "no_probe"],
+    problems: ["no_such_endpoint", "unusable_address", "probed_lately", "no_probe"],
   },
   enableEndpoint: {
     ...ofEndpoint,
@@ -371,7 +371,7 @@ export const ENDPOINT_ROUTES = {
       "It goes on from where it was: what happened while it was disabled is pushed now, in order. It counts as one that has not failed.",
     params,
     answer: { status: 200, description: "The endpoint, as it is now.", body: Endpoint },
-    problems: ["no_such_endpoint", "not_verified"],
+    problems: ["no_such_endpoint", "unusable_address", "not_verified", "full"],
   },
   disableEndpoint: {
     ...ofEndpoint,
@@ -445,7 +445,8 @@ export const ENDPOINT_ROUTES = {
     method: "POST",
     path: `${ONE}/dead-letters/replay`,
     summary: "Push dead letters again",
-    description: "All of them, or those that became dead letters since a moment: before whatever comes next.",
+    description:
+      "All of them, or those that became dead letters since a moment, up to 10,000 at a time: before whatever comes next.",
     params,
     body: ReplayDeadLetters,
     bodyLimit: SMALL_BYTES,

@@ -171,7 +171,7 @@ export function createReceivers(
       for (const [address, seq] of reached) reached.set(address, Math.min(seq, headOf(address)));
     },
     channelOf: (process, begin) => ({
-      name: "simulated",
+      name: "webhook",
       maxTimeoutMs: LIMIT_MS,
       vet: () => undefined,
       laneKey: (address) => address,

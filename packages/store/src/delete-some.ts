@@ -6,7 +6,7 @@ const AT_ONCE = 5_000;
 /** Deletes rows bit by bit, so that no statement takes long or holds anybody up. Can be broken off, and run again. */
 export async function deleteSome(
   db: Db,
-  table: "attempts" | "events" | "message_versions" | "messages" | "reactions" | "sessions",
+  table: "attempts" | "dead_letters" | "events" | "message_versions" | "messages" | "reactions" | "sessions",
   where: RawBuilder<unknown>,
 ): Promise<void> {
   const name = sql.table(table);

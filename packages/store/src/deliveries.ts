@@ -190,7 +190,8 @@ export async function readEvents(
     cross join lateral (
       select * from (
         select l.*, coalesce(m.conversation_id, l.conversation_id) as conversation, version.content,
-          sum(coalesce(octet_length(version.content), 0)) over (order by l.seq) - coalesce(octet_length(version.content), 0) as bytes_before
+          sum(coalesce(octet_length(version.content), 0) + coalesce(octet_length(l.data), 0)) over (order by l.seq)
+            - coalesce(octet_length(version.content), 0) - coalesce(octet_length(l.data), 0) as bytes_before
         from (
           select * from (select * from events where inbox_id = w.inbox and seq > w.after order by seq limit w.most) few limit ${sql.lit(MAX_READ)}
         ) l
@@ -240,8 +241,8 @@ export async function readAsked(db: Db, endpoint: number, maxBytes: number): Pro
   return rows.map(({ seq }, n) => ({ seq, event: logs[n]?.find((event) => event.seq === seq) }));
 }
 
-/** Of which each may be as large as an event can be. */
-const ASKED_AT_ONCE = 10;
+/** Each may be as large as an event can be. */
+const ASKED_AT_ONCE = 1;
 
 /** What became of a request for a lease. */
 export type LeaseAnswer = { taken: boolean; endpoint: EndpointRow };

@@ -99,11 +99,15 @@ export async function listDeadLetters(
   return rows;
 }
 
+/** So that nobody's append waits for long. */
+const ASKED_AT_ONCE = 10_000;
+
 /** Which dead letters are to be pushed again: one, or those since a moment, or all. */
 export type WhichDeadLetters = { seq: number } | { since: Date } | "all";
 
 /**
- * Has dead letters of an endpoint pushed again, before what comes next. Returns how many; null where the
+ * Has dead letters of an endpoint pushed again, before what comes next: the first of them that are not to be
+ * already, up to 10,000. Returns how many; null where the
  * endpoint is none of this user. Locks the inbox, then its endpoints.
  */
 export async function replayDeadLetters(
@@ -119,7 +123,9 @@ export async function replayDeadLetters(
     if (own.length === 0) return null;
     const chosen = which === "all" ? sql`true` : "seq" in which ? sql`seq = ${which.seq}` : sql`at >= ${which.since}`;
     const { rows } = await sql`
-      update dead_letters set asked = true where endpoint_id = ${id} and ${chosen} returning seq
+      update dead_letters set asked = true where endpoint_id = ${id} and seq in (
+        select seq from dead_letters where endpoint_id = ${id} and not asked and ${chosen} order by seq limit ${ASKED_AT_ONCE}
+      ) returning seq
     `.execute(tx);
     if (rows.length === 0) return { count: 0, changed: null };
     await sql`

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { deleteSome } from "./delete-some.ts";
 import { eraseAbandonedGroups } from "./groups.ts";
+import { eraseNotificationsOfNobody } from "./notifications.ts";
 import { endExpiredSessions } from "./sessions.ts";
 import { eraseDeletedAccounts } from "./users.ts";
 
@@ -28,7 +29,12 @@ export async function prune(db: Db, days: number): Promise<void> {
   await sql`delete from stream_tickets where expires_at < now()`.execute(db);
   await sql`delete from probes where created_at < now() - interval '1 hour'`.execute(db);
   await endExpiredSessions(db);
+  await eraseNotificationsOfNobody(db);
   await eraseDeletedAccounts(db);
+  // A process of an older version may have ended what covered them.
+  await sql`
+    update endpoints set retry_at = now(), lease_by = null where replaying and retry_at is null and state = 'active'
+  `.execute(db);
   await eraseAbandonedGroups(db, days);
 }
 

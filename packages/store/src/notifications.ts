@@ -48,6 +48,38 @@ async function lockAddress(tx: Db, address: string): Promise<Box> {
   return (await find()).rows[0] as Box;
 }
 
+/**
+ * Locks the endpoint of an address. One that was switched off, and has been so for long enough, is active again: what it did not
+ * take before has failed. Undefined where there is none.
+ */
+async function readyEndpoint(
+  tx: Db,
+  { inbox, head }: Box,
+): Promise<{ id: number; suppressed: { reason: string; until: Date } | null } | undefined> {
+  const { rows } = await sql<{ id: number; state: string; reason: string | null; until: Date | null; over: boolean }>`
+    select id, state, reason, failing_since + ${SUPPRESSED_DAYS} * interval '1 day' as until,
+      coalesce(failing_since, '-infinity') < now() - ${SUPPRESSED_DAYS} * interval '1 day' as over
+    from endpoints where inbox_id = ${inbox} for no key update
+  `.execute(tx);
+  const [endpoint] = rows;
+  if (endpoint === undefined) return undefined;
+  const { id, state, reason, until, over } = endpoint;
+  if (state !== "off") return { id, suppressed: null };
+  if (!over) return { id, suppressed: { reason: reason ?? "it takes nothing", until: until as Date } };
+  await sql`
+    insert into dead_letters (endpoint_id, seq, reason)
+    select e.id, n.seq, coalesce(e.reason, 'it took nothing') from endpoints e join notifications n on n.inbox_id = e.inbox_id and n.seq > e.cursor
+    where e.id = ${id} on conflict do nothing
+  `.execute(tx);
+  await sql`
+    update endpoints set state = 'active', reason = null, cursor = ${head}, failures = 0, server_errors = 0, rejections = 0,
+      failing_since = null, generation = generation + 1
+    where id = ${id}
+  `.execute(tx);
+  await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
+  return { id, suppressed: null };
+}
+
 /** Appends a notification to its inbox, which is locked, and covers the wake for it. Returns the row that does. */
 async function append(tx: Db, { id, inbox, data }: { id: string; inbox: number; data: Uint8Array }): Promise<EndpointsChanged> {
   const { rows } = await sql<{ outboxId: number }>`
@@ -62,6 +94,21 @@ async function append(tx: Db, { id, inbox, data }: { id: string; inbox: number; 
   return { inbox, outboxId: (rows[0] as { outboxId: number }).outboxId };
 }
 
+/** The notification that was made under a request key; null where there is none. */
+export async function findRequest(
+  db: Db,
+  request: NewNotification["request"],
+): Promise<{ status: "repeat"; id: string; isSame: boolean } | null> {
+  if (request === null) return null;
+  const { rows } = await sql<{ id: string; hash: Uint8Array }>`
+    select id, request_hash as hash from notifications where request_key = ${request.key}
+  `.execute(db);
+  const [before] = rows;
+  return before === undefined
+    ? null
+    : { status: "repeat", id: before.id, isSame: Buffer.compare(before.hash, request.hash) === 0 };
+}
+
 /**
  * Makes a notification: an event in the inbox of its address, with one endpoint, now or later. Locks the inbox,
  * then its endpoint.
@@ -69,38 +116,10 @@ async function append(tx: Db, { id, inbox, data }: { id: string; inbox: number; 
 export async function createNotification(db: Db, made: NewNotification): Promise<MadeNotification> {
   return db.transaction().execute(async (tx): Promise<MadeNotification> => {
     const { inbox, head } = await lockAddress(tx, made.address);
-    if (made.request !== null) {
-      const { rows } = await sql<{ id: string; hash: Uint8Array }>`
-        select id, request_hash as hash from notifications where request_key = ${made.request.key}
-      `.execute(tx);
-      const [before] = rows;
-      if (before !== undefined) {
-        return { status: "repeat", id: before.id, isSame: Buffer.compare(before.hash, made.request.hash) === 0 };
-      }
-    }
-    const { rows: known } = await sql<{ id: number; state: string; reason: string | null; until: Date | null; over: boolean }>`
-      select id, state, reason, failing_since + ${SUPPRESSED_DAYS} * interval '1 day' as until,
-        coalesce(failing_since, '-infinity') < now() - ${SUPPRESSED_DAYS} * interval '1 day' as over
-      from endpoints where inbox_id = ${inbox} for no key update
-    `.execute(tx);
-    const [endpoint] = known;
-    if (endpoint?.state === "off" && !endpoint.over) {
-      return { status: "suppressed", reason: endpoint.reason ?? "it takes nothing", until: endpoint.until as Date };
-    }
-    if (endpoint?.state === "off") {
-      // What it did not take then has failed.
-      await sql`
-        insert into dead_letters (endpoint_id, seq, reason)
-        select e.id, n.seq, coalesce(e.reason, 'it took nothing') from endpoints e join notifications n on n.inbox_id = e.inbox_id and n.seq > e.cursor
-        where e.id = ${endpoint.id} on conflict do nothing
-      `.execute(tx);
-      await sql`
-        update endpoints set state = 'active', reason = null, cursor = ${head}, failures = 0, server_errors = 0, rejections = 0,
-          failing_since = null, generation = generation + 1
-        where id = ${endpoint.id}
-      `.execute(tx);
-      await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
-    }
+    const repeat = await findRequest(tx, made.request);
+    if (repeat !== null) return repeat;
+    const endpoint = await readyEndpoint(tx, { inbox, head });
+    if (endpoint !== undefined && endpoint.suppressed !== null) return { status: "suppressed", ...endpoint.suppressed };
     if (endpoint === undefined) {
       await sql`
         insert into endpoints (inbox_id, address, kinds, secret, cursor, attached_at, kept_by, verified_at, timeout_s)
@@ -112,9 +131,12 @@ export async function createNotification(db: Db, made: NewNotification): Promise
       insert into notifications (id, user_id, type, recipient, data, provider, inbox_id, send_at, request_key, request_hash)
       values (${made.id}, ${made.userId}, ${made.type}, ${made.recipient}, ${made.data}, ${made.provider}, ${inbox}, ${made.sendAt},
         ${made.request?.key ?? null}::bytea, ${made.request?.hash ?? null}::bytea)
+      on conflict (request_key) where request_key is not null do nothing
       returning created_at as "createdAt", coalesce(send_at, '-infinity') <= now() as due
     `.execute(tx);
-    const { createdAt, due } = rows[0] as { createdAt: Date; due: boolean };
+    // Made under this key meanwhile, for another address.
+    if (rows[0] === undefined) return (await findRequest(tx, made.request)) as MadeNotification;
+    const { createdAt, due } = rows[0];
     const changed = due ? await append(tx, { id: made.id, inbox, data: made.data }) : null;
     return { status: "made", createdAt, changed };
   });
@@ -128,12 +150,16 @@ export async function sendScheduled(db: Db, limit: number): Promise<readonly End
   const sent: EndpointsChanged[] = [];
   for (const { id, inbox } of rows) {
     const changed = await db.transaction().execute(async (tx) => {
-      await sql`select from inboxes where id = ${inbox} for no key update`.execute(tx);
+      const { rows: boxes } = await sql<Box>`select id as inbox, head from inboxes where id = ${inbox} for no key update`.execute(
+        tx,
+      );
       // Another sender may have sent it while the inbox was waited for.
       const { rows: still } = await sql<{ data: Uint8Array }>`
         select data from notifications where id = ${id} and seq is null
       `.execute(tx);
-      return still[0] === undefined ? null : append(tx, { id, inbox, data: still[0].data });
+      if (boxes[0] === undefined || still[0] === undefined) return null;
+      await readyEndpoint(tx, boxes[0]); // where it takes nothing, the notification has failed
+      return append(tx, { id, inbox, data: still[0].data });
     });
     if (changed !== null) sent.push(changed);
   }
@@ -206,6 +232,9 @@ export async function listNotifications(
   };
 }
 
+/** Of the history of one. */
+const MOST_ATTEMPTS = 100;
+
 /** One attempt to send a notification. */
 export interface NotificationAttempt {
   at: Date;
@@ -226,7 +255,7 @@ export async function findNotification(
   const attempts = await sql<NotificationAttempt>`
     select a.at, a.outcome, a.status, a.ms, a.error from notifications n
       join endpoints e on e.inbox_id = n.inbox_id join attempts a on a.endpoint_id = e.id and a.seq = n.seq
-    where n.id = ${id} order by a.at
+    where n.id = ${id} order by a.at limit ${MOST_ATTEMPTS}
   `.execute(db);
   return { notification: rows[0], attempts: attempts.rows };
 }
@@ -246,19 +275,44 @@ export async function reportNotification(
   `.execute(db);
 }
 
-const ERASED_AT_ONCE = 1_000;
+const ERASED_AT_ONCE = 100;
 
-/** Erases what a user has sent to outside addresses: what waits there is passed over. */
+/**
+ * Erases what a user has sent to outside addresses: what waits there is passed over. An address that nobody has
+ * sent to any more is erased, too, by `prune`. Locks the inboxes, a few at a time.
+ */
 export async function eraseNotifications(db: Db, userId: number): Promise<void> {
   for (;;) {
-    const { rows } = await sql`
-      with some_of as materialized (select id, inbox_id, seq from notifications where user_id = ${userId} limit ${ERASED_AT_ONCE}),
-      erased as (
-        update events v set data = null from some_of where v.inbox_id = some_of.inbox_id and v.seq = some_of.seq
-      )
-      delete from notifications n using some_of where n.id = some_of.id returning n.id
+    const erased = await db.transaction().execute(async (tx) => {
+      const { rows: inboxes } = await sql<{ id: number }>`
+        select id from inboxes where id in (select inbox_id from notifications where user_id = ${userId} limit ${ERASED_AT_ONCE})
+        order by id for update
+      `.execute(tx);
+      const ids = inboxes.map(({ id }) => id);
+      await sql`
+        with gone as (
+          delete from notifications where user_id = ${userId} and inbox_id = any(${ids}::bigint[]) returning inbox_id, seq
+        )
+        update events v set data = null from gone where v.inbox_id = gone.inbox_id and v.seq = gone.seq
+      `.execute(tx);
+      await sql`
+        update inboxes b set address = 'erased:' || id
+        where id = any(${ids}::bigint[]) and not exists (select from notifications n where n.inbox_id = b.id)
+      `.execute(tx);
+      return ids.length;
+    });
+    if (erased === 0) return;
+  }
+}
+
+/** Erases what users have sent that are no more: their deletion may have broken off, or a request was under way. */
+export async function eraseNotificationsOfNobody(db: Db): Promise<void> {
+  for (;;) {
+    const { rows } = await sql<{ userId: number }>`
+      select distinct user_id as "userId" from notifications n where not exists (select from users u where u.id = n.user_id) limit 100
     `.execute(db);
-    if (rows.length < ERASED_AT_ONCE) return;
+    for (const { userId } of rows) await eraseNotifications(db, userId);
+    if (rows.length < 100) return;
   }
 }
 

@@ -168,9 +168,13 @@ export async function changeEndpoint(db: Db, userId: number, id: number, change:
   return changed?.changed ?? null;
 }
 
-/** Pushes nothing more until it is enabled again; what happens meanwhile waits in the log. */
+/**
+ * Pushes nothing more until it is enabled again; what happens meanwhile waits in the log. One that is not verified
+ * yet begins disabled.
+ */
 export async function disableEndpoint(db: Db, userId: number, id: number, reason: string): Promise<Changed> {
   const changed = await changeOne(db, userId, id, async (tx) => {
+    await sql`update endpoints set begins_off = true where id = ${id} and verified_at is null and kept_by = 'owner'`.execute(tx);
     await sql`
       update endpoints e set state = 'off', reason = ${reason}, ${KEEP_LEASE}, generation = generation + 1
       where id = ${id} and (state = 'active' or verified_at is not null or kept_by = 'sessions')
@@ -182,10 +186,22 @@ export async function disableEndpoint(db: Db, userId: number, id: number, reason
 
 /**
  * Goes on from where the endpoint is, as one that has not failed. One that a session keeps is its owner's from
- * then on: it does not end with the session. `unverified` where its address has not been verified.
+ * then on: it does not end with the session, and counts among the `most` that an owner may have. `unverified` where
+ * its address has not been verified.
  */
-export async function enableEndpoint(db: Db, userId: number, id: number): Promise<EndpointsChanged | "unverified" | null> {
-  const changed = await changeOne(db, userId, id, async (tx) => {
+export async function enableEndpoint(
+  db: Db,
+  userId: number,
+  id: number,
+  most: number,
+): Promise<EndpointsChanged | "unverified" | "full" | null> {
+  const changed = await changeOne(db, userId, id, async (tx, inbox) => {
+    const { rows: known } = await sql<{ isFull: boolean }>`
+      select kept_by = 'sessions'
+        and (select count(*) from endpoints own where own.inbox_id = ${inbox} and own.kept_by = 'owner') >= ${most} as "isFull"
+      from endpoints where id = ${id}
+    `.execute(tx);
+    if (known[0]?.isFull === true) return "full";
     const { rows } = await sql<{ state: string }>`
       update endpoints e set state = 'active', reason = null, failures = 0, server_errors = 0, rejections = 0, failing_since = null,
         kept_by = 'owner', verified_at = coalesce(verified_at, case when kept_by = 'sessions' then now() end),
@@ -196,7 +212,7 @@ export async function enableEndpoint(db: Db, userId: number, id: number): Promis
     return rows.length > 0 ? "enabled" : "unverified";
   });
   if (changed === null) return null;
-  return changed.result === "unverified" ? "unverified" : changed.changed;
+  return changed.result === "enabled" ? changed.changed : changed.result;
 }
 
 /**
@@ -206,8 +222,6 @@ export async function enableEndpoint(db: Db, userId: number, id: number): Promis
 export async function deleteEndpoint(db: Db, userId: number, id: number): Promise<Changed> {
   const changed = await changeOne(db, userId, id, async (tx, inbox) => {
     await sql`update sessions set endpoint_id = null where endpoint_id = ${id}`.execute(tx);
-    await sql`delete from dead_letters where endpoint_id = ${id}`.execute(tx);
-    await sql`delete from probes where endpoint_id = ${id}`.execute(tx);
     await sql`
       with gone as (delete from endpoints where id = ${id} returning cursor)
       update inboxes set floor = greatest(floor, (select cursor from gone)) where id = ${inbox}
@@ -215,6 +229,7 @@ export async function deleteEndpoint(db: Db, userId: number, id: number): Promis
     return true;
   });
   if (changed === null) return null;
+  await deleteSome(db, "dead_letters", sql`endpoint_id = ${id}`);
   await deleteSome(db, "attempts", sql`endpoint_id = ${id}`);
   return changed.changed;
 }
@@ -242,18 +257,21 @@ export async function rotateSecret(
 /** From where to push again: after a `seq`, or since a moment. */
 export type ReplayFrom = { after: number } | { since: Date };
 
-export interface Replay {
+interface Replay {
   /** The event after which it begins. */
   after: number;
-  /** Events of the endpoint's kinds that are pushed again: up to `MOST_COUNTED`, which stands for that many or more. */
+  /**
+   * Events of the endpoint's kinds that are pushed again. Of more than `MOST_COUNTED` events that there are to look
+   * at, only so many are.
+   */
   events: number;
 }
 
-export const MOST_COUNTED = 100_000;
+const MOST_COUNTED = 100_000;
 
 /**
  * Sets an endpoint's cursor back, if it is not there already, and pushes from there on; or only counts what that
- * would push. Locks the inbox, then its endpoints.
+ * would push. Locks the inbox, then its endpoints, once it is counted.
  */
 export async function replay(
   db: Db,
@@ -262,44 +280,42 @@ export async function replay(
   from: ReplayFrom,
   dryRun: boolean,
 ): Promise<{ replay: Replay; changed: EndpointsChanged | null } | null> {
+  // From the cursor down: only what would be pushed again is looked at.
   const after =
     "after" in from
       ? sql`${from.after}::bigint`
       : sql`coalesce((
-          select min(seq) - 1 from events v where v.inbox_id = e.inbox_id and v.created_at >= ${from.since} and v.seq <= e.cursor
-        ), e.cursor)`;
-  const count = async (tx: Db): Promise<Replay | null> => {
-    const { rows } = await sql<Replay>`
-      with start as materialized (
-        select e.inbox_id, e.cursor, e.kinds, least(e.cursor, ${after}) as after
-        from endpoints e join inboxes b on b.id = e.inbox_id where e.id = ${id} and b.user_id = ${userId}
-      )
-      select after, (
-        select count(*)::integer from (
-          select from events v where v.inbox_id = start.inbox_id and v.seq > start.after and v.seq <= start.cursor
-            and (v.kind = any(start.kinds) or '*' = any(start.kinds))
-          limit ${MOST_COUNTED}
-        ) few
-      ) as events
-      from start
-    `.execute(tx);
-    return rows[0] ?? null;
-  };
-  if (dryRun) {
-    const counted = await count(db);
-    return counted && { replay: counted, changed: null };
-  }
+          select seq from events v where v.inbox_id = e.inbox_id and v.created_at < ${from.since} and v.seq <= e.cursor
+          order by seq desc limit 1
+        ), 0)`;
+  const { rows } = await sql<Replay>`
+    with start as materialized (
+      select e.inbox_id, e.cursor, e.kinds, least(e.cursor, ${after}) as after
+      from endpoints e join inboxes b on b.id = e.inbox_id where e.id = ${id} and b.user_id = ${userId}
+    )
+    select after, (
+      select count(*) filter (where few.kind = any(start.kinds) or '*' = any(start.kinds))::integer from (
+        select kind from events v where v.inbox_id = start.inbox_id and v.seq > start.after and v.seq <= start.cursor
+        order by v.seq limit ${MOST_COUNTED}
+      ) few
+    ) as events
+    from start
+  `.execute(db);
+  const [counted] = rows;
+  if (counted === undefined) return null;
+  if (dryRun) return { replay: counted, changed: null };
   const changed = await changeOne(db, userId, id, async (tx) => {
-    const counted = await count(tx);
-    if (counted === null) return null;
-    // They are pushed from the log again.
-    await sql`delete from dead_letters where endpoint_id = ${id} and seq > ${counted.after}`.execute(tx);
-    await sql`
+    const { rows: at } = await sql<{ now: Date }>`
       update endpoints e set cursor = ${counted.after}, attached_at = least(attached_at, ${counted.after}), ${KEEP_LEASE},
         server_errors = 0, rejections = 0, generation = generation + 1
       where id = ${id} and cursor > ${counted.after}
+      returning clock_timestamp() as now
     `.execute(tx);
-    return counted;
+    return { at: at[0]?.now };
   });
-  return changed && { replay: changed.result, changed: changed.changed };
+  if (changed === null) return null;
+  // They are pushed from the log again. (Those that are dead letters anew since stay.)
+  const { at } = changed.result;
+  if (at !== undefined) await deleteSome(db, "dead_letters", sql`endpoint_id = ${id} and seq > ${counted.after} and at < ${at}`);
+  return { replay: counted, changed: changed.changed };
 }

@@ -28,20 +28,28 @@ const TAKEN_AGAIN_AFTER_S = 45;
 /** Between two probes of an endpoint, so that nobody has an address asked again and again. */
 const PAUSE_S = 5;
 
+/** Probes of an account that are under way at the same time, and in an hour. */
+const AT_ONCE_OF_ACCOUNT = 2;
+const IN_AN_HOUR_OF_ACCOUNT = 100;
+
 /**
  * Asks for a probe of an endpoint. Returns false where one was asked for within the last seconds, or is under
- * way.
+ * way, or its account has asked for too many. (Those of endpoints that are deleted count.)
  */
-export async function askProbe(db: Db, endpointId: number, probe: Probe): Promise<boolean> {
+export async function askProbe(db: Db, endpoint: { id: number; inbox: number }, probe: Probe): Promise<boolean> {
+  await sql`
+    update probes set result = 'expired' where inbox_id = ${endpoint.inbox} and result is null and created_at < now() - ${LASTS_S} * interval '1 second'
+  `.execute(db);
   const { rows } = await sql`
-    with old as (
-      delete from probes where endpoint_id = ${endpointId}
-        and created_at < now() - (case when result is null then ${LASTS_S}::integer else ${PAUSE_S}::integer end) * interval '1 second'
-      returning id
-    )
-    insert into probes (id, endpoint_id, kind, token)
-    select ${probe.id}, ${endpointId}, ${probe.kind}, ${probe.token}
-    where not exists (select from probes where endpoint_id = ${endpointId} and id not in (select id from old))
+    insert into probes (id, endpoint_id, inbox_id, kind, token)
+    select ${probe.id}, ${endpoint.id}, ${endpoint.inbox}, ${probe.kind}, ${probe.token}
+    from (
+      select count(*) filter (where result is null) as under_way,
+        count(*) filter (where created_at > now() - interval '1 hour') as lately,
+        count(*) filter (where endpoint_id = ${endpoint.id} and created_at > now() - ${PAUSE_S} * interval '1 second') as just_now
+      from probes where inbox_id = ${endpoint.inbox}
+    ) asked
+    where under_way < ${AT_ONCE_OF_ACCOUNT} and lately < ${IN_AN_HOUR_OF_ACCOUNT} and just_now = 0
     on conflict do nothing returning id
   `.execute(db);
   return rows.length > 0;

@@ -17,6 +17,7 @@ interface Behind {
   inbox: number;
   cursor: number;
   head: number;
+  replaying: boolean;
 }
 
 interface Queues {
@@ -75,15 +76,16 @@ async function readQueues({ amqpUrl, namespace, partitions, secret }: Queues): P
  */
 export async function findUncovered(options: Queues & { db: Db }): Promise<Uncovered[]> {
   const { rows } = await sql<Behind>`
-    select e.id as endpoint, b.id as inbox, e.cursor, b.head
+    select e.id as endpoint, b.id as inbox, e.cursor, b.head, e.replaying
     from endpoints e join inboxes b on b.id = e.inbox_id
-    where e.state = 'active' and e.cursor < b.head and e.retry_at is null
+    where e.state = 'active' and (e.cursor < b.head or e.replaying) and e.retry_at is null
       and not exists (select from outbox where b.id = any(outbox.inbox_ids))
   `.execute(options.db);
   const queued = await readQueues(options);
   const uncovered: Uncovered[] = [];
-  for (const { endpoint, inbox, cursor, head } of rows) {
+  for (const { endpoint, inbox, cursor, head, replaying } of rows) {
     if (queued.wakes.has(inbox)) continue;
+    if (replaying) uncovered.push({ endpoint, inbox, seq: cursor }); // a dead letter, at the cursor or before
     for (let seq = cursor + 1; seq <= head; seq += 1) {
       if (!queued.events.has(`${inbox}/${seq}`)) uncovered.push({ endpoint, inbox, seq });
     }

@@ -123,6 +123,8 @@ const EVERY_KIND = "*";
 /** One for all lanes that do nothing: there are many. */
 const NOTHING = Promise.resolve();
 
+const bytesOf = ({ content, data }: InboxEvent): number => content.length + (data?.length ?? 0);
+
 /**
  * The deliveries to one endpoint: one push in flight, in the order of the log. A class, and not a factory of
  * closures as elsewhere, because a sender keeps a hundred thousand of them in memory.
@@ -795,7 +797,7 @@ export class Lane {
       error: errorText(result),
       answer: this.#deps.sealAnswer(endpoint, event, result),
     };
-    this.#deps.onAttempt(endpoint, event, attempt);
+    if (result.isAttempt !== false) this.#deps.onAttempt(endpoint, event, attempt);
     if (judgement.disabledAt !== undefined) this.#deps.onFailing(endpoint, judgement.disabledAt);
     if (epoch !== this.#epoch) {
       // (4) It counts for the generation that it was made under, if that is still the endpoint's.
@@ -804,12 +806,11 @@ export class Lane {
       await this.#deps.report(progress).catch(() => null); // stopping
       return false;
     }
-    return this.#follow(judgement, event, attempt, isReplay);
+    return this.#follow(judgement, event, result.isAttempt === false ? [] : [attempt], isReplay);
   }
 
-  #follow({ verdict, standing }: Judgement, event: InboxEvent, attempt: Attempt, isReplay: boolean): boolean {
+  #follow({ verdict, standing }: Judgement, event: InboxEvent, attempts: readonly Attempt[], isReplay: boolean): boolean {
     this.#standing = standing;
-    const attempts = [attempt];
     switch (verdict.next) {
       case "advance":
         this.#advance(event.seq);
@@ -923,7 +924,7 @@ export class Lane {
       }
       const events = await this.#deps.readEvents(this.#endpoint.inbox, this.#cursor, limit);
       if (epoch !== this.#epoch) return "over";
-      bytes = events.reduce((sum, { content }) => sum + content.length, 0);
+      bytes = events.reduce((sum, event) => sum + bytesOf(event), 0);
       this.#deps.onReadAhead(bytes);
       if (events.some((event) => this.#isOfAnotherIncarnation(event))) {
         this.#lose(); // what it took is of a log that is no more
@@ -955,7 +956,7 @@ export class Lane {
     try {
       const letters = await this.#deps.readAsked(this.#endpoint.id);
       if (epoch !== this.#epoch) return "over";
-      bytes = letters.reduce((sum, { event }) => sum + (event?.content.length ?? 0), 0);
+      bytes = letters.reduce((sum, { event }) => sum + (event === undefined ? 0 : bytesOf(event)), 0);
       this.#deps.onReadAhead(bytes);
       if (letters.length === 0) {
         this.#replayed = true;

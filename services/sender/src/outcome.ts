@@ -102,7 +102,8 @@ export function judge(result: PushResult, before: Standing, at: { now: number; u
     case "transient": {
       if (result.isProvidersFault === true) {
         // Nothing is known of the address: it is as it was.
-        const inMs = Math.max(PROVIDER_PAUSE_MS, result.retryAfterMs ?? 0) * (1 + 0.2 * at.unit);
+        const askedMs = Math.min(result.retryAfterMs ?? 0, HOUR);
+        const inMs = Math.max(PROVIDER_PAUSE_MS, askedMs) + PROVIDER_PAUSE_MS * at.unit;
         return { outcome, verdict: { next: "retry", inMs: Math.round(inMs) }, standing: before };
       }
       if (result.mayBeTheEvent !== true) return backOff(failed);
@@ -123,7 +124,5 @@ export function judge(result: PushResult, before: Standing, at: { now: number; u
 
 /** In words, for whoever owns the endpoint. */
 function reasonOf({ result, status, code, detail }: PushResult): string {
-  if (detail !== undefined) return detail;
-  if (status !== undefined) return `answered ${status}`;
-  return code ?? result;
+  return detail ?? code ?? (status === undefined ? result : `answered ${status}`);
 }

@@ -127,12 +127,17 @@ interface Prepared {
 }
 
 const NO_CHANNEL = "none";
+const WEBHOOK = "webhook";
+/** Whoever asked for a probe waits for it. */
+const PROBE_TIMEOUT_S = 5;
+/** A notification that could not be sent for so long is of no use any more. */
+const NOTIFICATION_LASTS_MS = 24 * 60 * 60 * 1000;
 const ANNOUNCE_EVERY_MS = 60_000;
 
 /** It may be on again tomorrow: nothing is lost until then. */
 function noChannel({ address }: EndpointRow): PushResult {
   const detail = `nothing delivers to ${schemeOf(address) ?? "such"} addresses here now`;
-  return { result: "transient", code: "ECHANNEL", detail, isProvidersFault: true };
+  return { result: "transient", code: "ECHANNEL", detail, isProvidersFault: true, isAttempt: false, retryAfterMs: 60_000 };
 }
 
 /** Consumes all partitions and pushes what comes, until it is stopped. */
@@ -171,7 +176,8 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     const known = prepared.get(endpoint);
     if (known !== undefined) return known;
     const channel = channels.channelFor(endpoint.address);
-    if (channel === undefined) return undefined;
+    // What is a user's goes by webhooks only: a notification, which may cost the operator something, is for those who may send one.
+    if (channel === undefined || (endpoint.userId !== null && channel.name !== WEBHOOK)) return undefined;
     const { inbox, address, timeoutS, isThin } = endpoint;
     const unseal = (context: string, sealed: string): Buffer =>
       keyring.webhookSecrets.unseal(context, Buffer.from(sealed, "latin1"));
@@ -193,6 +199,9 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     try {
       const to = prepare(endpoint);
       if (to === undefined) return Promise.resolve(noChannel(endpoint));
+      if (event.kind === "notification.created" && clock.now() - Date.parse(event.createdAt) > NOTIFICATION_LASTS_MS) {
+        return Promise.resolve({ result: "rejected", code: "EEXPIRED", detail: "it could not be sent for a day", isFinal: true });
+      }
       const { content, data } = unsealed(event);
       return to.channel.push({ target: to.target, event, content, data, receiver: endpoint.userId ?? 0, trace });
     } catch (error) {
@@ -388,7 +397,12 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     store,
     clock,
     async push(endpoint, event, data) {
-      const to = prepare(endpoint);
+      // A challenge may go to somebody who wants none of it: it has no headers that its sender has chosen.
+      const to = prepare({
+        ...endpoint,
+        headers: event.kind === "endpoint.test" ? endpoint.headers : null,
+        timeoutS: PROBE_TIMEOUT_S,
+      });
       if (to === undefined) return noChannel(endpoint);
       const { content } = event;
       return to.channel.push({ target: to.target, event, content, data, receiver: endpoint.userId ?? 0, keepsAnswer: true });

@@ -26,6 +26,8 @@ await runService("messenger", async () => {
     {
       ...apiSettings,
       ...senderSettings,
+      notify: optional(apiSettings.notify),
+      keepAnswers: optional(senderSettings.keepAnswers),
       ...providerSettings,
       ...tracingSettings,
       host: string("HOST", { fallback: "127.0.0.1" }),
@@ -46,9 +48,9 @@ await runService("messenger", async () => {
   // Whoever can make an account could have this machine's other programs pushed to: by default only where that is nobody else.
   const allowCidrs = settings.allowCidrs ?? (localHostsOnly ? LOOPBACK : []);
   // Likewise what those programs answer.
-  const keepAnswers = localHostsOnly && settings.keepAnswers === "public" ? "all" : settings.keepAnswers;
+  const keepAnswers = settings.keepAnswers ?? (localHostsOnly ? "all" : "public");
   // Whoever reaches it can send what its owner can.
-  const notify = localHostsOnly ? "everyone" : settings.notify;
+  const notify = settings.notify ?? (localHostsOnly ? "everyone" : "admins");
   const standalone = await startStandalone(
     {
       ...settings,

@@ -279,6 +279,12 @@ describe.each(deployments)("endpoints, $name", ({ deploy }) => {
       json: { code: "full" },
     });
     expect((await call("GET", "")).json["endpoints"]).toHaveLength(10);
+    // One that a log-in made counts once it is its owner's.
+    await logIn(base, bob, `${receiver.url}/login`);
+    const { endpoint_id: login } = ((await call("GET", "")).json["endpoints"] as { endpoint_id: number }[]).at(-1) as {
+      endpoint_id: number;
+    };
+    expect(await call("POST", `/${login}/enable`)).toMatchObject({ status: 409, json: { code: "full" } });
   });
 
   it("of a log-in can be its owner's, and ends with its session otherwise", async () => {

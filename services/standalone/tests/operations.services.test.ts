@@ -109,6 +109,14 @@ const noEndpoint = (more: Ask = {}) => ({
     return { ...more, params: { ...more.params, id: await endpointOf(world) }, by: world.eve };
   },
 });
+/** Where nothing can be pushed to. */
+const unusable = {
+  async unusable_address({ base, ada, call }: World): Promise<Ask> {
+    await logIn(base, ada, "http://10.0.0.1/");
+    const { json } = await call("GET", "endpoints", ada);
+    return { params: { id: (json["endpoints"] as { endpoint_id: number }[]).at(-1)?.endpoint_id as number } };
+  },
+};
 const notVerified = { not_verified: async (world: World): Promise<Ask> => ({ params: { id: await unverifiedOf(world) } }) };
 const reported: Elsewhere = ["notifications.services.test.ts", "are what their provider reports, in any order and however often"];
 const onlyAdmins: Elsewhere = ["notifications.services.test.ts", "are for administrators, and where somebody delivers them"];
@@ -369,6 +377,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     problems: {
       ...noEndpoint(),
       ...notVerified,
+      ...unusable,
       async probed_lately(world) {
         const id = await endpointOf(world);
         await world.call("POST", `endpoints/${id}/test`, world.ada);
@@ -381,11 +390,15 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     success: ofEndpoint(),
     problems: {
       ...noEndpoint(),
+      ...unusable,
       probed_lately: async (world) => ({ params: { id: await unverifiedOf(world) } }),
       no_probe: noSender,
     },
   },
-  enableEndpoint: { success: ofEndpoint(), problems: { ...noEndpoint(), ...notVerified } },
+  enableEndpoint: {
+    success: ofEndpoint(),
+    problems: { ...noEndpoint(), ...notVerified, ...unusable, full: ["endpoints.services.test.ts", "is one of ten at most"] },
+  },
   disableEndpoint: { success: ofEndpoint(), problems: noEndpoint() },
   rotateEndpointSecret: { success: ofEndpoint({ body: {} }), problems: noEndpoint({ body: {} }) },
   replayEndpoint: { success: ofEndpoint({ body: { after: 0 } }), problems: noEndpoint({ body: { after: 0 } }) },

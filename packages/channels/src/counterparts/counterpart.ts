@@ -18,6 +18,8 @@ export interface Counterpart {
   /** That cannot be sent to, whatever the other side says. */
   unusable: string;
   behave(behaviour: Behaviour): void;
+  /** Where it listens, where others need to know. */
+  url?: string;
   /** What it took. */
   readonly taken: readonly { id: string }[];
   close(): Promise<void>;

@@ -97,6 +97,7 @@ export async function emailCounterpart(): Promise<Counterpart> {
   });
   return {
     channel,
+    url: `smtp://127.0.0.1:${port}`,
     address: "mailto:ada@example.org",
     unusable: "mailto:ada@@example.org",
     behave: (next) => void (behaviour = next),

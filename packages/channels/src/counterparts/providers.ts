@@ -136,7 +136,7 @@ const meta: Api = {
     defer: [429, { error: { code: 130_429, message: "Rate limit hit", type: "OAuthException" } }],
     reject: [400, { error: { code: 131_047, message: "Re-engagement message", type: "OAuthException" } }],
     "be gone": [400, { error: { code: 131_026, message: "Message undeliverable", type: "OAuthException" } }],
-    fault: [404, { error: { code: 100, message: "the test's own" } }],
+    fault: [422, { error: { code: 1_000_000, message: "the test's own" } }],
   },
 };
 

@@ -22,10 +22,12 @@ export async function up(db: Db): Promise<void> {
     sql`alter table attempts add column if not exists answer bytea`,
     sql`alter table dead_letters add column if not exists asked boolean not null default false`,
     sql`create index if not exists dead_letters_asked on dead_letters (endpoint_id, seq) where asked`,
+    sql`create index if not exists endpoints_replaying on endpoints (id) where replaying`,
     sql`
       create table if not exists probes (
         id uuid primary key,
         endpoint_id bigint not null,
+        inbox_id bigint not null,
         kind text not null check (kind in ('test', 'challenge')),
         token text,
         created_at timestamptz not null default now(),
@@ -38,6 +40,7 @@ export async function up(db: Db): Promise<void> {
       )
     `,
     sql`create unique index if not exists probes_open on probes (endpoint_id) where result is null`,
+    sql`create index if not exists probes_inbox on probes (inbox_id)`,
     sql`create index if not exists probes_due on probes (due_at) where result is null`,
   ];
   for (const statement of statements) await statement.execute(db);

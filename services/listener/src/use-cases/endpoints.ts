@@ -69,11 +69,11 @@ export interface Endpoints {
   read(by: Identity, id: number): Promise<OpenedEndpoint>;
   change(by: Identity, id: number, change: ChangeEndpoint): Promise<OpenedEndpoint>;
   delete(by: Identity, id: number): Promise<void>;
-  /** @throws {Refused} not_verified, probed_lately, no_probe */
+  /** @throws {Refused} unusable_address, not_verified, probed_lately, no_probe */
   test(by: Identity, id: number): Promise<Opened<ProbeResult>>;
-  /** @throws {Refused} probed_lately, no_probe */
+  /** @throws {Refused} unusable_address, probed_lately, no_probe */
   verify(by: Identity, id: number): Promise<OpenedEndpoint>;
-  /** @throws {Refused} not_verified */
+  /** @throws {Refused} unusable_address, not_verified, full */
   enable(by: Identity, id: number): Promise<OpenedEndpoint>;
   disable(by: Identity, id: number): Promise<OpenedEndpoint>;
   rotateSecret(by: Identity, id: number, previousValidS: number | undefined): Promise<{ secret: string; previousUntil: Date }>;
@@ -138,6 +138,14 @@ export function createEndpoints(context: Context): Endpoints {
     };
   }
 
+  const isFull = (): Refused => new Refused("full", `an account has at most ${settings.maxEndpoints} endpoints of its own`);
+
+  /** What a log-in gave may be an address that nobody can be pushed to. @throws {Refused} unusable_address */
+  function vet(address: string): void {
+    const refusal = channels.vet(address);
+    if (refusal !== undefined) throw new Refused("unusable_address", refusal);
+  }
+
   async function find(by: Identity, id: number): Promise<OwnedEndpoint> {
     const found = await findEndpoint(db, by.userId, id);
     if (found === null) throw noSuchEndpoint();
@@ -164,10 +172,15 @@ export function createEndpoints(context: Context): Endpoints {
   const newSigningKey = (): Uint8Array => generateKeyPairSync("ed25519").privateKey.export({ format: "der", type: "pkcs8" });
 
   /** Has a sender push something outside of the log; null where it has not ended in time. @throws {Refused} probed_lately */
-  async function probe(endpointId: number, kind: Probe["kind"]): Promise<ProbeResult | null> {
+  async function probe(endpoint: { id: number; inbox: number }, kind: Probe["kind"]): Promise<ProbeResult | null> {
     const id = ids.next();
-    const asked = await askProbe(db, endpointId, { id, kind, token: kind === "challenge" ? newToken(random) : null });
-    if (!asked) throw new Refused("probed_lately", "it was tested, or sent a challenge, seconds ago: try again in 5 s", 5);
+    const asked = await askProbe(db, endpoint, { id, kind, token: kind === "challenge" ? newToken(random) : null });
+    if (!asked)
+      throw new Refused(
+        "probed_lately",
+        "it was tested, or sent a challenge, seconds ago (or your endpoints were too often in the last hour): try again in 5 s",
+        5,
+      );
     const startedAt = clock.monotonic();
     while (clock.monotonic() - startedAt < PROBE_WITHIN_MS && !context.closing.aborted) {
       await sleep(clock, PROBE_EVERY_MS);
@@ -201,8 +214,7 @@ export function createEndpoints(context: Context): Endpoints {
       }
       checkKinds(given.kinds);
       checkHeaders(given.headers);
-      const refusal = channels.vet(address);
-      if (refusal !== undefined) throw new Refused("unusable_address", refusal);
+      vet(address);
       const secret = random.bytes(SECRET_BYTES);
       const made = await createEndpoint(db, {
         userId: by.userId,
@@ -219,9 +231,12 @@ export function createEndpoints(context: Context): Endpoints {
       });
       if (made.status === "no-account") throw new Refused("unauthorized", "the account was deleted");
       if (made.status === "taken") throw new Refused("taken", "you have an endpoint of this address: change that one");
-      if (made.status === "full") throw new Refused("full", `an account has at most ${settings.maxEndpoints} endpoints`);
+      if (made.status === "full") throw isFull();
       if (made.status === "beyond") throw new Refused("no_such_event", "after is beyond your last event");
-      await probe(made.id, "challenge");
+      // Where the account has asked for too many, it is verified later.
+      await probe(await find(by, made.id), "challenge").catch((error: unknown) => {
+        if (!(error instanceof Refused)) throw error;
+      });
       return { endpoint: open(await find(by, made.id)), secret: formatSecret(secret) };
     },
     read: async (by, id) => open(await find(by, id)),
@@ -249,18 +264,22 @@ export function createEndpoints(context: Context): Endpoints {
     },
     async test(by, id) {
       const endpoint = await find(by, id);
+      vet(endpoint.address);
       if (endpoint.state === "unverified") throw new Refused("not_verified", "its address is not verified: verify it first");
-      const result = await probe(id, "test");
+      const result = await probe(endpoint, "test");
       if (result === null) throw noProbe();
       return { ...result, answer: textOf(answerContext(id, 0), result.answer) };
     },
     async verify(by, id) {
       const endpoint = await find(by, id);
-      if (endpoint.state === "unverified" && (await probe(id, "challenge")) === null) throw noProbe();
+      vet(endpoint.address);
+      if (endpoint.state === "unverified" && (await probe(endpoint, "challenge")) === null) throw noProbe();
       return open(await find(by, id));
     },
     async enable(by, id) {
-      const changed = await enableEndpoint(db, by.userId, id);
+      vet((await find(by, id)).address);
+      const changed = await enableEndpoint(db, by.userId, id, settings.maxEndpoints);
+      if (changed === "full") throw isFull();
       if (changed === "unverified") throw new Refused("not_verified", "its address is not verified: verify it first");
       if (changed === null) throw noSuchEndpoint();
       publisher.wake(changed);

@@ -6,6 +6,7 @@ import {
   createNotification,
   findNotification,
   findProvider,
+  findRequest,
   findRole,
   listNotifications,
   type NotificationAttempt,
@@ -85,6 +86,12 @@ export function createNotifications(context: Context): Notifications {
     return { ...open(found.notification), attempts: found.attempts };
   }
 
+  /** @throws {Refused} idempotency_key_reused */
+  function again(by: Identity, { id, isSame }: { id: string; isSame: boolean }): Promise<Sent> {
+    if (!isSame) throw new Refused("idempotency_key_reused", "this Idempotency-Key was used for another notification");
+    return find(by, id);
+  }
+
   return {
     async create(by, given, idempotencyKey) {
       await requireNotifier(by);
@@ -94,13 +101,16 @@ export function createNotifications(context: Context): Notifications {
         throw new Refused("validation_error", `content has at most ${MOST[type]} characters by ${type}`);
       if (subject !== undefined && type !== "email") throw new Refused("validation_error", "subject is for e-mail only");
       if (/[\r\n]/u.test(subject ?? "")) throw new Refused("validation_error", "subject must be a single line");
-      const sendAt = sendAtOf(given.send_at);
       const provider = await findProvider(db, SCHEMES[type]);
       if (provider === null) throw new Refused("no_such_channel", `nobody is set up to deliver by ${type} here`);
-      const id = ids.next();
-      const address = addressOf(SCHEMES[type], recipient);
       const key = requestKeyOf(idempotencyKey, by.userId);
       const asked = JSON.stringify([type, recipient, content, subject, given.send_at]);
+      const request = key && { key, hash: createHash("sha256").update(asked).digest() };
+      const before = await findRequest(db, request);
+      if (before !== null) return again(by, before);
+      const sendAt = sendAtOf(given.send_at);
+      const id = ids.next();
+      const address = addressOf(SCHEMES[type], recipient);
       const made = await createNotification(db, {
         id,
         userId: by.userId,
@@ -111,15 +121,12 @@ export function createNotifications(context: Context): Notifications {
         provider,
         sendAt,
         sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), random.bytes(SECRET_BYTES)),
-        request: key && { key, hash: createHash("sha256").update(asked).digest() },
+        request,
       });
       if (made.status === "suppressed") {
         throw new Refused("suppressed", `nothing is sent to this address until ${made.until.toISOString()}: ${made.reason}`);
       }
-      if (made.status === "repeat") {
-        if (!made.isSame) throw new Refused("idempotency_key_reused", "this Idempotency-Key was used for another notification");
-        return find(by, made.id);
-      }
+      if (made.status === "repeat") return again(by, made);
       publisher.wake(made.changed);
       return {
         id,
