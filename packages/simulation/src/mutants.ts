@@ -62,7 +62,10 @@ export const MUTANTS: readonly Mutant[] = [
         to: `        const heads = new Map([...inboxes.values()].map((inbox) => [inbox.id, inbox.head]));
         return process.call("give leases back", () => {`,
       },
-      { from: `const head = boxOf(endpoint.inbox).head;`, to: `const head = heads.get(endpoint.inbox) as number;` },
+      {
+        from: `            if (isBehind(endpoint)) return "kept";`,
+        to: `            if (endpoint.replaying || endpoint.cursor < (heads.get(endpoint.inbox) as number)) return "kept";`,
+      },
     ],
   },
   {
@@ -186,8 +189,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: STORE,
     changes: [
       {
-        from: `return isLive ? { retryAt, leaseBy } : { retryAt: null, leaseBy: null };`,
-        to: `return { retryAt: null, leaseBy: null };`,
+        from: `    return isLive ? { retryAt, leaseBy } : {`,
+        to: `    return isLive && retryAt === 0 ? { retryAt, leaseBy } : {`,
       },
     ],
   },
@@ -218,9 +221,9 @@ export const MUTANTS: readonly Mutant[] = [
     file: LANE,
     changes: [
       {
-        from: `        permit ??= this.#deps.permits.take(this.#request());
+        from: `        permit ??= this.#takePermit();
         if (permit === undefined) return "crowded";`,
-        to: `        permit ??= this.#deps.permits.take(this.#request()) ?? (await this.#permit("log"));
+        to: `        permit ??= this.#takePermit() ?? (await this.#permit("log"));
         if (permit === undefined) return "crowded";`,
       },
     ],
