@@ -1,5 +1,5 @@
 import type { Channel, PushResult } from "@messenger/channels";
-import { LEASE_MS } from "@messenger/store";
+import { leaseMs } from "@messenger/store";
 import { latency, type Process, Violation, type World } from "./world.ts";
 
 /** What the world says of a push that begins. */
@@ -64,7 +64,6 @@ export interface Receivers {
   readonly repeats: number;
 }
 
-const LIMIT_MS = 15_000;
 const TRIES = 3;
 
 /**
@@ -78,6 +77,7 @@ export function createReceivers(
   idOf: (address: string, seq: number) => string | undefined,
 ): Receivers {
   const { scheduler, chance } = world;
+  const limitMs = world.timeoutS * 1_000;
   const moods = new Map<string, Mood>(addresses.map((address) => [address, "well"]));
   const taken = new Map<string, Took>();
   const rejections = new Map<string, number>();
@@ -105,7 +105,7 @@ export function createReceivers(
         const at = cutOffAt(startedAt);
         return at !== undefined && at <= leasedAt;
       });
-      if (isExcused || scheduler.now - failedOverAt < LEASE_MS) continue;
+      if (isExcused || scheduler.now - failedOverAt < leaseMs(world.timeoutS)) continue;
       const what = `${mine.process.name} pushes ${mine.seq} to ${address}`;
       throw new Violation(`${what} while ${other.process.name} pushes ${other.seq}`);
     }
@@ -144,10 +144,10 @@ export function createReceivers(
       case "slow":
         take(push);
         return { result: "delivered", status: 204 };
-      case "failing":
-        return chance.happens(1 / 3)
-          ? { result: "transient", status: 500, mayBeTheEvent: true }
-          : { result: "transient", status: chance.pick([503, 429]) };
+      case "failing": {
+        const status = chance.pick([500, 503, 429]);
+        return { result: "transient", status, mayBeTheEvent: status === 500 };
+      }
       case "rejecting":
         rejections.set(keyOf(address, seq), (rejections.get(keyOf(address, seq)) ?? 0) + 1);
         return { result: "rejected", status: 400 };
@@ -167,12 +167,13 @@ export function createReceivers(
     took: (address, seq) => taken.get(keyOf(address, seq)),
     failOver(headOf, forgotLogIn) {
       failedOverAt = scheduler.now;
-      for (const address of addresses) if (forgotLogIn(address)) excusedUntil.set(address, scheduler.now + LEASE_MS);
+      for (const address of addresses)
+        if (forgotLogIn(address)) excusedUntil.set(address, scheduler.now + leaseMs(world.timeoutS));
       for (const [address, seq] of reached) reached.set(address, Math.min(seq, headOf(address)));
     },
     channelOf: (process, begin) => ({
       name: "webhook",
-      maxTimeoutMs: LIMIT_MS,
+      maxTimeoutMs: limitMs,
       vet: () => undefined,
       laneKey: (address) => address,
       prepare: ({ address }) => ({ address }),
@@ -195,12 +196,12 @@ export function createReceivers(
           };
           world.check(() => checkAlone(address, mine));
           const slow = moods.get(address) === "slow" && (world.faulty || world.calm) ? chance.unit() * 9_000 : 0;
-          scheduler.after(Math.min(latency(world), LIMIT_MS) + slow, () => {
+          scheduler.after(Math.min(latency(world), limitMs) + slow, () => {
             const result = answer({ address, seq, id, startedAt: mine.startedAt });
             world.note(`${address} answers ${seq}: ${JSON.stringify(result ?? null)}`);
             if (result !== undefined) scheduler.after(latency(world), () => settle(result));
           });
-          scheduler.after(LIMIT_MS, () => settle({ result: "transient", code: "ETIMEDOUT" }));
+          scheduler.after(limitMs, () => settle({ result: "transient", code: "ETIMEDOUT" }));
         });
       },
       close: () => Promise.resolve(),

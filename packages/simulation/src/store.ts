@@ -4,12 +4,11 @@ import {
   type AppendedBatch,
   type AppendResult,
   type EndpointRow,
-  LEASE_MS,
+  leaseMs,
   type NewMessage,
   type ClearAnswer,
   type Progress,
   type ProgressAnswer,
-  TIMEOUT_S_DEFAULT,
 } from "@messenger/store";
 import type { Process, World } from "./world.ts";
 
@@ -40,7 +39,7 @@ export interface Endpoint {
 }
 
 /** What no simulated owner changes. */
-const SETTINGS = { signingKey: null, headers: null, isThin: false, timeoutS: TIMEOUT_S_DEFAULT };
+const SETTINGS = { signingKey: null, headers: null, isThin: false };
 
 interface Inbox {
   id: number;
@@ -148,8 +147,9 @@ export function createStore(world: World, onChange: () => void): Store {
       secret,
       previousSecret: null,
       ...SETTINGS,
+      timeoutS: world.timeoutS,
       // Every third one.
-      maxPerSecond: id % 3 === 0 ? 4 : null,
+      maxPerSecond: world.rated && id % 3 === 0 ? 4 : null,
       cursor,
       ...standing,
       due,
@@ -180,7 +180,7 @@ export function createStore(world: World, onChange: () => void): Store {
 
   function lease(endpoint: Endpoint, by: string): void {
     if (endpoint.leaseBy !== by) endpoint.leasedAt = now();
-    endpoint.retryAt = now() + LEASE_MS;
+    endpoint.retryAt = now() + leaseMs(world.timeoutS);
     endpoint.leaseBy = by;
   }
 
@@ -214,7 +214,7 @@ export function createStore(world: World, onChange: () => void): Store {
       endpoint.retryAt = now() + report.retryInMs;
       endpoint.leaseBy = null;
     } else if (report.renew && endpoint.leaseBy === by) {
-      endpoint.retryAt = now() + LEASE_MS;
+      endpoint.retryAt = now() + leaseMs(world.timeoutS);
     } else if (report.ensureDue) {
       endpoint.retryAt ??= now();
     }

@@ -22,6 +22,10 @@ export interface World {
   calm: boolean;
   /** Now and then a server answers only after 40 s. */
   harsh: boolean;
+  /** How long an attempt may take. */
+  timeoutS: number;
+  /** Some endpoints have a rate. */
+  rated: boolean;
   /** Consumers keep the last bundle of each partition for a while. */
   keeps: boolean;
   /** Looks whether a rule holds: what it throws ends the run. */

@@ -64,8 +64,10 @@ export interface MailboxRow {
 const LEASE_BEYOND_LIMIT_S = 20;
 /** The time limit of an attempt, where the owner sets no other. */
 export const TIMEOUT_S_DEFAULT = 15;
-/** The lease of an endpoint with that. */
-export const LEASE_MS = (TIMEOUT_S_DEFAULT + LEASE_BEYOND_LIMIT_S) * 1000;
+/** How long a lease lasts, by the endpoint's time limit. */
+export const leaseMs = (timeoutS: number): number => (timeoutS + LEASE_BEYOND_LIMIT_S) * 1000;
+/** The lease of an endpoint with the usual one. */
+export const LEASE_MS = leaseMs(TIMEOUT_S_DEFAULT);
 /** How long that is, in the columns of an endpoint `e`. */
 const LEASE_OF_E = sql`(e.timeout_s + ${LEASE_BEYOND_LIMIT_S}) * interval '1 second'`;
 /** How long the relay's lasts. */

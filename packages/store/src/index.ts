@@ -46,6 +46,7 @@ export {
   holdLeases,
   type AskedLetter,
   LEASE_MS,
+  leaseMs,
   readAsked,
   TIMEOUT_S_DEFAULT,
   type LeaseAnswer,
