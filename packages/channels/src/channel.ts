@@ -71,20 +71,16 @@ export interface PushResult {
   isProvidersFault?: boolean;
   /** False where nothing was sent to anybody: it is not recorded. */
   isAttempt?: boolean;
-  /** Of `delivered`: what the provider calls it. */
-  providerId?: string;
   /** Where it was not delivered, or is wanted: the first bytes of the answer. */
   answer?: Uint8Array;
   /** The answer is of an address that is not public: who owns the endpoint may have no business with it. */
   isInternal?: boolean;
 }
 
-/** A way to push to the addresses of some schemes. Every channel passes the suite in `conformance.ts`. */
+/** A way to push to the addresses of some schemes. Every channel passes the suite in `conformance.test.ts`. */
 export interface Channel {
   /** What its attempts are counted under. */
   readonly name: string;
-  /** The longest that an attempt takes, whatever an endpoint asks for. */
-  readonly maxTimeoutMs: number;
   /** Why an address can never be pushed to; undefined where it can, as far as that is known without asking anybody. */
   vet(address: string): string | undefined;
   /** Pushes to addresses of the same lane key share an origin's limits. */

@@ -1,4 +1,4 @@
-import { type Clock, parseAddress } from "@messenger/core";
+import { type Clock, schemeOf } from "@messenger/core";
 import type { AddressGuard } from "./address-guard.ts";
 import type { Channel } from "./channel.ts";
 import { createEmailChannel, type EmailSettings } from "./email.ts";
@@ -19,26 +19,15 @@ export interface Channels {
   close(): Promise<void>;
 }
 
-/** The scheme of an address, with its colon: `https:`. Undefined where it has none. */
-export function schemeOf(address: string): string | undefined {
-  const read = parseAddress(address);
-  return read.usable ? read.url.protocol : undefined;
-}
-
 /** `byScheme` names each channel that is on under all of its schemes: `{ "http:": webhook, "https:": webhook }`. */
 function createChannels(byScheme: Readonly<Record<string, Channel>>): Omit<Channels, "providers"> {
-  function channelFor(address: string): Channel | undefined {
-    const scheme = schemeOf(address);
-    return scheme === undefined ? undefined : byScheme[scheme];
-  }
+  const channelFor = (address: string): Channel | undefined => byScheme[schemeOf(address)];
 
   return {
     channelFor,
     vet(address) {
       const channel = channelFor(address);
-      if (channel !== undefined) return channel.vet(address);
-      const scheme = schemeOf(address);
-      return scheme === undefined ? "the address is not a URL" : `nothing delivers to ${scheme} addresses here`;
+      return channel === undefined ? `nothing delivers to ${schemeOf(address)} addresses here` : channel.vet(address);
     },
     async close() {
       for (const channel of new Set(Object.values(byScheme))) await channel.close();

@@ -115,18 +115,17 @@ export function createEmailChannel(options: EmailSettings & { clock: Clock }): C
   async function send(push: Push, recipient: string): Promise<PushResult> {
     const { subject, text } = textOf(push);
     const { id, createdAt } = push.event;
-    const messageId = `<${id}@${domain}>`;
     try {
       await transport.sendMail({
         from,
         to: { address: recipient, name: "" },
         subject,
         text,
-        messageId,
+        messageId: `<${id}@${domain}>`,
         date: new Date(createdAt),
         headers: { "Auto-Submitted": "auto-generated" },
       });
-      return { result: "delivered", status: 250, providerId: messageId };
+      return { result: "delivered", status: 250 };
     } catch (error) {
       return resultOf(error as NodemailerError);
     } finally {
@@ -147,7 +146,6 @@ export function createEmailChannel(options: EmailSettings & { clock: Clock }): C
 
   return {
     name: "email",
-    maxTimeoutMs: MAX_TIMEOUT_MS,
     vet(address) {
       const recipient = recipientOf(address, SCHEME);
       const isOne = recipient !== undefined && readEmailAddress(recipient) !== undefined;

@@ -9,7 +9,6 @@ export function createLogChannel(name: "email" | "sms" | "whatsapp", onPush: (id
     read(recipientOf(address, scheme) ?? "") === undefined ? "this is no e-mail address or phone number" : undefined;
   return {
     name,
-    maxTimeoutMs: 1_000,
     vet,
     laneKey: () => scheme,
     prepare: ({ address }) => ({ address }),

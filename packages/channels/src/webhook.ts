@@ -8,7 +8,7 @@ import { signatureHeaders } from "./signature.ts";
 import { composeBody } from "./webhook-body.ts";
 
 /** The longest time limit that an endpoint can have. */
-export const WEBHOOK_MAX_TIMEOUT_MS = 30_000;
+const MAX_TIMEOUT_MS = 30_000;
 const DEFAULT_TIMEOUT_MS = 15_000;
 const ANSWER_BYTES = 1024;
 const USER_AGENT = "Messenger/0.1 (+webhooks)";
@@ -70,7 +70,6 @@ export function createWebhookChannel(options: {
 
   return {
     name: "webhook",
-    maxTimeoutMs: WEBHOOK_MAX_TIMEOUT_MS,
     vet: (address) => refusalOf(address, guard),
     laneKey(address) {
       const read = parseAddress(address);
@@ -88,7 +87,7 @@ export function createWebhookChannel(options: {
         signingKey: signingKey && createPrivateKey({ key: Buffer.from(signingKey), format: "der", type: "pkcs8" }),
         headers,
         isThin,
-        timeoutMs: wholeSeconds(timeoutMs ?? DEFAULT_TIMEOUT_MS, WEBHOOK_MAX_TIMEOUT_MS),
+        timeoutMs: wholeSeconds(timeoutMs ?? DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS),
       };
     },
     async push(push) {

@@ -158,14 +158,17 @@ function describePush(content: Json): Json {
   });
   return {
     operationId: "push",
-    summary: "A message, as it is pushed to an address",
+    summary: "An event, as it is pushed to an endpoint",
     description:
-      "In the order of the inbox, one at a time, at least once; a repeat carries the same id. Signed as Standard Webhooks says, with the `webhook_secret` that the log-in answered.",
+      "In the order of the inbox, one at a time, at least once; a repeat carries the same id. Signed as Standard Webhooks says, with the `webhook_secret` that making the endpoint, or the log-in, answered. This is the body of `message.created`; events of other types have the fields of `Event`.",
     security: [],
     parameters: [
       header("Webhook-Id", "Of the event: the same for a repeat."),
       header("Webhook-Timestamp", "Seconds since 1970, of this attempt."),
-      header("Webhook-Signature", "`v1,` and the signature, in Base64."),
+      header(
+        "Webhook-Signature",
+        "`v1,` and the signature, in Base64; several, separated by spaces, where there are several secrets or versions.",
+      ),
     ],
     requestBody: { required: true, content },
     responses: {

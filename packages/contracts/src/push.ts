@@ -13,7 +13,9 @@ export const PushBody = shape(
     receiver_id: Id,
     send_date: SendDate,
     reply_to: Type.Optional(Type.String({ description: "The message that it answers." })),
-    type: Type.String({ description: "What happened: `message.created`. There will be more: pass over those you do not know." }),
+    type: Type.String({
+      description: "What happened. An endpoint gets `message.created`, and the other kinds that its owner asks for.",
+    }),
     id: Type.String({ description: "Of the event; a repeat carries the same one, as does the header `webhook-id`." }),
     seq: Seq,
     timestamp: Timestamp,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseAddress } from "./address.ts";
+import { parseAddress, schemeOf } from "./address.ts";
 import { systemClock, systemRandom } from "./clock.ts";
 import { createIds } from "./ids.ts";
 import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "./names.ts";
@@ -91,6 +91,7 @@ describe("an address", () => {
   ])("%s means %s", (text, href) => {
     const address = parseAddress(text);
     expect(address.usable && address.url.href).toBe(href);
+    expect(address.usable && address.url.protocol).toBe(schemeOf(text));
   });
 
   it.each(["", "http://", "a b", "http://a:99999/"])("%s is not usable", (text) => {

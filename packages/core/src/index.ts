@@ -16,7 +16,7 @@ export {
 } from "./event.ts";
 export { createIds, type Ids } from "./ids.ts";
 export { checkUsername, InvalidName, phoneKey, usernameKey, emailKey } from "./names.ts";
-export { type Address, parseAddress } from "./address.ts";
+export { type Address, parseAddress, schemeOf } from "./address.ts";
 export { fieldsOf, type MessageContent, readContent, storedContent } from "./message-content.ts";
 export { delayAfterFailure } from "./retry-schedule.ts";
 export { type Periodic, retry, type RetryOptions, runPeriodically, sleep, unlessAborted } from "./periodic.ts";

@@ -19,6 +19,7 @@ export {
   secretUrl,
   type Setting,
   SettingsError,
+  type SettingsValues,
   string,
   webUrl,
 } from "./settings.ts";

@@ -20,7 +20,8 @@ export class SettingsError extends Error {
   }
 }
 
-type Values<Settings> = { [Key in keyof Settings]: Settings[Key] extends Setting<infer Value> ? Value : never };
+/** What settings are read as. */
+export type SettingsValues<Settings> = { [Key in keyof Settings]: Settings[Key] extends Setting<infer Value> ? Value : never };
 
 function readText(setting: Setting<unknown>, env: NodeJS.ProcessEnv): string | undefined {
   const given = env[setting.name];
@@ -47,7 +48,7 @@ function readText(setting: Setting<unknown>, env: NodeJS.ProcessEnv): string | u
 export function readSettings<Settings extends Record<string, Setting<unknown>>>(
   settings: Settings,
   env: NodeJS.ProcessEnv,
-): Values<Settings> {
+): SettingsValues<Settings> {
   const faults: string[] = [];
   const values: Record<string, unknown> = {};
   for (const [key, setting] of Object.entries(settings)) {
@@ -61,7 +62,7 @@ export function readSettings<Settings extends Record<string, Setting<unknown>>>(
     }
   }
   if (faults.length > 0) throw new SettingsError(faults);
-  return values as Values<Settings>;
+  return values as SettingsValues<Settings>;
 }
 
 export function integer(name: string, options: { fallback?: number; min: number; max: number }): Setting<number> {

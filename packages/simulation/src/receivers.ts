@@ -173,7 +173,6 @@ export function createReceivers(
     },
     channelOf: (process, begin) => ({
       name: "webhook",
-      maxTimeoutMs: limitMs,
       vet: () => undefined,
       laneKey: (address) => address,
       prepare: ({ address }) => ({ address }),

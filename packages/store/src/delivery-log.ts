@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { announceChange, type EndpointsChanged, IS_LEASED, lockInbox } from "./endpoints.ts";
+import { scannedPage } from "./scanned-page.ts";
 import type { Place } from "./conversations.ts";
 
 export interface AttemptRow {
@@ -63,13 +64,7 @@ export async function listAttempts(
     where wanted or n = ${LOOKED_AT}
     order by n limit ${limit + 1}
   `.execute(db);
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  const goesOn = rows.length > limit || last?.n === LOOKED_AT;
-  return {
-    rows: page.filter(({ wanted }) => wanted),
-    next: goesOn && last !== undefined ? { at: last.atMs, id: last.seq } : null,
-  };
+  return scannedPage(rows, { limit, lookedAt: LOOKED_AT, placeOf: ({ atMs, seq }) => ({ at: atMs, id: seq }) });
 }
 
 export interface DeadLetterRow {

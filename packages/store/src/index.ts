@@ -140,6 +140,7 @@ export {
   type EndpointChange,
   findEndpoint,
   listEndpoints,
+  OFF_BY_OWNER,
   type OwnedEndpoint,
   replay,
   type ReplayFrom,

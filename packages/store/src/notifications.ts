@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { Place } from "./conversations.ts";
 import type { Db } from "./database.ts";
 import type { EndpointsChanged } from "./endpoints.ts";
+import { scannedPage } from "./scanned-page.ts";
 
 export interface NewNotification {
   /** A uuid v7: also that of its event. */
@@ -223,13 +224,7 @@ export async function listNotifications(
     ) looked
     where wanted or n = ${LOOKED_AT} order by n limit ${limit + 1}
   `.execute(db);
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  const goesOn = rows.length > limit || last?.n === LOOKED_AT;
-  return {
-    rows: page.filter(({ wanted }) => wanted),
-    next: goesOn && last !== undefined ? { at: last.at, id: last.id } : null,
-  };
+  return scannedPage(rows, { limit, lookedAt: LOOKED_AT, placeOf: ({ at, id }) => ({ at, id }) });
 }
 
 /** Of the history of one. */

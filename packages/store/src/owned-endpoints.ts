@@ -3,6 +3,9 @@ import type { Db } from "./database.ts";
 import { deleteSome } from "./delete-some.ts";
 import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
 
+/** Why an endpoint is disabled that its owner wants to be. */
+export const OFF_BY_OWNER = "its owner has disabled it";
+
 /** How an endpoint stands, as its owner sees it: `unverified` until the address has shown that it wants pushes. */
 type EndpointState = "active" | "disabled" | "unverified";
 
@@ -87,7 +90,7 @@ export interface NewOwnedEndpoint extends EndpointSettings {
 }
 
 export type MadeEndpoint =
-  | { status: "made"; id: number }
+  | { status: "made"; id: number; inbox: number }
   | { status: "no-account" }
   /** The account has an endpoint of this address, or as many as it may have; `after` is beyond the log. */
   | { status: "taken" }
@@ -115,7 +118,7 @@ export async function createEndpoint(db: Db, endpoint: NewOwnedEndpoint): Promis
         ${endpoint.isThin}, ${endpoint.timeoutS}, ${endpoint.maxPerSecond}, ${cursor}, ${cursor}, 'owner', ${endpoint.beginsOff}, 'off', 'its address is not verified')
       on conflict (inbox_id, address) do nothing returning id
     `.execute(tx);
-    return rows[0] === undefined ? { status: "taken" } : { status: "made", id: rows[0].id };
+    return rows[0] === undefined ? { status: "taken" } : { status: "made", id: rows[0].id, inbox: inbox.id };
   });
 }
 

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { ENDPOINT_COLUMNS, type EndpointRow, endpointOf, type SelectedEndpoint } from "./deliveries.ts";
 import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
+import { OFF_BY_OWNER } from "./owned-endpoints.ts";
 
 /** What a sender pushes for a listener, outside of the log: a test, or a challenge that proves an address. */
 export interface Probe {
@@ -108,7 +109,7 @@ export async function settleChallenge(db: Db, endpointId: number, refusal: strin
     }
     const settled = await sql`
       update endpoints e set verified_at = now(), state = case when begins_off then 'off' else 'active' end,
-        reason = case when begins_off then 'its owner has disabled it' end, ${KEEP_LEASE}, generation = generation + 1
+        reason = case when begins_off then ${OFF_BY_OWNER}::text end, ${KEEP_LEASE}, generation = generation + 1
       where id = ${endpointId} and verified_at is null
       returning id
     `.execute(tx);

@@ -1,36 +1,33 @@
 import type { ProviderSettings } from "@messenger/channels";
-import { optional, publicUrlSetting, secretText, secretUrl, SettingsError, string, webUrl } from "@messenger/runtime";
+import {
+  optional,
+  publicUrlSetting,
+  secretText,
+  secretUrl,
+  SettingsError,
+  type SettingsValues,
+  string,
+  webUrl,
+} from "@messenger/runtime";
 
-const none = optional(string("", { fallback: "" }));
+const text = (name: string) => optional(string(name, { fallback: "" }));
 
 /** Who delivers to people. Where nothing is given, nobody does. */
 export const providerSettings = {
   publicUrl: optional(publicUrlSetting),
   smtpUrl: optional(secretUrl("SMTP_URL", ["smtp:", "smtps:"])),
-  mailFrom: { ...none, name: "MAIL_FROM" },
-  twilioAccountSid: { ...none, name: "TWILIO_ACCOUNT_SID" },
+  mailFrom: text("MAIL_FROM"),
+  twilioAccountSid: text("TWILIO_ACCOUNT_SID"),
   twilioAuthToken: optional(secretText("TWILIO_AUTH_TOKEN")),
-  twilioSmsFrom: { ...none, name: "TWILIO_SMS_FROM" },
-  twilioWhatsAppFrom: { ...none, name: "TWILIO_WHATSAPP_FROM" },
+  twilioSmsFrom: text("TWILIO_SMS_FROM"),
+  twilioWhatsAppFrom: text("TWILIO_WHATSAPP_FROM"),
   twilioUrl: webUrl("TWILIO_URL", { fallback: "https://api.twilio.com" }),
   metaToken: optional(secretText("META_TOKEN")),
-  metaPhoneNumberId: { ...none, name: "META_PHONE_NUMBER_ID" },
+  metaPhoneNumberId: text("META_PHONE_NUMBER_ID"),
   metaUrl: webUrl("META_URL", { fallback: "https://graph.facebook.com/v25.0" }),
 };
 
-interface Given {
-  publicUrl: string | undefined;
-  smtpUrl: string | undefined;
-  mailFrom: string | undefined;
-  twilioAccountSid: string | undefined;
-  twilioAuthToken: string | undefined;
-  twilioSmsFrom: string | undefined;
-  twilioWhatsAppFrom: string | undefined;
-  twilioUrl: string;
-  metaToken: string | undefined;
-  metaPhoneNumberId: string | undefined;
-  metaUrl: string;
-}
+type Given = SettingsValues<typeof providerSettings>;
 
 /** @throws {SettingsError} where one is given that needs another one. */
 export function providersOf(given: Given): Omit<ProviderSettings, "pretend"> {

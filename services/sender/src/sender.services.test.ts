@@ -90,7 +90,6 @@ describe("a sender", () => {
     const metrics = createSenderMetrics(createRegistry());
     const channel: Channel = {
       name: "webhook",
-      maxTimeoutMs: 15_000,
       vet: () => undefined,
       laneKey: (address) => address,
       prepare: ({ address }) => ({ address }),

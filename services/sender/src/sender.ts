@@ -1,5 +1,5 @@
 import type { Broker, Consumer, Delivery } from "@messenger/broker";
-import { type Channel, type Channels, type PushResult, schemeOf, type Target } from "@messenger/channels";
+import type { Channel, Channels, PushResult, Target } from "@messenger/channels";
 import {
   answerContext,
   type Clock,
@@ -10,6 +10,7 @@ import {
   partitionOf,
   type Random,
   runPeriodically,
+  schemeOf,
   signingKeyContext,
   sleep,
   traceIdOf,
@@ -136,7 +137,7 @@ const ANNOUNCE_EVERY_MS = 60_000;
 
 /** It may be on again tomorrow: nothing is lost until then. */
 function noChannel({ address }: EndpointRow): PushResult {
-  const detail = `nothing delivers to ${schemeOf(address) ?? "such"} addresses here now`;
+  const detail = `nothing delivers to ${schemeOf(address)} addresses here now`;
   return { result: "transient", code: "ECHANNEL", detail, isProvidersFault: true, isAttempt: false, retryAfterMs: 60_000 };
 }
 
@@ -171,10 +172,8 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   });
   const { recorder } = calls;
 
-  /** What pushes to an endpoint need, made anew when its settings are read. Undefined where no channel is on for it. */
-  function prepare(endpoint: EndpointRow): Prepared | undefined {
-    const known = prepared.get(endpoint);
-    if (known !== undefined) return known;
+  /** What pushes to an endpoint need. Undefined where no channel is on for it. */
+  function prepareAnew(endpoint: EndpointRow): Prepared | undefined {
     const channel = channels.channelFor(endpoint.address);
     // What is a user's goes by webhooks only: a notification, which may cost the operator something, is for those who may send one.
     if (channel === undefined || (endpoint.userId !== null && channel.name !== WEBHOOK)) return undefined;
@@ -190,8 +189,15 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
         : (JSON.parse(unseal(endpointHeadersContext(inbox, address), endpoint.headers).toString()) as Record<string, string>);
     const signingKey = endpoint.signingKey === null ? undefined : unseal(signingKeyContext(inbox, address), endpoint.signingKey);
     const target = channel.prepare({ address, secrets, signingKey, headers, isThin, timeoutMs: timeoutS * 1000 });
-    const made = { channel, target };
-    prepared.set(endpoint, made);
+    return { channel, target };
+  }
+
+  /** The same, remembered until the endpoint's settings are read anew. */
+  function prepare(endpoint: EndpointRow): Prepared | undefined {
+    const known = prepared.get(endpoint);
+    if (known !== undefined) return known;
+    const made = prepareAnew(endpoint);
+    if (made !== undefined) prepared.set(endpoint, made);
     return made;
   }
 
@@ -398,7 +404,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     clock,
     async push(endpoint, event, data) {
       // A challenge may go to somebody who wants none of it: it has no headers that its sender has chosen.
-      const to = prepare({
+      const to = prepareAnew({
         ...endpoint,
         headers: event.kind === "endpoint.test" ? endpoint.headers : null,
         timeoutS: PROBE_TIMEOUT_S,

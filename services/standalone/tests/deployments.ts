@@ -6,7 +6,7 @@ import { systemClock, systemRandom } from "@messenger/core";
 import { type ApiSettings, type Listener, startListener } from "@messenger/listener";
 import { type Backends, type Closing, createClosing, createLogger, createRegistry, openBackends } from "@messenger/runtime";
 import { createSenderMetrics, senderStore, startSender } from "@messenger/sender";
-import { createTestDatabase, deleteNamespace, testNamespace } from "@messenger/testkit";
+import { createTestDatabase, deleteNamespace, type TestDatabase, testNamespace } from "@messenger/testkit";
 import { inject } from "vitest";
 import { startStandalone } from "../src/standalone.ts";
 
@@ -143,6 +143,25 @@ async function distributed({ providers = {} }: DeploymentOptions = {}): Promise<
   const urls: string[] = [];
   for (let n = 0; n < 2; n += 1) urls.push((await openListener(part)).url);
   return { urls, close: () => closing.closeAll() };
+}
+
+/** A listener on servers of its own, that nobody pushes for. */
+export async function deployListener(
+  settings: Partial<ApiSettings> = {},
+): Promise<{ url: string; database: TestDatabase; close: () => Promise<void> }> {
+  const database = await createTestDatabase(inject("databaseUrl"));
+  const namespace = testNamespace();
+  const closing = createClosing();
+  closing.add(() => database.drop());
+  closing.add(() => deleteNamespace(inject("amqpUrl"), namespace, PARTITIONS));
+  const part = { databaseUrl: database.url, amqpUrl: inject("amqpUrl"), namespace, closing, settings };
+  try {
+    const { url } = await openListener(part);
+    return { url, database, close: () => closing.closeAll() };
+  } catch (error) {
+    await closing.closeAll();
+    throw error;
+  }
 }
 
 export const deployments = [

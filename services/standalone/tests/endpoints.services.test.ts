@@ -1,10 +1,7 @@
 import { createPublicKey, verify } from "node:crypto";
-import { createClosing } from "@messenger/runtime";
 import {
   type Answer,
   type Arrival,
-  createTestDatabase,
-  deleteNamespace,
   http,
   logIn,
   type Person,
@@ -12,12 +9,11 @@ import {
   type ScriptedReceiver,
   sendSurely,
   startScriptedReceiver,
-  testNamespace,
   waitFor,
 } from "@messenger/testkit";
 import { Webhook } from "standardwebhooks";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
-import { type Deployment, deployments, openListener, PARTITIONS } from "./deployments.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type Deployment, deployListener, deployments } from "./deployments.ts";
 
 describe.each(deployments)("endpoints, $name", ({ deploy }) => {
   let deployment: Deployment;
@@ -330,13 +326,8 @@ describe.each(deployments)("endpoints, $name", ({ deploy }) => {
 
 describe("endpoints without a sender", () => {
   it("says so where no sender is there to make a test", async () => {
-    const closing = createClosing();
-    const database = await createTestDatabase(inject("databaseUrl"));
-    const namespace = testNamespace();
-    closing.add(() => database.drop());
-    closing.add(() => deleteNamespace(inject("amqpUrl"), namespace, PARTITIONS));
+    const { url, close } = await deployListener();
     try {
-      const { url } = await openListener({ databaseUrl: database.url, amqpUrl: inject("amqpUrl"), namespace, closing });
       const bob = await register(url);
       await logIn(url, bob, "http://127.0.0.1:1024/");
       const { json } = await http(`${url}/api/endpoints/`, { token: bob.token });
@@ -345,7 +336,7 @@ describe("endpoints without a sender", () => {
       expect(answer).toMatchObject({ status: 503, json: { code: "no_probe" } });
       expect(answer.headers["retry-after"]).toBeDefined();
     } finally {
-      await closing.closeAll();
+      await close();
     }
   });
 });

@@ -2,22 +2,10 @@ import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createClosing } from "@messenger/runtime";
-import {
-  type Answer,
-  createTestDatabase,
-  deleteNamespace,
-  http,
-  type Person,
-  logIn,
-  register,
-  sendSurely,
-  testNamespace,
-  waitFor,
-} from "@messenger/testkit";
+import { type Answer, http, type Person, logIn, register, sendSurely, waitFor } from "@messenger/testkit";
 import { SMTPServer } from "smtp-server";
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
-import { type Deployment, deployments, openListener, PARTITIONS } from "./deployments.ts";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type Deployment, deployListener, deployments } from "./deployments.ts";
 
 interface Mail {
   to: string;
@@ -434,20 +422,8 @@ describe("notifications", () => {
   });
 
   it("are for administrators, and where somebody delivers them", async () => {
-    const closing = createClosing();
-    const database = await createTestDatabase(inject("databaseUrl"));
-    const namespace = testNamespace();
-    closing.add(() => database.drop());
-    closing.add(() => deleteNamespace(inject("amqpUrl"), namespace, PARTITIONS));
+    const { url, database, close } = await deployListener({ notify: "admins" });
     try {
-      const part = {
-        databaseUrl: database.url,
-        amqpUrl: inject("amqpUrl"),
-        namespace,
-        closing,
-        settings: { notify: "admins" as const },
-      };
-      const { url } = await openListener(part);
       const { id, token } = await register(url);
       const body = { type: "email", recipient: "ada@example.org", content: "…" };
       for (const call of [{ path: "", body }, { path: "" }, { path: "/0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f" }]) {
@@ -461,7 +437,7 @@ describe("notifications", () => {
       });
       expect(await http(`${url}/api/notifications`, { token })).toMatchObject({ status: 200, json: { notifications: [] } });
     } finally {
-      await closing.closeAll();
+      await close();
     }
   });
 });

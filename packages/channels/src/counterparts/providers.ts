@@ -1,6 +1,4 @@
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { systemClock } from "@messenger/core";
 import { createAddressGuard } from "../address-guard.ts";
 import type { Channel } from "../channel.ts";
@@ -8,7 +6,7 @@ import { createMetaChannel } from "../meta.ts";
 import { createPoster, type Poster } from "../poster.ts";
 import { createTwilioChannel } from "../twilio.ts";
 import type { Behaviour, Counterpart } from "./counterpart.ts";
-import { misbehave } from "./webhook.ts";
+import { misbehave, serveHttp } from "./http.ts";
 
 /** What differs between the APIs of providers. */
 interface Api {
@@ -59,15 +57,9 @@ async function serve(api: Api): Promise<Counterpart> {
     }
   }
 
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
-    request.on("end", () => answer(request, Buffer.concat(chunks).toString(), response));
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  const server = await serveHttp(answer);
   const poster = createPoster({ guard: createAddressGuard({ allowCidrs: ["127.0.0.0/8"] }), clock: systemClock });
-  const channel = api.channelOf(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, poster);
+  const channel = api.channelOf(server.url, poster);
   return {
     channel: { ...channel, close: () => poster.close() },
     address: api.address,
@@ -77,7 +69,6 @@ async function serve(api: Api): Promise<Counterpart> {
     async close() {
       await poster.close();
       server.close();
-      server.closeAllConnections();
     },
   };
 }

@@ -18,10 +18,12 @@ import {
   deleteEndpoint,
   disableEndpoint,
   enableEndpoint,
+  type EndpointsChanged,
   findEndpoint,
   listAttempts,
   listDeadLetters,
   listEndpoints,
+  OFF_BY_OWNER,
   type OwnedEndpoint,
   type Probe,
   type ProbeResult,
@@ -198,11 +200,17 @@ export function createEndpoints(context: Context): Endpoints {
     return keyring.contents.unseal(answerOf, answer).toString().replaceAll("\0", "\ufffd");
   }
 
-  /** @throws {Refused} where there was nothing to change. */
-  function tell<Result extends { changed: Parameters<typeof publisher.wake>[0] } | null>(result: Result): NonNullable<Result> {
+  /** Tells the senders of a change. @throws {Refused} no_such_endpoint */
+  function tell<Result extends { changed: EndpointsChanged | null }>(result: Result | null): Result {
     if (result === null) throw noSuchEndpoint();
     publisher.wake(result.changed);
     return result;
+  }
+
+  /** The endpoint as it is after a change. @throws {Refused} no_such_endpoint */
+  async function changedTo(by: Identity, id: number, changed: EndpointsChanged | null): Promise<OpenedEndpoint> {
+    tell(changed && { changed });
+    return open(await find(by, id));
   }
 
   return {
@@ -234,7 +242,7 @@ export function createEndpoints(context: Context): Endpoints {
       if (made.status === "full") throw isFull();
       if (made.status === "beyond") throw new Refused("no_such_event", "after is beyond your last event");
       // Where the account has asked for too many, it is verified later.
-      await probe(await find(by, made.id), "challenge").catch((error: unknown) => {
+      await probe(made, "challenge").catch((error: unknown) => {
         if (!(error instanceof Refused)) throw error;
       });
       return { endpoint: open(await find(by, made.id)), secret: formatSecret(secret) };
@@ -254,13 +262,11 @@ export function createEndpoints(context: Context): Endpoints {
         ...(change.headers && { sealHeaders }),
         ...(change.signatures && !keepsKey && { sealSigningKey }),
       });
-      tell({ changed });
-      return open(await find(by, id));
+      return changedTo(by, id, changed);
     },
     async delete(by, id) {
       const changed = await deleteEndpoint(db, by.userId, id);
-      if (changed === null) throw noSuchEndpoint();
-      publisher.wake(changed);
+      tell(changed && { changed });
     },
     async test(by, id) {
       const endpoint = await find(by, id);
@@ -281,16 +287,9 @@ export function createEndpoints(context: Context): Endpoints {
       const changed = await enableEndpoint(db, by.userId, id, settings.maxEndpoints);
       if (changed === "full") throw isFull();
       if (changed === "unverified") throw new Refused("not_verified", "its address is not verified: verify it first");
-      if (changed === null) throw noSuchEndpoint();
-      publisher.wake(changed);
-      return open(await find(by, id));
+      return changedTo(by, id, changed);
     },
-    async disable(by, id) {
-      const changed = await disableEndpoint(db, by.userId, id, "its owner has disabled it");
-      if (changed === null) throw noSuchEndpoint();
-      publisher.wake(changed);
-      return open(await find(by, id));
-    },
+    disable: async (by, id) => changedTo(by, id, await disableEndpoint(db, by.userId, id, OFF_BY_OWNER)),
     async rotateSecret(by, id, previousValidS = DAY_S) {
       const secret = random.bytes(SECRET_BYTES);
       const sealSecret = (inbox: number, address: string): Uint8Array =>
