@@ -165,6 +165,15 @@ export const MUTANTS: readonly Mutant[] = [
     firstWorld: 820_000_000,
   },
   {
+    name: "go-on-after-a-loss",
+    rule: "(8) a lease that the lane had when the connection was lost is given back after the push in flight",
+    file: LANE,
+    changes: [
+      { from: `    if (this.#leased) {\n      // (8) It may have`, to: `    if (this.#epoch < 0) {\n      // (8) It may have` },
+    ],
+    firstWorld: 69_890_000,
+  },
+  {
     name: "give-up-while-giving-back",
     rule: "(8) a partition is given up once no lease is being given back, too",
     file: LANE,

@@ -292,6 +292,15 @@ export class Lane {
     this.#entries = [];
     this.#line = [];
     this.#lineEnd = this.#cursor;
+    if (this.#leased) {
+      // (8) It may have been granted when another sender was pushing already: once what is in flight has ended, it is given back.
+      this.#epoch += 1;
+      this.#readOnNext = false;
+      this.state = "waiting";
+      this.#wanted?.settle(undefined);
+      if (!this.busy) void this.#endLease();
+      return;
+    }
     if (this.state !== "pushing") return;
     if (this.#inFlight?.epoch === this.#epoch) {
       this.#lineEnd = this.#inFlight.seq;
@@ -301,7 +310,6 @@ export class Lane {
     this.state = "idle";
     this.#readOnNext = false;
     this.#wanted?.settle(undefined);
-    if (this.#leased) void this.#endLease();
   }
 
   /**
