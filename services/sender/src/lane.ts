@@ -297,6 +297,8 @@ export class Lane {
       this.#epoch += 1;
       this.#readOnNext = false;
       this.state = "waiting";
+      this.#cursor = this.#committed; // what was taken and not written is read again, with the next lease
+      this.#lineEnd = this.#committed;
       this.#wanted?.settle(undefined);
       if (!this.busy) void this.#endLease();
       return;
