@@ -1,11 +1,14 @@
-import { type Clock, schemeOf } from "@messenger/core";
+import { type Clock, type Random, schemeOf } from "@messenger/core";
 import type { AddressGuard } from "./address-guard.ts";
 import type { Channel } from "./channel.ts";
 import { createEmailChannel, type EmailSettings } from "./email.ts";
 import { createLogChannel } from "./log-provider.ts";
 import { createMetaChannel, type MetaSettings } from "./meta.ts";
 import { createPoster, type Poster } from "./poster.ts";
+import type { WrittenScheme } from "./recipients.ts";
 import { createTwilioChannel, type TwilioSettings } from "./twilio.ts";
+import { createVapid } from "./vapid.ts";
+import { createWebPushChannel } from "./web-push.ts";
 import { createWebhookChannel } from "./webhook.ts";
 
 /** The channels of a process, by the schemes of the addresses that they push to. */
@@ -40,6 +43,8 @@ export interface ProviderSettings {
   email?: EmailSettings | undefined;
   sms?: TwilioSettings | undefined;
   whatsapp?: ({ provider: "twilio" } & TwilioSettings) | ({ provider: "meta" } & MetaSettings) | undefined;
+  /** The key that browsers subscribe with, and whom their push services may write to. */
+  webPush?: { key: Uint8Array; contact: string | undefined } | undefined;
   /** What has no provider is taken, and sent nowhere: tells the ids of what was. */
   pretend?: ((id: string) => void) | undefined;
 }
@@ -47,19 +52,25 @@ export interface ProviderSettings {
 /** Who delivers to people: by the scheme of the address. */
 export interface Provider {
   scheme: PeopleScheme;
-  /** `smtp`, `twilio`, `meta`, or `log` for nobody. */
+  /** `smtp`, `twilio`, `meta`, `webpush`, or `log` for nobody. */
   provider: string;
 }
 
-export type PeopleScheme = "mailto:" | "sms:" | "whatsapp:";
+export type PeopleScheme = WrittenScheme | "webpush:";
+
+interface Opening {
+  guard: AddressGuard;
+  clock: Clock;
+  random: Random;
+}
 
 interface Opened {
   channel: Channel;
   provider: string;
 }
 
-function openPeople(options: ProviderSettings & { poster: Poster; clock: Clock }): Partial<Record<PeopleScheme, Opened>> {
-  const { email, sms, whatsapp, pretend, poster, clock } = options;
+function openPeople(options: ProviderSettings & Opening & { poster: Poster }): Partial<Record<PeopleScheme, Opened>> {
+  const { email, sms, whatsapp, webPush, pretend, poster, guard, clock, random } = options;
   const pretended = (name: "email" | "sms" | "whatsapp"): Opened | undefined =>
     pretend && { channel: createLogChannel(name, pretend), provider: "log" };
   const opened: Record<PeopleScheme, Opened | undefined> = {
@@ -69,6 +80,10 @@ function openPeople(options: ProviderSettings & { poster: Poster; clock: Clock }
         ? pretended("sms")
         : { channel: createTwilioChannel({ ...sms, kind: "sms", poster, clock }), provider: "twilio" },
     "whatsapp:": openWhatsApp(whatsapp, poster, clock) ?? pretended("whatsapp"),
+    "webpush:": webPush && {
+      channel: createWebPushChannel({ guard, poster, vapid: createVapid({ ...webPush, clock }), random }),
+      provider: "webpush",
+    },
   };
   return Object.fromEntries(Object.entries(opened).filter(([, one]) => one !== undefined));
 }
@@ -83,10 +98,10 @@ function openWhatsApp(settings: ProviderSettings["whatsapp"], poster: Poster, cl
 }
 
 /** All channels that this process has what it needs for. */
-export function openChannels(options: { guard: AddressGuard; clock: Clock; providers?: ProviderSettings }): Channels {
+export function openChannels(options: Opening & { providers?: ProviderSettings }): Channels {
   const webhook = createWebhookChannel(options);
   const poster = createPoster(options);
-  const people = openPeople({ ...options.providers, poster, clock: options.clock });
+  const people = openPeople({ ...options.providers, ...options, poster });
   const byScheme = Object.fromEntries(Object.entries(people).map(([scheme, { channel }]) => [scheme, channel]));
   const channels = createChannels({ "http:": webhook, "https:": webhook, ...byScheme });
   return {

@@ -3,6 +3,7 @@ import type { Push, PushResult } from "./channel.ts";
 import type { Counterpart } from "./counterparts/counterpart.ts";
 import { emailCounterpart } from "./counterparts/email.ts";
 import { metaCounterpart, smsCounterpart, twilioWhatsAppCounterpart } from "./counterparts/providers.ts";
+import { webPushCounterpart } from "./counterparts/web-push.ts";
 import { webhookCounterpart } from "./counterparts/webhook.ts";
 
 interface Tried {
@@ -18,6 +19,7 @@ const COUNTERPARTS: readonly Tried[] = [
   { name: "SMS by Twilio", open: smsCounterpart, saysWhen: true },
   { name: "WhatsApp by Twilio", open: twilioWhatsAppCounterpart, saysWhen: true },
   { name: "WhatsApp by Meta", open: metaCounterpart, saysWhen: true },
+  { name: "web push", open: webPushCounterpart, saysWhen: true },
 ];
 
 const ID = "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f";
@@ -34,7 +36,7 @@ describe.each(COUNTERPARTS)("the channel $name", ({ open, saysWhen }) => {
     const { channel } = other;
     const content = { message: "hallo, wörld", sender_id: 1, sender_username: "ada", receiver_id: 2, send_date: "2026-01-02" };
     const pushed: Push = {
-      target: channel.prepare({ address, secrets: [new Uint8Array(24)], timeoutMs: 1_000 }),
+      target: channel.prepare({ address, secrets: [other.secret ?? new Uint8Array(24)], timeoutMs: 1_000 }),
       event: {
         inbox: 1,
         seq: 7,

@@ -113,7 +113,7 @@ export function createEmailChannel(options: EmailSettings & { clock: Clock }): C
   });
 
   async function send(push: Push, recipient: string): Promise<PushResult> {
-    const { subject, text } = textOf(push);
+    const { subject, text, html, unsubscribe } = textOf(push);
     const { id, createdAt } = push.event;
     try {
       await transport.sendMail({
@@ -121,9 +121,15 @@ export function createEmailChannel(options: EmailSettings & { clock: Clock }): C
         to: { address: recipient, name: "" },
         subject,
         text,
+        ...(html !== undefined && { html }),
         messageId: `<${id}@${domain}>`,
         date: new Date(createdAt),
-        headers: { "Auto-Submitted": "auto-generated" },
+        headers: {
+          "Auto-Submitted": "auto-generated",
+          // RFC 8058: one click in the mail program.
+          ...(unsubscribe !== undefined && { "List-Unsubscribe-Post": "List-Unsubscribe=One-Click" }),
+        },
+        ...(unsubscribe !== undefined && { list: { unsubscribe: { url: unsubscribe, comment: "" } } }),
       });
       return { result: "delivered", status: 250 };
     } catch (error) {

@@ -3,8 +3,12 @@ export type { Channel, ChannelEndpoint, Push, PushResult, Result, Target } from 
 export { type Channels, openChannels, type PeopleScheme, type Provider, type ProviderSettings } from "./channels.ts";
 export { createPoster, type PostAnswer, type Poster } from "./poster.ts";
 export { refusalOfHeaders } from "./headers.ts";
-export { addressOf, checkRegion, readEmailAddress, readPhoneNumber } from "./recipients.ts";
+export { addressOf, checkRegion, readEmailAddress, readPhoneNumber, recipientOf, type WrittenScheme } from "./recipients.ts";
 export { checkNameServer } from "./resolver.ts";
 export { formatPublicKey, formatSecret, SECRET_BYTES } from "./signature.ts";
+export { type Composed, compose, type Language, LANGUAGES, type TextValues } from "./texts.ts";
+export { newVapidKey, VAPID_KEY, vapidPublicKey } from "./vapid.ts";
+export { packKeys, refusalOfWebPush, webPushAddress } from "./web-push.ts";
+export { refusalOfKeys, type SubscriptionKeys } from "./web-push-encryption.ts";
 export { refusalOf } from "./webhook.ts";
 export { composeBody } from "./webhook-body.ts";

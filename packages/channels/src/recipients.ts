@@ -48,7 +48,10 @@ export function recipientOf(address: string, scheme: string): string | undefined
   }
 }
 
+/** Of addresses that people write: an e-mail address, a phone number. */
+export type WrittenScheme = "mailto:" | "sms:" | "whatsapp:";
+
 /** The address of a recipient, as {@link recipientOf} reads it. */
-export function addressOf(scheme: "mailto:" | "sms:" | "whatsapp:", recipient: string): string {
+export function addressOf(scheme: WrittenScheme, recipient: string): string {
   return scheme + encodeURIComponent(recipient).replaceAll("%40", "@").replaceAll("%2B", "+");
 }

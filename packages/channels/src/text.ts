@@ -4,6 +4,10 @@ import type { Push } from "./channel.ts";
 export interface Text {
   subject: string;
   text: string;
+  /** Of an e-mail, beside the text; undefined for none. */
+  html: string | undefined;
+  /** Where to end such e-mails (RFC 8058); undefined where they cannot be. */
+  unsubscribe: string | undefined;
 }
 
 const SUBJECT = "A notification";
@@ -12,6 +16,12 @@ const asText = (value: unknown): string | undefined => (typeof value === "string
 
 /** What a push says to a person: a notification's own words, or that the address is being tested. */
 export function textOf({ event, data }: Pick<Push, "event" | "data">): Text {
-  if (event.kind === "endpoint.test") return { subject: "A test", text: "This is a test. Nothing is to be done." };
-  return { subject: asText(data?.["subject"]) ?? SUBJECT, text: asText(data?.["content"]) ?? "" };
+  const none = { html: undefined, unsubscribe: undefined };
+  if (event.kind === "endpoint.test") return { subject: "A test", text: "This is a test. Nothing is to be done.", ...none };
+  return {
+    subject: asText(data?.["subject"]) ?? SUBJECT,
+    text: asText(data?.["content"]) ?? "",
+    html: asText(data?.["html"]),
+    unsubscribe: asText(data?.["unsubscribe"]),
+  };
 }

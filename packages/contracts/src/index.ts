@@ -1,3 +1,4 @@
+export * from "./contacts.ts";
 export * from "./conversations.ts";
 export * from "./doors.ts";
 export * from "./endpoints.ts";

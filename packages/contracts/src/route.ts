@@ -19,6 +19,7 @@ export const TAGS = {
   endpoints: "Where events are pushed to: your endpoints, their settings, attempts and dead letters.",
   events: "What happens, for clients that read it themselves.",
   notifications: "E-mail, SMS and WhatsApp to outside addresses, with a log.",
+  contacts: "Where you are told of messages that you have not read: e-mail, phone, browsers.",
   operation: "For whoever runs it.",
   "door: messages": "Compatible with another system, for its clients. New clients use `/api`.",
   "door: sendMessage":
@@ -64,6 +65,8 @@ export interface Route {
    * one (`application/x-www-form-urlencoded`). The handler gets the bytes, too.
    */
   signed?: "json" | "form";
+  /** Whatever form is posted is taken, and not looked at: the path says all. */
+  takesAnyForm?: true;
   /** Its answer holds tokens or secrets. */
   isSecret?: true;
   params?: TObject;

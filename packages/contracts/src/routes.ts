@@ -1,3 +1,4 @@
+import { CONTACT_ROUTES } from "./contacts.ts";
 import { CONVERSATION_ROUTES } from "./conversations.ts";
 import { DOOR_ROUTES } from "./doors.ts";
 import { ENDPOINT_ROUTES } from "./endpoints.ts";
@@ -20,6 +21,7 @@ export const ROUTES = {
   ...EVENT_ROUTES,
   ...ENDPOINT_ROUTES,
   ...NOTIFICATION_ROUTES,
+  ...CONTACT_ROUTES,
   ...HEALTH_ROUTES,
   ...DOOR_ROUTES,
 } as const satisfies Record<string, Route>;

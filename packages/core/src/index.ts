@@ -23,6 +23,9 @@ export { type Periodic, retry, type RetryOptions, runPeriodically, sleep, unless
 export { createTimeLimit, type TimeLimit } from "./time-limit.ts";
 export {
   answerContext,
+  contactCodeContext,
+  contactSecretContext,
+  contactTokenContext,
   createKeyring,
   endpointHeadersContext,
   type Keyring,

@@ -11,6 +11,8 @@ export interface Sealer {
   seal(context: string, plain: Uint8Array): Uint8Array;
   /** @throws {SealError} */
   unseal(context: string, sealed: Uint8Array): Buffer;
+  /** Whether it was sealed under the secret that is the current one. */
+  isCurrent(sealed: Uint8Array): boolean;
 }
 
 export interface Keyring {
@@ -122,6 +124,7 @@ function createSealer(secrets: readonly string[], purpose: string, random: Rando
       }
       return plain;
     },
+    isCurrent: (sealed) => Buffer.compare(sealed.subarray(1, SALT_AT), current.id) === 0,
   };
 }
 
@@ -154,6 +157,21 @@ export function signingKeyContext(inbox: number, address: string): string {
 /** What the kept part of the answer to a push is sealed under. */
 export function answerContext(endpoint: number, seq: number): string {
   return `answer/${endpoint}/${seq}`;
+}
+
+/** What the keys of a browser's subscription are sealed under. */
+export function contactSecretContext(user: number, address: string): string {
+  return `contact/${user}/${address}`;
+}
+
+/** What the token that ends a contact is sealed under. */
+export function contactTokenContext(user: number): string {
+  return `contact-token/${user}`;
+}
+
+/** What the code that verifies a contact is sealed under. */
+export function contactCodeContext(contact: number): string {
+  return `contact-code/${contact}`;
 }
 
 /** What an endpoint's webhook secret is sealed under. */

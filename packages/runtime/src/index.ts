@@ -5,6 +5,7 @@ export { serviceSettings } from "./common-settings.ts";
 export { type Closing, createClosing } from "./close-all.ts";
 export { createLogger, LOG_LEVELS, type Logger, type LogLevel } from "./log.ts";
 export { Counter, createRegistry, Gauge, Histogram, Registry, serveMetrics } from "./metrics.ts";
+export { loadOwnKey } from "./own-key.ts";
 export { CannotStart, EXIT_SETTINGS, isOperators, runService, type Running } from "./run.ts";
 export {
   integer,

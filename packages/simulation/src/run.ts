@@ -209,6 +209,7 @@ export async function simulate(seed: number): Promise<RunResult> {
         onDeferred: () => undefined,
         onBacklog: () => undefined,
         onRelayed: () => undefined,
+        onTold: () => undefined,
         observe(sources) {
           mailboxes = () => sources.mailboxes() as ReturnType<typeof mailboxes>;
           node.permits = () => sources.inFlight() + sources.lingering();

@@ -143,7 +143,7 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
     `)}
     -- reads head and version as they are once the lock is held, which may be later than the snapshot
     box as materialized (
-      select id, user_id, head, version from inboxes
+      select id, user_id, head, version, has_contacts from inboxes
       where user_id in (
         select receiver from item union select sender from echoed
         ${inGroups(sql`union select user_id from group_recipient`)}
@@ -229,6 +229,22 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
     logged as (
       insert into events (inbox_id, seq, id, kind, message_id, created_at)
       select inbox, seq, event_id, kind, message_id, created_at from numbered
+    ),
+    -- what users are told of elsewhere, unless they read it before; the inbox's lock keeps two of these apart
+    noticed as (
+      insert into notices as n (contact_id, conversation_id, waiting, first_at, message_id, due_at)
+      select k.id, told.conversation_id, told.count, told.first_at, told.last_id, now() + k.delay_s * interval '1 second'
+      from (
+        select box.user_id, conversation_id, count(*) as count, min(event.created_at) as first_at,
+          (array_agg(event.message_id order by event.n desc))[1] as last_id
+        from event join box on box.id = event.inbox and box.has_contacts join item on item.id = event.message_id
+        where event.kind = 'message.created' and item.sender <> box.user_id
+        group by box.user_id, conversation_id
+      ) as told join contacts k on k.user_id = told.user_id and k.verified_at is not null
+      order by k.id, told.conversation_id
+      on conflict (contact_id, conversation_id) do update set waiting = n.waiting + excluded.waiting,
+        first_at = coalesce(n.first_at, excluded.first_at), message_id = excluded.message_id,
+        due_at = coalesce(n.due_at, excluded.due_at)
     ),
     covered as (
       insert into outbox (inbox_ids)

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { announce, type AppendedEvents, IS_VISIBLE, lockInboxes, transactionOfMembers } from "./append-events.ts";
 import type { Db } from "./database.ts";
+import { reconsiderNotices } from "./notices.ts";
 import type { Role } from "./groups.ts";
 
 export interface MessageChange {
@@ -115,15 +116,15 @@ export function markRead(
 ): Promise<AppendedEvents | null> {
   const { userId, conversation, messageId, eventId, data } = marking;
   return transactionOfMembers(db, async (tx) => {
-    const { rows } = await sql<{ version: number; inbox: number; receipts: boolean }>`
-      select m.version, b.id as inbox, u.receipts
+    const { rows } = await sql<{ version: number; inbox: number; hasContacts: boolean; receipts: boolean }>`
+      select m.version, b.id as inbox, b.has_contacts as "hasContacts", u.receipts
       from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${userId}
         join inboxes b on b.user_id = p.user_id join users u on u.id = p.user_id
       where m.id = ${messageId} and m.conversation_id = ${conversation} and m.content is not null and ${IS_VISIBLE}
     `.execute(tx);
     const [message] = rows;
     if (message === undefined) return null;
-    const { version, inbox, receipts } = message;
+    const { version, inbox, hasContacts, receipts } = message;
     const inboxes = await lockInboxes(tx, conversation, messageId);
     const moved = await sql`
       update participants p set read_at = m.created_at, read_id = m.id
@@ -133,6 +134,7 @@ export function markRead(
       returning p.user_id
     `.execute(tx);
     if (moved.rows.length === 0) return { events: [], outboxId: null };
+    if (hasContacts) await reconsiderNotices(tx, userId, conversation);
     const read = { kind: "receipt.read", eventId, conversation, message: { id: messageId, version }, data };
     return announce(tx, receipts ? inboxes : inboxes.filter((id) => id === inbox), read);
   });

@@ -75,7 +75,16 @@ const MESSAGE_COLUMNS = sql`
 `;
 
 /** A message that the participant `p` can read. */
-const IS_READABLE = sql`m.conversation_id = p.conversation_id and m.content is not null and ${IS_VISIBLE}`;
+export const IS_READABLE = sql`m.conversation_id = p.conversation_id and m.content is not null and ${IS_VISIBLE}`;
+
+/** Messages of others that the participant `p` has not read, up to `MAX_UNREAD`. */
+export const UNREAD = sql`(
+  select count(*)::integer from (
+    select from messages m
+    where ${IS_READABLE} and m.sender_id <> p.user_id and (m.created_at, m.id) > (coalesce(p.read_at, '-infinity'), coalesce(p.read_id, ${NO_ID}::uuid))
+    limit ${MAX_UNREAD}
+  ) as unread
+)`;
 
 interface ListedConversation {
   id: number;
@@ -107,13 +116,7 @@ const CONVERSATION_COLUMNS = sql`
   c.title, p.role, case when c.low_user_id is null then (select count(*) from participants o where o.conversation_id = c.id) else 0 end as members,
   last.id as "messageId", last."senderId", last.content, last.version, last.at, last.reactions,
   coalesce(last.at, ${micros("p.joined_at")}) as "activeAt",
-  p.read_id as "readId", p.muted, p.archived, p.pinned, (
-    select count(*)::integer from (
-      select from messages m
-      where ${IS_READABLE} and m.sender_id <> p.user_id and (m.created_at, m.id) > (coalesce(p.read_at, '-infinity'), coalesce(p.read_id, ${NO_ID}::uuid))
-      limit ${MAX_UNREAD}
-    ) as unread
-  ) as unread
+  p.read_id as "readId", p.muted, p.archived, p.pinned, ${UNREAD} as unread
 `;
 
 /** The conversation of the participant `p`, with its last message that the participant can read, in full. */

@@ -45,6 +45,7 @@ export interface Database {
     head: Generated<number>;
     floor: Generated<number>;
     version: Generated<number>;
+    has_contacts: Generated<boolean>;
   };
   events: {
     inbox_id: number;
@@ -148,6 +149,37 @@ export interface Database {
   };
   dead_letters: { endpoint_id: number; seq: number; reason: string; at: Time };
   familiar_networks: { user_id: number; network: string; at: Time };
+  contacts: {
+    id: GeneratedId;
+    user_id: number;
+    type: string;
+    address: string;
+    secret: Uint8Array | null;
+    verified_at: NullableTime;
+    code: Uint8Array | null;
+    code_at: NullableTime;
+    code_tries: Generated<number>;
+    shows_content: Generated<boolean>;
+    language: Generated<string>;
+    delay_s: number;
+    window_s: number;
+    quiet_from: number | null;
+    quiet_until: number | null;
+    time_zone: Generated<string>;
+    token: Uint8Array;
+    token_hash: Uint8Array;
+    created_at: Time;
+  };
+  notices: {
+    contact_id: number;
+    conversation_id: number;
+    waiting: Generated<number>;
+    first_at: NullableTime;
+    message_id: string | null;
+    due_at: NullableTime;
+    sent_at: NullableTime;
+    notification_id: string | null;
+  };
   names: { key: string; user_id: number };
   meta: { key: string; value: string };
 }

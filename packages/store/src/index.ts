@@ -21,6 +21,19 @@ export {
 } from "./change-messages.ts";
 export { type Backlog, readBacklog } from "./backlog.ts";
 export {
+  changeContact,
+  type ContactRow,
+  type ContactSettings,
+  createContact,
+  deleteContact,
+  findContact,
+  findContactByToken,
+  keepCode,
+  listContacts,
+  tryCode,
+  verifyContact,
+} from "./contacts.ts";
+export {
   type ConversationRow,
   findConversation,
   findDirect,
@@ -96,6 +109,8 @@ export {
   titleContext,
   unban,
 } from "./groups.ts";
+export { keepValue, replaceValue } from "./kept-values.ts";
+export { countNotices, deferNotice, type NoticeRow, type SettledNotice, settleNotice, takeNotices } from "./notices.ts";
 export { findInbox, type Inbox } from "./inboxes.ts";
 export { isFamiliarNetwork, rememberNetwork } from "./familiar-networks.ts";
 export { isUnavailable, whyUnavailable } from "./errors.ts";
@@ -163,6 +178,9 @@ export {
   findProvider,
   findRequest,
   listNotifications,
+  type MadeNotification,
+  type NewNotification,
+  withdrawNotification,
   type NotificationAttempt,
   type NotificationRow,
   reportNotification,

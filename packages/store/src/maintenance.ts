@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { deleteSome } from "./delete-some.ts";
 import { eraseAbandonedGroups } from "./groups.ts";
+import { pruneNotices } from "./notices.ts";
 import { eraseNotificationsOfNobody } from "./notifications.ts";
 import { endExpiredSessions } from "./sessions.ts";
 import { eraseDeletedAccounts } from "./users.ts";
@@ -28,6 +29,7 @@ export async function prune(db: Db, days: number): Promise<void> {
   );
   await sql`delete from stream_tickets where expires_at < now()`.execute(db);
   await sql`delete from probes where created_at < now() - interval '1 hour'`.execute(db);
+  await pruneNotices(db);
   await endExpiredSessions(db);
   await eraseNotificationsOfNobody(db);
   await eraseDeletedAccounts(db);

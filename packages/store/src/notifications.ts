@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Place } from "./conversations.ts";
 import type { Db } from "./database.ts";
-import type { EndpointsChanged } from "./endpoints.ts";
+import { announceChange, type EndpointsChanged, KEEP_LEASE } from "./endpoints.ts";
 import { scannedPage } from "./scanned-page.ts";
 
 export interface NewNotification {
@@ -10,6 +10,8 @@ export interface NewNotification {
   /** Who sends it. */
   userId: number;
   type: string;
+  /** `sent` by a user, or our own. */
+  purpose: "sent" | "notice" | "code";
   /** As an endpoint has it: `mailto:ada@example.org`. */
   address: string;
   /** Whom it is for, sealed under its id. */
@@ -129,8 +131,8 @@ export async function createNotification(db: Db, made: NewNotification): Promise
       await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
     }
     const { rows } = await sql<{ createdAt: Date; due: boolean }>`
-      insert into notifications (id, user_id, type, recipient, data, provider, inbox_id, send_at, request_key, request_hash)
-      values (${made.id}, ${made.userId}, ${made.type}, ${made.recipient}, ${made.data}, ${made.provider}, ${inbox}, ${made.sendAt},
+      insert into notifications (id, user_id, type, purpose, recipient, data, provider, inbox_id, send_at, request_key, request_hash)
+      values (${made.id}, ${made.userId}, ${made.type}, ${made.purpose}, ${made.recipient}, ${made.data}, ${made.provider}, ${inbox}, ${made.sendAt},
         ${made.request?.key ?? null}::bytea, ${made.request?.hash ?? null}::bytea)
       on conflict (request_key) where request_key is not null do nothing
       returning created_at as "createdAt", coalesce(send_at, '-infinity') <= now() as due
@@ -141,6 +143,37 @@ export async function createNotification(db: Db, made: NewNotification): Promise
     const changed = due ? await append(tx, { id: made.id, inbox, data: made.data }) : null;
     return { status: "made", createdAt, changed };
   });
+}
+
+/**
+ * An address wants what comes from now on, by another secret: what its provider has said before is of no account any
+ * more. Locks its inbox, then its endpoint.
+ */
+export async function renewAddress(
+  tx: Db,
+  address: string,
+  sealSecret: (inbox: number) => Uint8Array,
+): Promise<EndpointsChanged> {
+  const { inbox, head } = await lockAddress(tx, address);
+  await sql`
+    insert into endpoints as e (inbox_id, address, kinds, secret, cursor, attached_at, kept_by, verified_at, timeout_s)
+    values (${inbox}, ${address}, array['notification.created'], ${sealSecret(inbox)}, ${head}, ${head}, 'owner', now(), 30)
+    on conflict (inbox_id, address) do update set secret = excluded.secret, state = 'active', reason = null,
+      cursor = case when e.state = 'off' then excluded.cursor else e.cursor end,
+      failures = 0, server_errors = 0, rejections = 0, failing_since = null, ${KEEP_LEASE}, generation = e.generation + 1
+  `.execute(tx);
+  return announceChange(tx, inbox);
+}
+
+/** Has what waits for its provider still be passed over: nobody wants it any more. One that is being sent may still arrive. */
+export async function withdrawNotification(db: Db, id: string): Promise<void> {
+  await sql`
+    with gone as (
+      delete from notifications n using endpoints e where n.id = ${id} and e.inbox_id = n.inbox_id and n.seq > e.cursor
+      returning n.inbox_id, n.seq
+    )
+    update events v set data = null from gone where v.inbox_id = gone.inbox_id and v.seq = gone.seq
+  `.execute(db);
 }
 
 /** Sends notifications whose time has come, `limit` at most. Returns what covers their wakes. Locks each inbox. */
@@ -216,7 +249,7 @@ export async function listNotifications(
       select listed.*, row_number() over (order by at desc, id desc)::integer as n,
         (${type}::text is null or type = ${type}::text) and (${status}::text is null or status = ${status}::text) as wanted
       from (
-        select ${ROW} where n.user_id = ${userId}
+        select ${ROW} where n.user_id = ${userId} and n.purpose = 'sent'
           and (${after?.id ?? null}::uuid is null
             or (n.created_at, n.id) < (to_timestamp(${after?.at ?? null}::float8 / 1000000), ${after?.id ?? null}::uuid))
         order by n.created_at desc, n.id desc limit ${LOOKED_AT}
@@ -245,7 +278,9 @@ export async function findNotification(
   userId: number,
   id: string,
 ): Promise<{ notification: NotificationRow; attempts: readonly NotificationAttempt[] } | null> {
-  const { rows } = await sql<NotificationRow>`select ${ROW} where n.user_id = ${userId} and n.id = ${id}`.execute(db);
+  const { rows } = await sql<NotificationRow>`
+    select ${ROW} where n.user_id = ${userId} and n.purpose = 'sent' and n.id = ${id}
+  `.execute(db);
   if (rows[0] === undefined) return null;
   const attempts = await sql<NotificationAttempt>`
     select a.at, a.outcome, a.status, a.ms, a.error from notifications n

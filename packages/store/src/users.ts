@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { AppendedEvents } from "./append-events.ts";
 import type { Db } from "./database.ts";
+import { eraseContacts } from "./contacts.ts";
 import { deleteSome } from "./delete-some.ts";
 import { eraseNotifications } from "./notifications.ts";
 import { constraintOf } from "./errors.ts";
@@ -219,6 +220,7 @@ async function endAccount(tx: Db, userId: number): Promise<number | "member" | n
     update reactions set user_id = -nextval(pg_get_serial_sequence('users', 'id')) where user_id = ${userId}
   `.execute(tx);
   await sql`delete from bans where user_id = ${userId}`.execute(tx);
+  await eraseContacts(tx, userId);
   await sql`delete from users where id = ${userId}`.execute(tx);
   return inbox;
 }

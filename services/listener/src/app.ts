@@ -1,5 +1,6 @@
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import {
+  CONTACT_ROUTES,
   CONVERSATION_ROUTES,
   describeApi,
   DOOR_ROUTES,
@@ -39,6 +40,7 @@ import { addRoutes } from "./http/route.ts";
 import { requireSessions } from "./http/session.ts";
 import { traceRequests } from "./http/trace.ts";
 import { networkOf } from "./networks.ts";
+import { contactHandlers } from "./routes/contacts.ts";
 import { conversationHandlers } from "./routes/conversations.ts";
 import { endpointHandlers } from "./routes/endpoints.ts";
 import { eventHandlers } from "./routes/events.ts";
@@ -48,6 +50,7 @@ import { messageHandlers } from "./routes/messages.ts";
 import { notificationHandlers } from "./routes/notifications.ts";
 import { sessionHandlers } from "./routes/sessions.ts";
 import { userHandlers } from "./routes/users.ts";
+import { createContacts } from "./use-cases/contacts.ts";
 import { createConversations } from "./use-cases/conversations.ts";
 import { createEndpoints } from "./use-cases/endpoints.ts";
 import { createEvents } from "./use-cases/events.ts";
@@ -117,10 +120,15 @@ export async function createApp(context: Context): Promise<App> {
   });
   // For nobody else: any page can have a browser post a form.
   app.addContentTypeParser([FORM], { parseAs: "buffer" }, async (request: FastifyRequest, body: Buffer) => {
-    if (request.routeOptions.config.route?.signed !== "form")
-      throw new Refused("unsupported_media_type", "the body must be application/json");
+    const { route } = request.routeOptions.config;
+    if (route?.takesAnyForm === true) return undefined;
+    if (route?.signed !== "form") throw new Refused("unsupported_media_type", "the body must be application/json");
     request.rawBody = body;
     return parseFormBody(body);
+  });
+  app.addContentTypeParser(["multipart/form-data"], { parseAs: "buffer" }, async (request: FastifyRequest) => {
+    if (request.routeOptions.config.route?.takesAnyForm === true) return undefined;
+    throw new Refused("unsupported_media_type", "the body must be application/json");
   });
 
   // By callbacks, where nothing is waited for: every request passes all of these.
@@ -196,6 +204,7 @@ export async function createApp(context: Context): Promise<App> {
   addRoutes(app, ENDPOINT_ROUTES, endpointHandlers(createEndpoints(context)));
   const notifications = createNotifications(context);
   addRoutes(app, NOTIFICATION_ROUTES, notificationHandlers(notifications, createReports(context)));
+  addRoutes(app, CONTACT_ROUTES, contactHandlers(createContacts(context)));
   addRoutes(app, DOOR_ROUTES, { ...messageDoor(messages), ...authDoor(users, sessions), ...sendMessageDoor(notifications) });
   await app.ready();
   return app;

@@ -54,6 +54,8 @@ export interface Context {
   /** Aborted once the listener stops: nothing that does not end by itself goes on. */
   closing: AbortSignal;
   guard: AddressGuard;
+  /** What browsers subscribe with, in base64url. */
+  pushKey: string;
   /** That say what can be pushed to; a listener pushes nothing itself. */
   channels: Channels;
   clock: Clock;

@@ -3,9 +3,9 @@ import { Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Broker } from "@messenger/broker";
-import { type AddressGuard, openChannels } from "@messenger/channels";
+import { type AddressGuard, newVapidKey, openChannels, VAPID_KEY, vapidPublicKey } from "@messenger/channels";
 import { type Clock, createIds, type Keyring, type Random } from "@messenger/core";
-import { CannotStart, createClosing, type Logger, type Registry, type Tracing } from "@messenger/runtime";
+import { CannotStart, createClosing, loadOwnKey, type Logger, type Registry, type Tracing } from "@messenger/runtime";
 import { appendMessages, deleteOutbox, ping, recentRevocations, type Store, whyUnavailable } from "@messenger/store";
 import { type App, createApp } from "./app.ts";
 import { type AppendQueueDeps, createAppendQueue } from "./append-queue.ts";
@@ -82,7 +82,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   closing.add(() => revocations.stop());
   closing.add(() => publisher.idle());
 
-  const channels = openChannels({ guard: options.guard, clock });
+  const channels = openChannels({ guard: options.guard, clock, random });
+  const vapidKey = await loadOwnKey(db, options.keyring, VAPID_KEY, newVapidKey);
   closing.add(() => channels.close());
 
   const stopping = new AbortController();
@@ -102,6 +103,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     notify: (notices) => broker.notify(notices),
     closing: stopping.signal,
     guard: options.guard,
+    pushKey: vapidPublicKey(vapidKey),
     channels,
     clock,
     random,

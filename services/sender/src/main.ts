@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { checkCidr, createAddressGuard, openChannels } from "@messenger/channels";
+import { checkCidr, createAddressGuard, newVapidKey, openChannels, VAPID_KEY } from "@messenger/channels";
 import { systemClock, systemRandom } from "@messenger/core";
 import {
   createClosing,
@@ -8,6 +8,7 @@ import {
   createRegistry,
   integer,
   list,
+  loadOwnKey,
   openBackends,
   openTracing,
   readSettings,
@@ -18,7 +19,8 @@ import {
 import { readBacklog } from "@messenger/store";
 import { watchBacklog } from "./backlog-watch.ts";
 import { createSenderMetrics } from "./metrics.ts";
-import { providerSettings, providersOf } from "./providers.ts";
+import { startNotices } from "./notices/start.ts";
+import { contactOf, providerSettings, providersOf } from "./providers.ts";
 import { startSender } from "./sender.ts";
 import { senderSettings } from "./settings.ts";
 import { senderStore } from "./store.ts";
@@ -46,7 +48,13 @@ await runService("sender", async () => {
   const backlog = watchBacklog({ clock: systemClock, readBacklog: () => readBacklog(store.db), onBacklog: metrics.onBacklog });
   closing.add(() => backlog.stop());
   const guard = createAddressGuard(settings);
-  const channels = openChannels({ guard, clock: systemClock, providers: providersOf(settings) });
+  const webPush = { key: await loadOwnKey(store.db, keyring, VAPID_KEY, newVapidKey), contact: contactOf(settings) };
+  const channels = openChannels({
+    guard,
+    clock: systemClock,
+    random: systemRandom,
+    providers: { ...providersOf(settings), webPush },
+  });
   closing.add(() => channels.close());
   const name = `${hostname()}/${randomUUID()}`;
   const sender = await startSender({
@@ -67,6 +75,17 @@ await runService("sender", async () => {
     keepAttemptsDays: settings.keepAttemptsDays,
   });
   closing.add(() => sender.stop());
+  const notices = startNotices({
+    ...settings,
+    db: store.db,
+    broker,
+    keyring,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    metrics,
+  });
+  closing.add(() => notices.stop());
   log.info({ sender: name, metricsPort: served.port }, "pushing");
   return { log, close: () => closing.closeAll() };
 });

@@ -11,6 +11,8 @@ export interface SenderMetrics {
   onDeferred(): void;
   /** What waits in the database; undefined where it does not say. */
   onBacklog: (backlog: Backlog | undefined) => void;
+  /** A user was told of messages by a channel. */
+  onTold(type: string): void;
   onRelayed(work: { kind: "outbox" | "due"; count: number }): void;
   /** Says where the gauges read their values, when they are asked for. */
   observe(sources: {
@@ -67,6 +69,12 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
     registers,
   });
 
+  const told = new Counter({
+    name: "messenger_notices_total",
+    help: "How often users were told of messages that they have not read",
+    labelNames: ["type"],
+    registers,
+  });
   const deadLetters = new Counter({
     name: "messenger_dead_letters_total",
     help: "Events that an endpoint refused for good",
@@ -107,6 +115,7 @@ export function createSenderMetrics(registry: Registry): SenderMetrics {
         deliverySeconds.observe(Math.max(0, attempt.at + attempt.ms - Date.parse(event.createdAt)) / 1000);
       }
     },
+    onTold: (type) => told.inc({ type }),
     onRelayed({ kind, count }) {
       relayed.inc({ kind }, count);
     },

@@ -29,8 +29,15 @@ export const providerSettings = {
 
 type Given = SettingsValues<typeof providerSettings>;
 
+/** Whom push services may write to: some demand that there is somebody. */
+export function contactOf({ publicUrl, mailFrom }: Pick<Given, "publicUrl" | "mailFrom">): string | undefined {
+  if (publicUrl?.startsWith("https:") === true) return publicUrl;
+  const address = /<([^<>]+)>\s*$/u.exec(mailFrom ?? "")?.[1] ?? mailFrom;
+  return address === undefined ? undefined : `mailto:${address}`;
+}
+
 /** @throws {SettingsError} where one is given that needs another one. */
-export function providersOf(given: Given): Omit<ProviderSettings, "pretend"> {
+export function providersOf(given: Given): Omit<ProviderSettings, "pretend" | "webPush"> {
   const faults: string[] = [];
   function needs<Name extends string>(what: string, values: Record<Name, string | undefined>): Record<Name, string> {
     for (const [name, value] of Object.entries(values))

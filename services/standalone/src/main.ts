@@ -14,7 +14,7 @@ import {
   string,
   tracingSettings,
 } from "@messenger/runtime";
-import { providerSettings, providersOf, senderSettings } from "@messenger/sender";
+import { contactOf, providerSettings, providersOf, senderSettings } from "@messenger/sender";
 import { startStandalone } from "./standalone.ts";
 import { welcome } from "./welcome.ts";
 
@@ -57,6 +57,7 @@ await runService("messenger", async () => {
       allowCidrs,
       keepAnswers,
       providers: providersOf(settings),
+      pushContact: contactOf(settings),
       settings: { ...settings, notify, localHostsOnly },
       tracing: settings,
     },

@@ -1,18 +1,19 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { createAddressGuard, openChannels, type ProviderSettings } from "@messenger/channels";
+import { createAddressGuard, newVapidKey, openChannels, type ProviderSettings, VAPID_KEY } from "@messenger/channels";
 import { type Periodic, runPeriodically, systemClock, systemRandom } from "@messenger/core";
 import { type Listener, type ListenerOptions, startListener } from "@messenger/listener";
 import {
   createClosing,
   createRegistry,
+  loadOwnKey,
   type Logger,
   openBackends,
   openTracing,
   serveMetrics,
   type TracingOptions,
 } from "@messenger/runtime";
-import { createSenderMetrics, senderStore, startSender, watchBacklog } from "@messenger/sender";
+import { createSenderMetrics, senderStore, startNotices, startSender, watchBacklog } from "@messenger/sender";
 import { breakLeases, createEmbeddedMaintenance, migrate, readBacklog, type Store } from "@messenger/store";
 import { lockFolder } from "./folder-lock.ts";
 import { ownSecret } from "./own-secret.ts";
@@ -31,7 +32,11 @@ export interface StandaloneOptions {
   /** Name servers to ask; those of the system if there are none. */
   nameServers?: readonly string[];
   /** Who delivers to people; where nobody does, it is pretended, and said so. */
-  providers?: Omit<ProviderSettings, "pretend">;
+  providers?: Omit<ProviderSettings, "pretend" | "webPush">;
+  /** Whom push services of browsers may write to. */
+  pushContact?: string | undefined;
+  /** Notices and codes by each channel, in a day. */
+  noticesPerDay: number;
   tokenTtlSeconds: number;
   maxInFlight: number;
   maxMailboxes: number;
@@ -120,11 +125,14 @@ async function open(
   }
 
   const guard = createAddressGuard(options);
+  const vapidKey = await loadOwnKey(store.db, keyring, VAPID_KEY, newVapidKey);
   const channels = openChannels({
     guard,
     clock,
+    random,
     providers: {
       ...options.providers,
+      webPush: { key: vapidKey, contact: options.pushContact },
       pretend: (id) => log.warn({ notification: id }, "nothing is set up to deliver it: a notification was sent nowhere"),
     },
   });
@@ -147,6 +155,10 @@ async function open(
     keepAttemptsDays: options.keepAttemptsDays,
   });
   closing.add(() => sender.stop());
+  const { publicUrl } = options.settings;
+  const { noticesPerDay } = options;
+  const notices = startNotices({ db: store.db, broker, keyring, clock, random, log, metrics, publicUrl, noticesPerDay });
+  closing.add(() => notices.stop());
   const listener = await startListener({
     store,
     broker,

@@ -26,6 +26,7 @@ function start(name: string, settings: { trustedProxies: string[]; localHostsOnl
       tokenTtlSeconds: 3600,
       maxInFlight: 16,
       maxMailboxes: 1_000,
+      noticesPerDay: 10_000,
       keepAnswers: "all",
       keepAttemptsDays: 30,
       settings: {

@@ -1,11 +1,19 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createAddressGuard, openChannels, type ProviderSettings } from "@messenger/channels";
+import { createAddressGuard, newVapidKey, openChannels, type ProviderSettings, VAPID_KEY } from "@messenger/channels";
 import { systemClock, systemRandom } from "@messenger/core";
 import { type ApiSettings, type Listener, startListener } from "@messenger/listener";
-import { type Backends, type Closing, createClosing, createLogger, createRegistry, openBackends } from "@messenger/runtime";
-import { createSenderMetrics, senderStore, startSender } from "@messenger/sender";
+import {
+  type Backends,
+  type Closing,
+  createClosing,
+  createLogger,
+  createRegistry,
+  loadOwnKey,
+  openBackends,
+} from "@messenger/runtime";
+import { createSenderMetrics, senderStore, startNotices, startSender } from "@messenger/sender";
 import { createTestDatabase, deleteNamespace, type TestDatabase, testNamespace } from "@messenger/testkit";
 import { inject } from "vitest";
 import { startStandalone } from "../src/standalone.ts";
@@ -18,7 +26,7 @@ export interface Deployment {
 }
 
 interface DeploymentOptions {
-  providers?: Omit<ProviderSettings, "pretend">;
+  providers?: Omit<ProviderSettings, "pretend" | "webPush">;
 }
 
 export const SECRET = "a secret of the tests, of more than 32 bytes";
@@ -40,6 +48,7 @@ const API = {
   maxStreams: 1_000,
 };
 const LIMITS = { maxInFlight: 64, maxMailboxes: 1_000, keepAnswers: "all" as const, keepAttemptsDays: 30 };
+const NOTICES_PER_DAY = 10_000;
 const log = createLogger("test", "fatal");
 const common = { clock: systemClock, random: systemRandom, log };
 const guard = createAddressGuard({ allowCidrs: LOOPBACK });
@@ -96,6 +105,7 @@ async function embedded(options: DeploymentOptions = {}): Promise<Deployment> {
       previousSecrets: [],
       allowCidrs: LOOPBACK,
       tokenTtlSeconds: 3600,
+      noticesPerDay: NOTICES_PER_DAY,
       settings: API,
       ...options,
     },
@@ -124,7 +134,8 @@ async function distributed({ providers = {} }: DeploymentOptions = {}): Promise<
 
   for (const name of ["sender-1", "sender-2"]) {
     const { store, broker, keyring } = await openPart(part);
-    const channels = openChannels({ guard, clock: systemClock, providers });
+    const webPush = { key: await loadOwnKey(store.db, keyring, VAPID_KEY, newVapidKey), contact: undefined };
+    const channels = openChannels({ guard, clock: systemClock, random: systemRandom, providers: { ...providers, webPush } });
     closing.add(() => channels.close());
     const metrics = createSenderMetrics(createRegistry());
     const sender = await startSender({
@@ -139,6 +150,17 @@ async function distributed({ providers = {} }: DeploymentOptions = {}): Promise<
       partitions: PARTITIONS,
     });
     closing.add(() => sender.stop());
+    const { publicUrl } = API;
+    const notices = startNotices({
+      ...common,
+      db: store.db,
+      broker,
+      keyring,
+      metrics,
+      publicUrl,
+      noticesPerDay: NOTICES_PER_DAY,
+    });
+    closing.add(() => notices.stop());
   }
   const urls: string[] = [];
   for (let n = 0; n < 2; n += 1) urls.push((await openListener(part)).url);

@@ -3,70 +3,9 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Answer, http, type Person, logIn, register, sendSurely, waitFor } from "@messenger/testkit";
-import { SMTPServer } from "smtp-server";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Deployment, deployListener, deployments } from "./deployments.ts";
-
-interface Mail {
-  to: string;
-  id: string;
-  headers: string;
-  text: string;
-}
-
-/** A relay as mail is really sent to. */
-interface Relay {
-  readonly mails: readonly Mail[];
-  /** Of an address that it has not. */
-  refuse(address: string): void;
-  port: number;
-  stop(): Promise<void>;
-  start(): Promise<void>;
-}
-
-async function startRelay(): Promise<Relay> {
-  const mails: Mail[] = [];
-  const refused = new Set<string>();
-  let port = 0;
-  let server: SMTPServer;
-
-  async function start(): Promise<void> {
-    server = new SMTPServer({
-      authOptional: true,
-      disabledCommands: ["STARTTLS"],
-      onRcptTo({ address }, _session, done) {
-        if (!refused.has(address)) done();
-        else done(Object.assign(new Error("5.1.1 nobody of this name"), { responseCode: 550 }));
-      },
-      onData(stream, session, done) {
-        const chunks: Buffer[] = [];
-        stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-        stream.on("end", () => {
-          const [headers = "", ...text] = Buffer.concat(chunks).toString().split("\r\n\r\n");
-          const id = /^Message-ID: (\S+)/imu.exec(headers)?.[1] ?? "";
-          mails.push({ to: session.envelope.rcptTo[0]?.address ?? "", id, headers, text: text.join("\r\n\r\n").trim() });
-          done();
-        });
-      },
-    });
-    server.on("error", () => undefined); // of connections that a test breaks
-    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
-    port = (server.server.address() as AddressInfo).port;
-  }
-  await start();
-  return {
-    mails,
-    refuse: (address) => refused.add(address),
-    get port() {
-      return port;
-    },
-    start,
-    stop() {
-      for (const { _socket: socket } of server.connections as Set<{ _socket: { destroy(): void } }>) socket.destroy();
-      return new Promise((resolve) => server.close(() => resolve()));
-    },
-  };
-}
+import { type Mail, type Relay, startRelay } from "./relay.ts";
 
 describe.each(deployments)("notifications, $name", ({ deploy }) => {
   let deployment: Deployment;

@@ -118,6 +118,21 @@ const unusable = {
   },
 };
 const notVerified = { not_verified: async (world: World): Promise<Ask> => ({ params: { id: await unverifiedOf(world) } }) };
+/** A contact of Ada's that is not verified. */
+async function contactOf({ ada, call }: World): Promise<number> {
+  const { json } = await call("POST", "contacts", ada, { type: "email", recipient: `${freshName()}@example.org` });
+  return json["contact_id"] as number;
+}
+
+const ofContact =
+  (more: Omit<Ask, "params"> = {}) =>
+  async (world: World): Promise<Ask> => ({ ...more, params: { id: await contactOf(world) } });
+const noContact = (more: Ask = {}) => ({
+  async no_such_contact(world: World): Promise<Ask> {
+    return { ...more, params: { id: await contactOf(world) }, by: world.eve };
+  },
+});
+const noProvider: Elsewhere = ["contacts.services.test.ts", "are refused where nobody delivers there"];
 const reported: Elsewhere = ["notifications.services.test.ts", "are what their provider reports, in any order and however often"];
 const onlyAdmins: Elsewhere = ["notifications.services.test.ts", "are for administrators, and where somebody delivers them"];
 const noSender: Elsewhere = ["endpoints.services.test.ts", "says so where no sender is there to make a test"];
@@ -435,6 +450,44 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     }),
     problems: { forged: () => ({ query: "hub.mode=subscribe&hub.verify_token=guess&hub.challenge=1158", by: null }) },
   },
+  readPushKey: { success: () => ({ by: null }), problems: {} },
+  listContacts: { success: () => ({}), problems: {} },
+  createContact: {
+    success: ["contacts.services.test.ts", "are told who wrote, once, and not what was written"],
+    problems: {
+      async taken(world) {
+        const body = { type: "email", recipient: `${freshName()}@example.org` };
+        await world.call("POST", "contacts", world.ada, body);
+        return { body };
+      },
+      async full(world) {
+        const body = () => ({ type: "email", recipient: `${freshName()}@example.org` });
+        for (let n = 0; n < 20; n += 1) await world.call("POST", "contacts", world.ada, body());
+        return { body: body() };
+      },
+      no_such_channel: noProvider,
+      unusable_address: ["contacts.services.test.ts", "are refused where they are none"],
+    },
+  },
+  readContact: { success: ofContact(), problems: noContact() },
+  changeContact: { success: ofContact({ body: { language: "de" } }), problems: noContact({ body: { language: "de" } }) },
+  deleteContact: { success: ofContact(), problems: noContact() },
+  sendContactCode: {
+    success: ["contacts.services.test.ts", "sends a code once more, after a minute"],
+    problems: {
+      ...noContact(),
+      taken: ["contacts.services.test.ts", "sends a code once more, after a minute"],
+      no_such_channel: noProvider,
+      suppressed: ["contacts.services.test.ts", "sends a code once more, after a minute"],
+      too_many_codes: ofContact(),
+    },
+  },
+  verifyContact: {
+    success: ["contacts.services.test.ts", "are told who wrote, once, and not what was written"],
+    problems: { ...noContact({ body: { code: "000000" } }), wrong_code: ofContact({ body: { code: "000000" } }) },
+  },
+  showUnsubscribe: { success: () => ({ query: "token=of-nobody-at-all", by: null }), problems: {} },
+  unsubscribe: { success: () => ({ query: "token=of-nobody-at-all", by: null }), problems: {} },
   doorNotify: {
     success: ["notifications.services.test.ts", "come by the door of another system"],
     problems: {
@@ -531,7 +584,8 @@ describe.each(deployments)("every operation, $name", ({ deploy }) => {
   let world: World;
 
   beforeAll(async () => {
-    deployment = await deploy();
+    // Nobody listens there: nothing is sent.
+    deployment = await deploy({ providers: { email: { smtpUrl: "smtp://127.0.0.1:1024", from: "m@example.org" } } });
   });
   afterAll(() => deployment.close());
   beforeEach(async () => {

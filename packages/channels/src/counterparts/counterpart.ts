@@ -17,6 +17,8 @@ export interface Counterpart {
   address: string;
   /** That cannot be sent to, whatever the other side says. */
   unusable: string;
+  /** Of the endpoint: whatever it wants, if not given. */
+  secret?: Uint8Array;
   behave(behaviour: Behaviour): void;
   /** Where it listens, where others need to know. */
   url?: string;

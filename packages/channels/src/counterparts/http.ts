@@ -7,12 +7,15 @@ const LONG_BYTES = 64 * 1024 * 1024;
 
 /** Listens on a free port of this machine, and answers each request once its body has come. */
 export async function serveHttp(
-  answer: (request: IncomingMessage, body: string, response: ServerResponse) => void,
+  answer: (request: IncomingMessage, body: string, response: ServerResponse, bytes: Buffer) => void,
 ): Promise<{ url: string; close(): void }> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
-    request.on("end", () => answer(request, Buffer.concat(chunks).toString(), response));
+    request.on("end", () => {
+      const bytes = Buffer.concat(chunks);
+      answer(request, bytes.toString(), response, bytes);
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { addressOf, type PeopleScheme, readEmailAddress, readPhoneNumber, SECRET_BYTES } from "@messenger/channels";
+import { addressOf, readEmailAddress, readPhoneNumber, SECRET_BYTES, type WrittenScheme } from "@messenger/channels";
 import type { NewNotification, Notification } from "@messenger/contracts";
 import { webhookSecretContext } from "@messenger/core";
 import {
@@ -38,7 +38,7 @@ export interface Notifications {
   read(by: Identity, id: string): Promise<Sent & { attempts: readonly NotificationAttempt[] }>;
 }
 
-const SCHEMES: Readonly<Record<NotificationType, PeopleScheme>> = { email: "mailto:", sms: "sms:", whatsapp: "whatsapp:" };
+const SCHEMES: Readonly<Record<NotificationType, WrittenScheme>> = { email: "mailto:", sms: "sms:", whatsapp: "whatsapp:" };
 /** Characters that a provider takes. */
 const MOST: Readonly<Record<NotificationType, number>> = { email: 65_536, sms: 1_600, whatsapp: 4_096 };
 const SCHEDULED_WITHIN_MS = 30 * 24 * 60 * 60 * 1000;
@@ -115,6 +115,7 @@ export function createNotifications(context: Context): Notifications {
         id,
         userId: by.userId,
         type,
+        purpose: "sent",
         address,
         recipient: sealJson(keyring, id, { recipient }),
         data: sealJson(keyring, id, { content, ...(subject !== undefined && { subject }) }),

@@ -1,0 +1,260 @@
+import { randomInt, timingSafeEqual } from "node:crypto";
+import {
+  addressOf,
+  compose,
+  type Language,
+  packKeys,
+  readEmailAddress,
+  readPhoneNumber,
+  recipientOf,
+  refusalOfKeys,
+  refusalOfWebPush,
+  SECRET_BYTES,
+  webPushAddress,
+  type WrittenScheme,
+} from "@messenger/channels";
+import type { ChangeContact, Contact, NewContact } from "@messenger/contracts";
+import { contactCodeContext, contactSecretContext, contactTokenContext, webhookSecretContext } from "@messenger/core";
+import {
+  changeContact,
+  type ContactRow,
+  type ContactSettings,
+  createContact,
+  createNotification,
+  deleteContact,
+  findContact,
+  findContactByToken,
+  findProvider,
+  keepCode,
+  listContacts,
+  tryCode,
+  verifyContact,
+} from "@messenger/store";
+import type { Context } from "../context.ts";
+import { Refused } from "../refused.ts";
+import type { Identity } from "../tokens.ts";
+import { sealJson } from "./contents.ts";
+import { newToken, tokenHash } from "./one-off-tokens.ts";
+
+type ContactType = Contact["type"];
+
+export interface OpenedContact extends Omit<ContactRow, "address" | "type" | "language"> {
+  type: ContactType;
+  language: Language;
+  /** As it is sent to; of a browser, the origin of its push service. */
+  recipient: string;
+}
+
+/** Where users are told of messages. All of it throws no_such_contact for one that is not the user's. */
+export interface Contacts {
+  /** What browsers subscribe with. */
+  readonly pushKey: string;
+  list(by: Identity): Promise<readonly OpenedContact[]>;
+  /** @throws {Refused} validation_error, taken, full, no_such_channel, unusable_address */
+  create(by: Identity, given: NewContact): Promise<OpenedContact>;
+  read(by: Identity, id: number): Promise<OpenedContact>;
+  /** @throws {Refused} validation_error */
+  change(by: Identity, id: number, change: ChangeContact): Promise<OpenedContact>;
+  delete(by: Identity, id: number): Promise<void>;
+  /** @throws {Refused} taken, no_such_channel, suppressed, too_many_codes */
+  sendCode(by: Identity, id: number): Promise<void>;
+  /** @throws {Refused} wrong_code */
+  verify(by: Identity, id: number, code: string): Promise<OpenedContact>;
+  /** Ends the contact that a token was given out for. */
+  unsubscribe(token: string): Promise<void>;
+}
+
+const SCHEMES = {
+  email: "mailto:",
+  sms: "sms:",
+  whatsapp: "whatsapp:",
+  push: "webpush:",
+} as const satisfies Record<ContactType, WrittenScheme | "webpush:">;
+const MAX_CONTACTS = 20;
+const CODE_DIGITS = 6;
+const DEFAULTS = { showsContent: false, language: "en", windowS: 300, quietFrom: null, quietUntil: null, timeZone: "UTC" };
+const delayOf = (type: ContactType): number => (type === "push" ? 5 : 60);
+
+const noSuchContact = (): Refused => new Refused("no_such_contact", "there is no such contact, or it is not yours");
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Minutes after midnight of `22:30`. */
+const minutesOf = (time: string): number => Number(time.slice(0, 2)) * 60 + Number(time.slice(3));
+
+/** What is given of a contact's settings, on top of what they are. @throws {Refused} validation_error */
+function settingsOf(before: ContactSettings, given: ChangeContact): ContactSettings {
+  const { quiet_hours: quiet } = given;
+  if (quiet && !isTimeZone(quiet.time_zone)) {
+    throw new Refused("validation_error", `${JSON.stringify(quiet.time_zone)} is no time zone such as Europe/Berlin`);
+  }
+  return {
+    showsContent: given.shows_content ?? before.showsContent,
+    language: given.language ?? before.language,
+    delayS: given.delay_s ?? before.delayS,
+    windowS: given.window_s ?? before.windowS,
+    quietFrom: quiet === undefined ? before.quietFrom : quiet && minutesOf(quiet.from),
+    quietUntil: quiet === undefined ? before.quietUntil : quiet && minutesOf(quiet.until),
+    timeZone: quiet === undefined ? before.timeZone : (quiet?.time_zone ?? DEFAULTS.timeZone),
+  };
+}
+
+export function createContacts(context: Context): Contacts {
+  const { db, keyring, ids, random, publisher, settings, guard, pushKey } = context;
+
+  const open = ({ address, type, language, ...row }: ContactRow): OpenedContact => ({
+    ...row,
+    type: type as ContactType,
+    language: language as Language,
+    recipient:
+      type === "push"
+        ? new URL(address.slice(SCHEMES.push.length)).origin
+        : (recipientOf(address, SCHEMES[type as ContactType]) ?? address),
+  });
+
+  async function find(by: Identity, id: number): Promise<ContactRow> {
+    const found = await findContact(db, by.userId, id);
+    if (found === null) throw noSuchContact();
+    return found;
+  }
+
+  /** @throws {Refused} no_such_channel */
+  async function providerOf(type: ContactType): Promise<string> {
+    const provider = await findProvider(db, SCHEMES[type]);
+    if (provider === null) throw new Refused("no_such_channel", `nobody is set up to deliver by ${type} here`);
+    return provider;
+  }
+
+  /** @throws {Refused} validation_error, unusable_address */
+  function addressIn({ type, recipient, subscription }: NewContact): { address: string; keys?: Uint8Array } {
+    if (type === "push") {
+      if (subscription === undefined || recipient !== undefined) {
+        throw new Refused("validation_error", "push needs the subscription of a browser, and no recipient");
+      }
+      const address = webPushAddress(subscription.endpoint);
+      const refusal = refusalOfWebPush(address, guard);
+      if (refusal !== undefined) throw new Refused("unusable_address", refusal);
+      const keys = {
+        p256dh: Buffer.from(subscription.keys.p256dh, "base64url"),
+        auth: Buffer.from(subscription.keys.auth, "base64url"),
+      };
+      const fault = refusalOfKeys(keys);
+      if (fault !== undefined) throw new Refused("validation_error", `subscription: ${fault}`);
+      return { address, keys: packKeys(keys) };
+    }
+    if (recipient === undefined || subscription !== undefined) {
+      throw new Refused("validation_error", `${type} needs a recipient, and no subscription`);
+    }
+    const read = type === "email" ? readEmailAddress(recipient) : readPhoneNumber(recipient, settings.phoneRegion);
+    const wanted = type === "email" ? "an e-mail address" : "a phone number, such as +49 30 12345678";
+    if (read === undefined) throw new Refused("validation_error", `recipient is not ${wanted}`);
+    return { address: addressOf(SCHEMES[type], read) };
+  }
+
+  /** @throws {Refused} taken, no_such_channel, suppressed, too_many_codes */
+  async function sendCode(by: Identity, contact: ContactRow): Promise<void> {
+    const type = contact.type as ContactType;
+    if (contact.isVerified) throw new Refused("taken", "it is verified already");
+    const provider = await providerOf(type);
+    const code = String(randomInt(10 ** CODE_DIGITS)).padStart(CODE_DIGITS, "0");
+    // Sealed, and not hashed: whoever has the hash of six digits has the digits.
+    const sealed = keyring.contents.seal(contactCodeContext(contact.id), Buffer.from(code));
+    if (!(await keepCode(db, by.userId, contact.id, sealed))) {
+      throw new Refused(
+        "too_many_codes",
+        "a code is sent once a minute, and five times in an hour for each user and address",
+        60,
+      );
+    }
+    const id = ids.next();
+    const { subject, text, html, short } = compose(contact.language as Language, "code", { code });
+    const made = await createNotification(db, {
+      id,
+      userId: by.userId,
+      type,
+      purpose: "code",
+      address: contact.address,
+      recipient: sealJson(keyring, id, { recipient: open(contact).recipient }),
+      data: sealJson(keyring, id, type === "email" ? { subject, content: text, html } : { content: short }),
+      provider,
+      sendAt: null,
+      sealSecret: (inbox) =>
+        keyring.webhookSecrets.seal(webhookSecretContext(inbox, contact.address), random.bytes(SECRET_BYTES)),
+      request: null,
+    });
+    if (made.status === "suppressed") {
+      throw new Refused("suppressed", `nothing is sent to this address until ${made.until.toISOString()}: ${made.reason}`);
+    }
+    if (made.status === "made") publisher.wake(made.changed);
+  }
+
+  return {
+    pushKey,
+    list: async (by) => (await listContacts(db, by.userId)).map(open),
+    async create(by, given) {
+      const { type } = given;
+      const { address, keys } = addressIn(given);
+      await providerOf(type);
+      const { userId } = by;
+      const token = newToken(random);
+      const made = await createContact(db, {
+        userId,
+        type,
+        address,
+        ...settingsOf({ ...DEFAULTS, delayS: delayOf(type) }, given),
+        subscription:
+          keys === undefined
+            ? null
+            : {
+                sealed: keyring.webhookSecrets.seal(contactSecretContext(userId, address), keys),
+                sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), keys),
+              },
+        token: { sealed: keyring.contents.seal(contactTokenContext(userId), Buffer.from(token)), hash: tokenHash(token) },
+        most: MAX_CONTACTS,
+      });
+      if (made.status === "no-account") throw new Refused("unauthorized", "the account was deleted");
+      if (made.status === "taken") throw new Refused("taken", "you are told there already: change that contact");
+      if (made.status === "full") throw new Refused("full", `a user has at most ${MAX_CONTACTS} contacts`);
+      if (made.changed !== null) publisher.wake(made.changed);
+      const contact = await find(by, made.id);
+      // Where it cannot be sent now, it is sent when it is asked for.
+      if (!contact.isVerified) {
+        await sendCode(by, contact).catch((error: unknown) => {
+          if (!(error instanceof Refused)) throw error;
+        });
+      }
+      return open(contact);
+    },
+    read: async (by, id) => open(await find(by, id)),
+    async change(by, id, change) {
+      const before = await find(by, id);
+      if (!(await changeContact(db, by.userId, id, settingsOf(before, change)))) throw noSuchContact();
+      return open(await find(by, id));
+    },
+    async delete(by, id) {
+      if (!(await deleteContact(db, by.userId, id))) throw noSuchContact();
+    },
+    sendCode: async (by, id) => sendCode(by, await find(by, id)),
+    async verify(by, id, code) {
+      const contact = await find(by, id);
+      if (contact.isVerified) return open(contact);
+      const sealed = await tryCode(db, by.userId, id);
+      const isRight =
+        sealed !== null && timingSafeEqual(keyring.contents.unseal(contactCodeContext(id), sealed), Buffer.from(code));
+      if (!isRight) throw new Refused("wrong_code", "the code is wrong, has been tried five times, or is older than 15 minutes");
+      await verifyContact(db, by.userId, id);
+      return open(await find(by, id));
+    },
+    async unsubscribe(token) {
+      const contact = await findContactByToken(db, tokenHash(token));
+      if (contact !== null) await deleteContact(db, contact.userId, contact.id);
+    },
+  };
+}

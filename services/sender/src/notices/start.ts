@@ -1,0 +1,57 @@
+import type { Broker } from "@messenger/broker";
+import type { Clock, Keyring, Periodic, Random } from "@messenger/core";
+import {
+  countNotices,
+  createNotification,
+  type Db,
+  deferNotice,
+  deleteContact,
+  deleteOutbox,
+  findProvider,
+  settleNotice,
+  takeNotices,
+  withdrawNotification,
+} from "@messenger/store";
+import type { SenderMetrics } from "../metrics.ts";
+import { startNoticer } from "./noticer.ts";
+
+export interface NoticerOptions {
+  db: Db;
+  broker: Pick<Broker, "publish">;
+  keyring: Keyring;
+  clock: Clock;
+  random: Random;
+  log: { warn(details: object, message: string): void };
+  metrics: Pick<SenderMetrics, "onTold">;
+  /** Where others reach this deployment; undefined where e-mails name no way to end them. */
+  publicUrl: string | undefined;
+  /** Notices and codes by each channel, in a day. */
+  noticesPerDay: number;
+}
+
+/** Tells users of what they have not read, on this database, until it is stopped. */
+export function startNotices({ db, broker, log, metrics, noticesPerDay, ...options }: NoticerOptions): Periodic {
+  return startNoticer({
+    ...options,
+    store: {
+      takeNotices: (limit) => takeNotices(db, limit),
+      countNotices: (type, most) => countNotices(db, type, most),
+      findProvider: (scheme) => findProvider(db, scheme),
+      createNotification: (made) => createNotification(db, made),
+      settleNotice: (settled) => settleNotice(db, settled),
+      deferNotice: (contact, conversation, inS) => deferNotice(db, contact, conversation, inS),
+      withdrawNotification: (id) => withdrawNotification(db, id),
+      deleteContact: (userId, id) => deleteContact(db, userId, id),
+    },
+    mostInADay: noticesPerDay,
+    wake({ inbox, outboxId }) {
+      // Unconfirmed, its outbox row is due in some seconds.
+      broker
+        .publish([{ type: "wake", inbox }])
+        .then((confirmed) => (confirmed ? deleteOutbox(db, [outboxId]) : undefined))
+        .catch((error: unknown) => log.warn({ err: error }, "a wake could not be published"));
+    },
+    onTold: (type) => metrics.onTold(type),
+    onError: (error) => log.warn({ err: error }, "users could not be told of messages"),
+  });
+}
