@@ -32,6 +32,8 @@ it("what was sealed, signed and given out under a secret stays good after it was
   const login = await http(`${base}/api/login/`, { body });
   const delivered = () => receiver.arrivals.map((arrival) => arrival.body["message"]);
 
+  const pushKey = async (at: string): Promise<unknown> => (await http(`${at}/api/push-key/`)).json["public_key"];
+  const subscribedWith = await pushKey(base);
   const read = await sendSurely(base, ada, bob, "delivered before");
   await waitFor(() => delivered().length === 1, { what: "a first message" });
   receiver.behave({ status: 503 });
@@ -62,7 +64,12 @@ it("what was sealed, signed and given out under a secret stays good after it was
   ]);
   const webhook = new Webhook(webhookSecret);
   for (const { rawBody, headers } of receiver.arrivals) webhook.verify(rawBody, headers as Record<string, string>);
+  expect(await pushKey(url)).toBe(subscribedWith);
   expect(changed.output + pushing.output).not.toMatch(/unsealed|SealError/u);
+
+  await cluster.end(changed, "SIGTERM");
+  await cluster.startListener({ ...AFTER, MESSENGER_SECRET_PREVIOUS: "" });
+  expect(await pushKey(cluster.urls()[0] as string)).toBe(subscribedWith);
 });
 
 it("a process without the secret of before refuses to start, and says what to set", async () => {
