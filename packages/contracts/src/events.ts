@@ -22,7 +22,7 @@ export const Event = shape(
     id: Type.String({ description: "A repeat, by whatever way it comes, carries the same one." }),
     type: Type.String({
       description:
-        "What happened: `message.created`, or `message.sent` from another session of one's own; `message.edited`; `message.deleted`; `reaction.added` and `reaction.removed`; `receipt.read`; `conversation.created` and `conversation.changed` (its title); `member.added`, `member.changed` (the role), `member.left` and `member.removed`; `preferences.changed`. There will be more: pass over those you do not know.",
+        "What happened: `message.created`, or `message.sent` from another session of one's own; `message.edited`; `message.deleted`; `reaction.added` and `reaction.removed`; `receipt.read`; `conversation.created` and `conversation.changed` (its title); `member.added`, `member.changed` (the role), `member.left` and `member.removed`; `preferences.changed`; `endpoint.failing` (a day before it is disabled), `endpoint.disabled` and `dead_letter.created`, of one's own endpoints. There will be more: pass over those you do not know.",
     }),
     timestamp: Timestamp,
     conversation_id: Type.Union([Id, Type.Null()]),
@@ -58,6 +58,15 @@ export const Event = shape(
     owner_id: Type.Optional(
       Type.Integer({ ...Id, description: "Of `member.left`: who is an owner instead, where the account was deleted." }),
     ),
+    endpoint_id: Type.Optional(Type.Integer({ ...Id, description: "Of `endpoint.…` and `dead_letter.created`." })),
+    address: Type.Optional(Type.String({ description: "Of that endpoint." })),
+    reason: Type.Optional(
+      Type.Union([Type.String(), Type.Null()], { description: "Why it was disabled, or the event became a dead letter." }),
+    ),
+    failing_since: Type.Optional(Timestamp),
+    disabled_at: Type.Optional({ ...Timestamp, description: "When it is disabled, if it takes nothing until then." }),
+    event_seq: Type.Optional(Type.Integer({ minimum: 1, description: "Of the dead letter: the event that was rejected." })),
+    event_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     preferences: Type.Optional(
       Type.Object(PREFERENCES, { description: "Of `preferences.changed`: all of them, as they are now." }),
     ),

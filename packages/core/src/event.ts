@@ -20,6 +20,9 @@ const KINDS = [
   "member.left",
   "member.removed",
   "preferences.changed",
+  "endpoint.failing",
+  "endpoint.disabled",
+  "dead_letter.created",
 ] as const;
 
 /** The kinds that this version knows, and takes from the broker without reading the log. */

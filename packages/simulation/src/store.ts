@@ -467,6 +467,7 @@ export function createStore(world: World, onChange: () => void): Store {
         }),
       takeProbes: () => Promise.resolve([]), // nobody asks for one
       sendScheduled: () => Promise.resolve([]),
+      tellOwners: () => Promise.resolve({ told: [], hasMore: false }),
       announceChannels: () => Promise.resolve(),
       endProbe: () => Promise.resolve(),
       settleChallenge: () => Promise.resolve(null),

@@ -1,6 +1,7 @@
 import type { PlainEvent } from "@messenger/core";
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
+import type { EndpointsChanged } from "./endpoints.ts";
 import { incarnation } from "./incarnation.ts";
 
 /**
@@ -81,6 +82,26 @@ export async function lockInboxes(tx: Db, conversation: number, messageId: strin
   const held = new Set(locked.rows.map(({ id }) => id));
   if (!now.rows.every(({ id }) => held.has(id))) throw new MembersChanged();
   return now.rows.filter(({ reads }) => reads).map(({ id }) => id);
+}
+
+/**
+ * Appends an event of no conversation to an inbox that is locked, and covers the wake for it. Returns the row that
+ * does.
+ */
+export async function logEvent(
+  tx: Db,
+  inbox: number,
+  { kind, eventId, data }: { kind: string; eventId: string; data: Uint8Array },
+): Promise<EndpointsChanged> {
+  const { rows } = await sql<{ outboxId: number }>`
+    with moved as (update inboxes set head = head + 1 where id = ${inbox} returning head),
+    logged as (
+      insert into events (inbox_id, seq, id, kind, data, created_at)
+      select ${inbox}::bigint, head, ${eventId}::uuid, ${kind}::text, ${data}::bytea, clock_timestamp() from moved
+    )
+    insert into outbox (inbox_ids) values (array[${inbox}::bigint]) returning id as "outboxId"
+  `.execute(tx);
+  return { inbox, outboxId: (rows[0] as { outboxId: number }).outboxId };
 }
 
 /** Appends an event to inboxes that are locked. */

@@ -75,6 +75,8 @@ export interface Database {
     verified_at: NullableTime;
     begins_off: Generated<boolean>;
     replaying: Generated<boolean>;
+    is_told: Generated<boolean>;
+    warned_for: NullableTime;
     cursor: Generated<number>;
     attached_at: Generated<number>;
     failures: Generated<number>;
@@ -147,7 +149,7 @@ export interface Database {
     ms: number;
     error: string | null;
   };
-  dead_letters: { endpoint_id: number; seq: number; reason: string; at: Time };
+  dead_letters: { endpoint_id: number; seq: number; reason: string; at: Time; is_told: Generated<boolean> };
   familiar_networks: { user_id: number; network: string; at: Time };
   contacts: {
     id: GeneratedId;

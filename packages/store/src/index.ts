@@ -74,6 +74,7 @@ export {
   takeLeases,
 } from "./deliveries.ts";
 export { type DeliveryState, listDeliveries, type RecipientRow } from "./delivery-states.ts";
+export { type EndpointNews, tellOwners } from "./endpoint-news.ts";
 export type { EndpointsChanged, NewEndpoint } from "./endpoints.ts";
 export { recoverFromFailOver } from "./fail-over.ts";
 export {

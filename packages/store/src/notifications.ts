@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import { logEvent } from "./append-events.ts";
 import type { Place } from "./conversations.ts";
 import type { Db } from "./database.ts";
 import { announceChange, type EndpointsChanged, KEEP_LEASE } from "./endpoints.ts";
@@ -85,16 +86,8 @@ async function readyEndpoint(
 
 /** Appends a notification to its inbox, which is locked, and covers the wake for it. Returns the row that does. */
 async function append(tx: Db, { id, inbox, data }: { id: string; inbox: number; data: Uint8Array }): Promise<EndpointsChanged> {
-  const { rows } = await sql<{ outboxId: number }>`
-    with moved as (update inboxes set head = head + 1 where id = ${inbox} returning head),
-    logged as (
-      insert into events (inbox_id, seq, id, kind, data, created_at)
-      select ${inbox}::bigint, head, ${id}::uuid, 'notification.created', ${data}::bytea, clock_timestamp() from moved
-    ),
-    placed as (update notifications set seq = (select head from moved) where id = ${id})
-    insert into outbox (inbox_ids) values (array[${inbox}::bigint]) returning id as "outboxId"
-  `.execute(tx);
-  return { inbox, outboxId: (rows[0] as { outboxId: number }).outboxId };
+  await sql`update notifications set seq = (select head + 1 from inboxes where id = ${inbox}) where id = ${id}`.execute(tx);
+  return logEvent(tx, inbox, { kind: "notification.created", eventId: id, data });
 }
 
 /** The notification that was made under a request key; null where there is none. */

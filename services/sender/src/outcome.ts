@@ -50,7 +50,8 @@ const REJECTED_FIRST_MS: readonly number[] = [3 * MINUTE, 10 * MINUTE];
 const REJECTED_AGAIN_MS: readonly number[] = [1 * SECOND, 4 * SECOND];
 const REJECTED_WITHIN_MS = HOUR;
 const SERVER_ERRORS_TO_BURY = 20;
-const GONE_AFTER_MS = 5 * DAY;
+/** After an endpoint began to fail. */
+export const GONE_AFTER_MS = 5 * DAY;
 const WARNED_BEFORE_MS = DAY;
 /** How long until the next try where the provider is at fault, if it does not say. */
 const PROVIDER_PAUSE_MS = 15 * SECOND;

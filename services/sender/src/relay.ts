@@ -1,5 +1,5 @@
 import type { Broker } from "@messenger/broker";
-import type { EndpointsChanged } from "@messenger/store";
+import type { EndpointNews, EndpointsChanged } from "@messenger/store";
 import { type Clock, type Periodic, runPeriodically, unlessAborted } from "@messenger/core";
 
 /** What the relay needs of the store. */
@@ -9,6 +9,11 @@ export interface RelayStore {
   takeDue(limit: number): Promise<readonly number[]>;
   /** Sends notifications whose time has come; returns the rows that cover their wakes. */
   sendScheduled(limit: number): Promise<readonly EndpointsChanged[]>;
+  /** Tells owners what became of their endpoints; likewise, and whether there may be more. */
+  tellOwners(
+    limit: number,
+    describe: (news: EndpointNews) => { eventId: string; data: Uint8Array },
+  ): Promise<{ told: readonly EndpointsChanged[]; hasMore: boolean }>;
   /** Deletes what is older than the operator wants to keep. */
   prune(days: number): Promise<void>;
 }
@@ -24,6 +29,7 @@ const OUTBOX_ROWS = 50;
  */
 const WAKES = 1_000;
 const SCHEDULED = 100;
+const NEWS = 50;
 /** Rounds in one go, so that a long backlog does not keep it from looking at the other kind. */
 const MAX_ROUNDS = 20;
 
@@ -35,6 +41,8 @@ export function startRelay(deps: {
   store: RelayStore;
   broker: Pick<Broker, "publish" | "connected">;
   clock: Clock;
+  /** The id of an event, and what it says, sealed under that. */
+  describeNews: (news: EndpointNews) => { eventId: string; data: Uint8Array };
   keepAttemptsDays: number;
   onWork(work: { kind: "outbox" | "due"; count: number }): void;
   onError(error: unknown): void;
@@ -75,10 +83,21 @@ export function startRelay(deps: {
 
   async function relayScheduled(signal: AbortSignal): Promise<boolean> {
     const sent = await store.sendScheduled(SCHEDULED);
-    if (sent.length === 0) return false;
-    const inboxes = sent.map(({ inbox }) => inbox);
-    if (await wake(inboxes, signal)) await store.deleteOutbox(sent.map(({ outboxId }) => outboxId));
+    await wakeFor(sent, signal);
     return sent.length === SCHEDULED;
+  }
+
+  async function relayNews(signal: AbortSignal): Promise<boolean> {
+    const { told, hasMore } = await store.tellOwners(NEWS, deps.describeNews);
+    await wakeFor(told, signal);
+    return hasMore;
+  }
+
+  /** Unconfirmed, what covers them is due in some seconds. */
+  async function wakeFor(changed: readonly EndpointsChanged[], signal: AbortSignal): Promise<void> {
+    if (changed.length === 0) return;
+    const inboxes = changed.map(({ inbox }) => inbox);
+    if (await wake(inboxes, signal)) await store.deleteOutbox(changed.map(({ outboxId }) => outboxId));
   }
 
   /** `relay` returns whether there may be more. */
@@ -96,6 +115,7 @@ export function startRelay(deps: {
       await drain(signal, relayOutbox);
       await drain(signal, relayDue);
       await drain(signal, relayScheduled);
+      await drain(signal, relayNews);
       if (signal.aborted || clock.monotonic() - prunedAt <= PRUNE_EVERY_MS) return;
       prunedAt = clock.monotonic();
       // Beside the rounds, and not waited for by a stop: it may take long. What is left breaks off when the store closes; the next one goes on.

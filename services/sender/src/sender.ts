@@ -3,6 +3,7 @@ import type { Channel, Channels, PushResult, Target } from "@messenger/channels"
 import {
   answerContext,
   type Clock,
+  createIds,
   createTimeLimit,
   endpointHeadersContext,
   type InboxEvent,
@@ -28,6 +29,7 @@ import type {
   Progress,
   ProgressAnswer,
 } from "@messenger/store";
+import { describeNews } from "./endpoint-news.ts";
 import { type Lane, LEASE_RENEW_AFTER_MS } from "./lane.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { SenderMetrics } from "./metrics.ts";
@@ -171,6 +173,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     signal: aborting.signal,
   });
   const { recorder } = calls;
+  const ids = createIds({ clock, random });
 
   /** What pushes to an endpoint need. Undefined where no channel is on for it. */
   function prepareAnew(endpoint: EndpointRow): Prepared | undefined {
@@ -388,6 +391,10 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     store,
     broker,
     clock,
+    describeNews(news) {
+      const eventId = ids.next();
+      return { eventId, data: keyring.contents.seal(eventId, Buffer.from(JSON.stringify(describeNews(news)))) };
+    },
     keepAttemptsDays: options.keepAttemptsDays,
     onWork: (work) => metrics.onRelayed(work),
     onError: (error) => log.warn({ err: error }, "the relay could not work"),

@@ -18,6 +18,7 @@ import {
   takeLeases,
   takeOutbox,
   takeProbes,
+  tellOwners,
 } from "@messenger/store";
 import type { SenderStore } from "./sender.ts";
 
@@ -39,6 +40,7 @@ export function senderStore(db: Db): SenderStore {
     takeProbes: (limit) => takeProbes(db, limit),
     endProbe: (id, result) => endProbe(db, id, result),
     settleChallenge: (endpoint, refusal) => settleChallenge(db, endpoint, refusal),
+    tellOwners: (limit, describe) => tellOwners(db, limit, describe),
     sendScheduled: (limit) => sendScheduled(db, limit),
     announceChannels: (channels) => announceChannels(db, channels),
     prune: (days) => prune(db, days),

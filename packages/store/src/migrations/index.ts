@@ -19,6 +19,7 @@ import { up as groupRequests } from "./0017-group-requests.ts";
 import { up as endpointSettings } from "./0018-endpoint-settings.ts";
 import { up as notifications } from "./0019-notifications.ts";
 import { up as notices } from "./0020-notices.ts";
+import { up as newsOfEndpoints } from "./0021-news-of-endpoints.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -55,4 +56,5 @@ export const steps: Record<string, SchemaStep> = {
   "0018-endpoint-settings": { up: endpointSettings },
   "0019-notifications": { up: notifications },
   "0020-notices": { up: notices },
+  "0021-news-of-endpoints": { up: newsOfEndpoints },
 };
