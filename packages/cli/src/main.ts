@@ -1,23 +1,34 @@
+import { parseArgs, type ParseArgsConfig } from "node:util";
 import { EXIT_SETTINGS, isOperators } from "@messenger/runtime";
 import { prepareCertificate } from "./certificate.ts";
+import { listAttempts, listDeadLetters, listEndpoints, listNotifications } from "./console/delivery.ts";
+import { listen } from "./console/listen.ts";
 import { demo } from "./demo.ts";
+import type { Given } from "./given.ts";
 import { migrateDatabase } from "./migrate.ts";
 import { repairQueue } from "./repair.ts";
 import { makeSecrets, prepareSecret, usePreparedSecret } from "./secrets.ts";
 
+type Options = NonNullable<ParseArgsConfig["options"]>;
+
 /** A command: its one-line help, and what it does. Resolves with the exit code. */
 interface Command {
   help: string;
-  /** What may be given behind its name. */
-  options?: readonly string[];
-  run(env: NodeJS.ProcessEnv, options: ReadonlySet<string>): Promise<number>;
+  /** Of `--name` and `--name value`. */
+  options?: Options;
+  /** What it takes beside them, at most; how they are named in its help. */
+  arguments?: readonly string[];
+  run(env: NodeJS.ProcessEnv, given: Given): Promise<number>;
 }
+
+const text = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
 
 const COMMANDS: Record<string, Command> = {
   migrate: { help: "bring the database's schema up to this version (DATABASE_URL)", run: migrateDatabase },
   repair: {
     help: "make every endpoint that is behind due at once, after the queue was lost; with --after-failover, after the database came back older (DATABASE_URL)",
-    options: ["--after-failover"],
+    options: { "after-failover": flag },
     run: repairQueue,
   },
   secrets: {
@@ -34,30 +45,68 @@ const COMMANDS: Record<string, Command> = {
     run: prepareCertificate,
   },
   demo: { help: "show the main job, on a running instance or a fresh one (MESSENGER_URL)", run: demo },
+  listen: {
+    help: "make an endpoint of this machine, and print pushes as they come",
+    options: { port: text, address: text, kinds: text, json: flag },
+    run: listen,
+  },
+  endpoints: { help: "list your endpoints", options: { json: flag }, run: listEndpoints },
+  attempts: {
+    help: "list the latest attempts at pushes to an endpoint",
+    arguments: ["endpoint id"],
+    options: { outcome: text, since: text, limit: text, json: flag },
+    run: listAttempts,
+  },
+  "dead-letters": {
+    help: "list what an endpoint rejected for good, or push it again: --replay <seq>, --replay all",
+    arguments: ["endpoint id"],
+    options: { replay: text, json: flag },
+    run: listDeadLetters,
+  },
+  notifications: {
+    help: "list the notifications that you have sent, or read one with its history",
+    arguments: ["id"],
+    options: { type: text, status: text, limit: text, json: flag },
+    run: listNotifications,
+  },
 };
 
+const OF_USERS =
+  "listen to notifications ask a running Messenger (MESSENGER_URL, this machine by default) as a user: MESSENGER_USER and MESSENGER_PASSWORD, or MESSENGER_TOKEN.";
+
 function usage(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(16)}${help}`);
-  return `Usage: messenger <command>\n\n${lines.join("\n")}\n`;
+  const lines = Object.entries(COMMANDS).map(([name, { help, options = {}, arguments: taken = [] }]) => {
+    const given = [...taken.map((one) => `[${one}]`), ...Object.keys(options).map((one) => `[--${one}]`)].join(" ");
+    return `  ${name.padEnd(16)}${help}${given === "" ? "" : `\n${" ".repeat(18)}${given}`}`;
+  });
+  return `Usage: messenger <command>\n\n${lines.join("\n")}\n\n${OF_USERS}\n`;
 }
 
 const EXIT_USAGE = 64;
 
+/** What was given, or what is wrong with it. */
+function readArguments(name: string, { options = {}, arguments: taken = [] }: Command, rest: string[]): Given | string {
+  try {
+    const { values, positionals } = parseArgs({ args: rest, options, allowPositionals: true, strict: true });
+    const [unknown] = positionals.slice(taken.length);
+    if (unknown !== undefined) return `${name} takes no ${unknown}`;
+    return { values: values as Given["values"], positionals };
+  } catch (error) {
+    return `${name}: ${(error as Error).message}`;
+  }
+}
+
 const [name = "", ...rest] = process.argv.slice(2);
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-const unknown = rest.find((option) => command?.options?.includes(option) !== true);
-if (command === undefined || unknown !== undefined) {
-  const wanted = name === "help" || [name, ...rest].includes("--help");
-  if (!wanted && name !== "") {
-    const wrong =
-      command === undefined ? `there is no command ${name}` : `${name} takes no ${unknown}: what it needs is in the environment`;
-    process.stderr.write(`messenger: ${wrong}\n\n`);
-  }
-  process[wanted ? "stdout" : "stderr"].write(usage());
-  process.exitCode = wanted ? 0 : EXIT_USAGE;
+const wantsHelp = name === "help" || [name, ...rest].includes("--help");
+const given = command === undefined ? `there is no command ${name}` : readArguments(name, command, rest);
+if (wantsHelp || command === undefined || typeof given === "string") {
+  if (!wantsHelp && name !== "" && typeof given === "string") process.stderr.write(`messenger: ${given}\n\n`);
+  process[wantsHelp ? "stdout" : "stderr"].write(usage());
+  process.exitCode = wantsHelp ? 0 : EXIT_USAGE;
 } else {
   try {
-    process.exitCode = await command.run(process.env, new Set(rest));
+    process.exitCode = await command.run(process.env, given);
   } catch (error) {
     process.stderr.write(`messenger ${name}: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = isOperators(error) ? EXIT_SETTINGS : 1;
