@@ -1,6 +1,7 @@
 import { type Clock, type Random, schemeOf } from "@messenger/core";
 import type { AddressGuard } from "./address-guard.ts";
 import type { Channel } from "./channel.ts";
+import type { EgressProxy } from "./egress-proxy.ts";
 import { createEmailChannel, type EmailSettings } from "./email.ts";
 import { createLogChannel } from "./log-provider.ts";
 import { createMetaChannel, type MetaSettings } from "./meta.ts";
@@ -62,6 +63,8 @@ interface Opening {
   guard: AddressGuard;
   clock: Clock;
   random: Random;
+  /** How requests leave this network; undefined where they go straight. E-mail has its relay for that. */
+  proxy?: EgressProxy | undefined;
 }
 
 interface Opened {

@@ -1,6 +1,7 @@
 export { type AddressGuard, checkCidr, createAddressGuard, type ResolvedAddress } from "./address-guard.ts";
 export type { Channel, ChannelEndpoint, Push, PushResult, Result, Target } from "./channel.ts";
 export { type Channels, openChannels, type PeopleScheme, type Provider, type ProviderSettings } from "./channels.ts";
+export { checkProxyUrl, type EgressProxy } from "./egress-proxy.ts";
 export { createPoster, type PostAnswer, type Poster } from "./poster.ts";
 export { refusalOfHeaders } from "./headers.ts";
 export { addressOf, checkRegion, readEmailAddress, readPhoneNumber, recipientOf, type WrittenScheme } from "./recipients.ts";

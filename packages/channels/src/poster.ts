@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { LookupFunction } from "node:net";
 import { type Clock, createTimeLimit, type TimeLimit } from "@messenger/core";
-import { Agent, type Dispatcher } from "undici";
+import { Agent, buildConnector, type Dispatcher } from "undici";
 import { type AddressGuard, AddressRefused } from "./address-guard.ts";
+import { connectThrough, type EgressProxy, ProxyFault } from "./egress-proxy.ts";
 
 const CONNECT_MS = 5_000;
 const RESPONSE_BYTES = 64 * 1024;
@@ -54,6 +55,7 @@ function errorOf(error: unknown): PostAnswer {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
     // What a name leads to may be another address tomorrow: nothing is sent, and it is tried again.
     if (at instanceof AddressRefused) return { code: "EBLOCKED", detail: at.message };
+    if (at instanceof ProxyFault) return { code: at.code, detail: at.message };
     innermost = at;
   }
   const code: unknown = (innermost as { code?: unknown }).code;
@@ -148,8 +150,11 @@ export function createPoster(options: {
   clock: Clock;
   /** Connections to one origin. */
   maxConnections?: number | undefined;
+  /** How requests leave this network; undefined where they go straight. */
+  proxy?: EgressProxy | undefined;
 }): Poster {
-  const { guard, clock } = options;
+  const { guard, clock, proxy } = options;
+  const direct = { timeout: CONNECT_MS, lookup: guardedLookup(guard), autoSelectFamily: true };
   const agent = new Agent({
     connections: options.maxConnections ?? 32,
     pipelining: 1,
@@ -158,7 +163,15 @@ export function createPoster(options: {
     bodyTimeout: 0,
     keepAliveTimeout: 30_000,
     maxHeaderSize: 16 * 1024,
-    connect: { timeout: CONNECT_MS, lookup: guardedLookup(guard), autoSelectFamily: true },
+    connect:
+      proxy === undefined
+        ? direct
+        : connectThrough(proxy, {
+            guard,
+            timeoutMs: CONNECT_MS,
+            direct: buildConnector(direct),
+            secure: buildConnector({ timeout: CONNECT_MS }),
+          }),
   });
   const limits = new Map<number, TimeLimit<Exchange>>();
 

@@ -15,6 +15,11 @@ export function jsonOf(answer: PostAnswer): Record<string, unknown> | undefined 
   }
 }
 
+/** No answer came: it is tried again. A proxy's own fault is not the address's. */
+export function withoutAnswer(answer: Extract<PostAnswer, { code: string }>): PushResult {
+  return { result: "transient", ...answer, ...(answer.code === "EPROXY" && { isProvidersFault: true }) };
+}
+
 /**
  * What an answer means that is no success, where the provider's own code says nothing of it: no answer, 401, 403,
  * 404, 405, 429 and 5xx are the provider's state, or that of the account there.

@@ -2,6 +2,7 @@ import { parseAddress, type Random } from "@messenger/core";
 import type { AddressGuard } from "./address-guard.ts";
 import type { Channel, PushResult, Target } from "./channel.ts";
 import { type PostAnswer, type Poster, wholeSeconds } from "./poster.ts";
+import { withoutAnswer } from "./provider-api.ts";
 import { textOf } from "./text.ts";
 import type { Vapid } from "./vapid.ts";
 import { refusalOf } from "./webhook.ts";
@@ -56,7 +57,7 @@ interface WebPushTarget extends Target {
 
 /** What an answer means (RFC 8030, 5 and 7.3; RFC 8292, 4.2). */
 function resultOf(answer: PostAnswer): PushResult {
-  if (answer.status === undefined) return { result: "transient", ...answer };
+  if (answer.status === undefined) return withoutAnswer(answer);
   const { status, retryAfterMs } = answer;
   if (status >= 200 && status < 300) return { result: "delivered", status };
   if (status === 404 || status === 410) return { result: "gone", status };

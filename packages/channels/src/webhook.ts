@@ -2,8 +2,10 @@ import { createPrivateKey, createSecretKey, type KeyObject } from "node:crypto";
 import { type Clock, parseAddress } from "@messenger/core";
 import type { AddressGuard } from "./address-guard.ts";
 import type { Channel, ChannelEndpoint, PushResult, Target } from "./channel.ts";
+import type { EgressProxy } from "./egress-proxy.ts";
 import { isBadPort } from "./ports.ts";
 import { createPoster, wholeSeconds } from "./poster.ts";
+import { withoutAnswer } from "./provider-api.ts";
 import { signatureHeaders } from "./signature.ts";
 import { composeBody } from "./webhook-body.ts";
 
@@ -64,6 +66,7 @@ export function createWebhookChannel(options: {
   clock: Clock;
   /** Connections to one origin. */
   maxConnections?: number;
+  proxy?: EgressProxy | undefined;
 }): Channel {
   const { guard, clock } = options;
   const poster = createPoster(options);
@@ -110,7 +113,7 @@ export function createWebhookChannel(options: {
         timeoutMs,
         ...(push.keepsAnswer === true && { keptBytes: ANSWER_BYTES }),
       });
-      if (answer.status === undefined) return { result: "transient", ...answer };
+      if (answer.status === undefined) return withoutAnswer(answer);
       const result = resultOf(answer.status);
       if (answer.retryAfterMs !== undefined) result.retryAfterMs = answer.retryAfterMs;
       if (answer.body.length > 0) {

@@ -22,7 +22,7 @@ import { createSenderMetrics } from "./metrics.ts";
 import { startNotices } from "./notices/start.ts";
 import { contactOf, providerSettings, providersOf } from "./providers.ts";
 import { startSender } from "./sender.ts";
-import { senderSettings } from "./settings.ts";
+import { proxyOf, senderSettings } from "./settings.ts";
 import { senderStore } from "./store.ts";
 
 await runService("sender", async () => {
@@ -51,6 +51,7 @@ await runService("sender", async () => {
   const webPush = { key: await loadOwnKey(store.db, keyring, VAPID_KEY, newVapidKey), contact: contactOf(settings) };
   const channels = openChannels({
     guard,
+    proxy: proxyOf(settings),
     clock: systemClock,
     random: systemRandom,
     providers: { ...providersOf(settings), webPush },

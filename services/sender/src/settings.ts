@@ -1,5 +1,5 @@
-import { checkNameServer } from "@messenger/channels";
-import { integer, list, oneOf } from "@messenger/runtime";
+import { checkNameServer, checkProxyUrl, type EgressProxy } from "@messenger/channels";
+import { integer, list, oneOf, optional, secretText } from "@messenger/runtime";
 
 /** The settings of pushing, the same wherever a sender runs. */
 export const senderSettings = {
@@ -8,5 +8,17 @@ export const senderSettings = {
   keepAnswers: oneOf("KEEP_ANSWERS", ["all", "public", "none"], "public"),
   maxMailboxes: integer("MAX_MAILBOXES", { fallback: 100_000, min: 1_000, max: 10_000_000 }),
   noticesPerDay: integer("NOTICES_PER_DAY", { fallback: 10_000, min: 0, max: 100_000_000 }),
+  pushProxyUrl: optional({ ...secretText("PUSH_PROXY_URL"), parse: readProxyUrl }),
+  noProxy: list("NO_PROXY", { fallback: [], check: () => undefined }),
   nameServers: list("DNS_SERVERS", { fallback: [], check: checkNameServer }),
 };
+
+function readProxyUrl(text: string): string {
+  checkProxyUrl(text);
+  return text;
+}
+
+/** How pushes leave this network; undefined where they go straight. */
+export function proxyOf(settings: { pushProxyUrl: string | undefined; noProxy: readonly string[] }): EgressProxy | undefined {
+  return settings.pushProxyUrl === undefined ? undefined : { url: settings.pushProxyUrl, except: settings.noProxy };
+}

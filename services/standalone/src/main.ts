@@ -14,7 +14,7 @@ import {
   string,
   tracingSettings,
 } from "@messenger/runtime";
-import { contactOf, providerSettings, providersOf, senderSettings } from "@messenger/sender";
+import { contactOf, providerSettings, providersOf, proxyOf, senderSettings } from "@messenger/sender";
 import { startStandalone } from "./standalone.ts";
 import { welcome } from "./welcome.ts";
 
@@ -58,6 +58,7 @@ await runService("messenger", async () => {
       keepAnswers,
       providers: providersOf(settings),
       pushContact: contactOf(settings),
+      proxy: proxyOf(settings),
       settings: { ...settings, notify, localHostsOnly },
       tracing: settings,
     },

@@ -1,6 +1,13 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { createAddressGuard, newVapidKey, openChannels, type ProviderSettings, VAPID_KEY } from "@messenger/channels";
+import {
+  createAddressGuard,
+  type EgressProxy,
+  newVapidKey,
+  openChannels,
+  type ProviderSettings,
+  VAPID_KEY,
+} from "@messenger/channels";
 import { type Periodic, runPeriodically, systemClock, systemRandom } from "@messenger/core";
 import { type Listener, type ListenerOptions, startListener } from "@messenger/listener";
 import {
@@ -33,6 +40,8 @@ export interface StandaloneOptions {
   nameServers?: readonly string[];
   /** Who delivers to people; where nobody does, it is pretended, and said so. */
   providers?: Omit<ProviderSettings, "pretend" | "webPush">;
+  /** How pushes leave this network. */
+  proxy?: EgressProxy | undefined;
   /** Whom push services of browsers may write to. */
   pushContact?: string | undefined;
   /** Notices and codes by each channel, in a day. */
@@ -128,6 +137,7 @@ async function open(
   const vapidKey = await loadOwnKey(store.db, keyring, VAPID_KEY, newVapidKey);
   const channels = openChannels({
     guard,
+    proxy: options.proxy,
     clock,
     random,
     providers: {
