@@ -3,6 +3,7 @@ import type { Channel } from "./channel.ts";
 import { createPhoneChannel, phoneResult, type ProviderCodes } from "./phone.ts";
 import type { Poster } from "./poster.ts";
 import { jsonOf, PROVIDER_ANSWER_BYTES } from "./provider-api.ts";
+import type { Template } from "./text.ts";
 
 export interface MetaSettings {
   /** Of a system user, with `whatsapp_business_messaging`. */
@@ -28,6 +29,12 @@ const CODES: ProviderCodes = {
   ]),
 };
 
+/** As the Cloud API has it: *Message templates*. */
+function describeTemplate({ name, language, variables }: Template): object {
+  const parameters = variables.map((text) => ({ type: "text", text }));
+  return { name, language: { code: language }, ...(parameters.length > 0 && { components: [{ type: "body", parameters }] }) };
+}
+
 /**
  * Sends WhatsApp messages by Meta's Cloud API. A text can be sent within 24 hours of the recipient's last message;
  * after that only a template, which Meta has approved (131047 otherwise).
@@ -40,14 +47,15 @@ export function createMetaChannel(options: MetaSettings & { poster: Poster; cloc
     kind: "whatsapp",
     clock,
     maxLength: MAX_LENGTH,
-    async send({ id, number, text, timeoutMs }) {
+    async send({ id, number, text, template, timeoutMs }) {
       const body = {
         messaging_product: "whatsapp",
         recipient_type: "individual",
         to: number.slice(1),
         biz_opaque_callback_data: id,
-        type: "text",
-        text: { preview_url: false, body: text },
+        ...(template === undefined
+          ? { type: "text", text: { preview_url: false, body: text } }
+          : { type: "template", template: describeTemplate(template) }),
       };
       const answer = await poster.post({
         origin: api.origin,

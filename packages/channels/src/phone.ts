@@ -4,7 +4,7 @@ import { type PostAnswer, wholeSeconds } from "./poster.ts";
 import { failureOf } from "./provider-api.ts";
 import { createProviderPause } from "./provider-pause.ts";
 import { readPhoneNumber, recipientOf } from "./recipients.ts";
-import { textOf } from "./text.ts";
+import { type Template, templateOf, textOf } from "./text.ts";
 
 const TIMEOUT_MS = 15_000;
 
@@ -38,6 +38,8 @@ export interface PhoneMessage {
   /** E.164. */
   number: string;
   text: string;
+  /** In the place of the text. */
+  template: Template | undefined;
   timeoutMs: number;
 }
 
@@ -75,7 +77,7 @@ export function createPhoneChannel(options: {
       if (text.length > maxLength) {
         return { result: "rejected", isFinal: true, code: "ETOOLONG", detail: `a message has at most ${maxLength} characters` };
       }
-      return pause.attempt(() => send({ id: push.event.id, number, text, timeoutMs }));
+      return pause.attempt(() => send({ id: push.event.id, number, text, template: templateOf(push), timeoutMs }));
     },
     close: () => Promise.resolve(), // what it sends by is closed by whoever made it
   };

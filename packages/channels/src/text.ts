@@ -10,6 +10,20 @@ export interface Text {
   unsubscribe: string | undefined;
 }
 
+/** A text that a provider has approved, by its name there, and what stands in its blanks. */
+export interface Template {
+  name: string;
+  /** `de`, `en_US`. */
+  language: string;
+  variables: readonly string[];
+}
+
+/** The template of a notification; undefined where it says its own words. */
+export function templateOf({ data }: Pick<Push, "data">): Template | undefined {
+  const template = data?.["template"];
+  return typeof template === "object" && template !== null ? (template as Template) : undefined;
+}
+
 const SUBJECT = "A notification";
 
 const asText = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);

@@ -40,8 +40,13 @@ export function createTwilioChannel(
     kind,
     clock,
     maxLength: MAX_LENGTH,
-    async send({ id, number, text, timeoutMs }) {
-      const form = new URLSearchParams({ To: prefix + number, Body: text });
+    async send({ id, number, text, template, timeoutMs }) {
+      const form = new URLSearchParams({ To: prefix + number });
+      if (template === undefined) form.set("Body", text);
+      else {
+        form.set("ContentSid", template.name);
+        form.set("ContentVariables", JSON.stringify(Object.fromEntries(template.variables.map((value, n) => [n + 1, value]))));
+      }
       if (from.startsWith("MG")) form.set("MessagingServiceSid", from);
       else form.set("From", prefix + from);
       if (publicUrl !== undefined) form.set("StatusCallback", `${publicUrl}/api/callbacks/twilio?notification=${id}`);

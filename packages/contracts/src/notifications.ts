@@ -28,12 +28,35 @@ const content = Type.String({
   description: "Plain text: 1,600 characters at most by SMS, 4,096 by WhatsApp.",
 });
 
+const Template = Type.Object(
+  {
+    name: Type.String({
+      minLength: 1,
+      maxLength: 512,
+      description: "As the provider knows it: its name with Meta, its `ContentSid` with Twilio.",
+    }),
+    language: Type.Optional(Type.String({ pattern: "^[a-z]{2,3}(_[A-Z]{2})?$", description: "`en_US`; `en` if not given." })),
+    variables: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 1024 }), {
+        maxItems: 20,
+        description: "What stands in its blanks, in their order.",
+      }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description:
+      "Of WhatsApp, in the place of `content`: a text that the provider has approved. Nothing else can be sent to who has not written within 24 hours.",
+  },
+);
+
 export const NewNotification = shape(
   "NewNotification",
   {
     type: NotificationType,
     recipient,
-    content,
+    content: Type.Optional(content),
+    template: Type.Optional(Template),
     subject: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: "Of an e-mail." })),
     send_at: Type.Optional(
       Type.String({ minLength: 10, maxLength: 40, description: "When to send it (RFC 3339): within thirty days." }),

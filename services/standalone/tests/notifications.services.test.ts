@@ -112,6 +112,27 @@ describe.each(deployments)("notifications, $name", ({ deploy }) => {
     });
   });
 
+  it("say by WhatsApp what a template says, which needs no text", async () => {
+    const template = { name: "HX0123", language: "de", variables: ["Ada", "42 €"] };
+    const body = { type: "whatsapp", recipient: "+493012345678", template };
+    expect(await http(`${base()}/api/notifications/`, { body, token: ada.token })).toMatchObject({ status: 202 });
+    const form = await waitFor(() => forms.find((one) => one.get("ContentSid") === "HX0123"), { what: "the template" });
+    expect(JSON.parse(form.get("ContentVariables") ?? "")).toEqual({ 1: "Ada", 2: "42 €" });
+    expect(form.has("Body")).toBe(false);
+    const refused = [
+      { ...body, content: "and a text" },
+      { type: "whatsapp", recipient: "+493012345678" },
+      { ...body, type: "sms" },
+      { ...body, template: { name: "HX0123", language: "German" } },
+    ];
+    for (const one of refused) {
+      expect(await http(`${base()}/api/notifications/`, { body: one, token: ada.token })).toMatchObject({
+        status: 400,
+        json: { code: "validation_error" },
+      });
+    }
+  });
+
   it("are listed page by page, the newest first", async () => {
     const ids: string[] = [];
     for (let n = 0; n < 7; n += 1) {

@@ -95,16 +95,26 @@ export function createNotifications(context: Context): Notifications {
   return {
     async create(by, given, idempotencyKey) {
       await requireNotifier(by);
-      const { type, content, subject } = given;
+      const { type, content, subject, template } = given;
       const recipient = recipientOf(type, given.recipient);
-      if (content.length > MOST[type])
+      if ((content === undefined) === (template === undefined))
+        throw new Refused("validation_error", "give content, or a template");
+      if (template !== undefined && type !== "whatsapp") throw new Refused("validation_error", "template is for WhatsApp only");
+      if ((content?.length ?? 0) > MOST[type])
         throw new Refused("validation_error", `content has at most ${MOST[type]} characters by ${type}`);
       if (subject !== undefined && type !== "email") throw new Refused("validation_error", "subject is for e-mail only");
       if (/[\r\n]/u.test(subject ?? "")) throw new Refused("validation_error", "subject must be a single line");
       const provider = await findProvider(db, SCHEMES[type]);
       if (provider === null) throw new Refused("no_such_channel", `nobody is set up to deliver by ${type} here`);
       const key = requestKeyOf(idempotencyKey, by.userId);
-      const asked = JSON.stringify([type, recipient, content, subject, given.send_at]);
+      const asked = JSON.stringify([
+        type,
+        recipient,
+        content,
+        subject,
+        given.send_at,
+        ...(template === undefined ? [] : [template]),
+      ]);
       const request = key && { key, hash: createHash("sha256").update(asked).digest() };
       const before = await findRequest(db, request);
       if (before !== null) return again(by, before);
@@ -118,7 +128,10 @@ export function createNotifications(context: Context): Notifications {
         purpose: "sent",
         address,
         recipient: sealJson(keyring, id, { recipient }),
-        data: sealJson(keyring, id, { content, ...(subject !== undefined && { subject }) }),
+        data: sealJson(keyring, id, {
+          ...(template === undefined ? { content } : { template: { language: "en", variables: [], ...template } }),
+          ...(subject !== undefined && { subject }),
+        }),
         provider,
         sendAt,
         sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), random.bytes(SECRET_BYTES)),
