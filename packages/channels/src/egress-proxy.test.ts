@@ -4,7 +4,8 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Socket
 import { systemClock } from "@messenger/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createAddressGuard } from "./address-guard.ts";
-import { checkProxyUrl, isExcepted } from "./egress-proxy.ts";
+import { checkProxyUrl } from "./egress-proxy.ts";
+import { matchesHost } from "./hosts.ts";
 import { createPoster, type PostAnswer } from "./poster.ts";
 import { createWebhookChannel } from "./webhook.ts";
 
@@ -151,7 +152,7 @@ it.each([
   [["10.0.0.5"], "10.0.0.5", 80, true],
   [[], "hooks.example", 80, false],
 ])("the exceptions %j from the proxy hold for %s, port %i: %s", (except, host, port, holds) => {
-  expect(isExcepted(except, host, port)).toBe(holds);
+  expect(matchesHost(except, host, port)).toBe(holds);
 });
 
 it("a proxy is a URL of HTTP without a path", () => {

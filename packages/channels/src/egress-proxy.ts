@@ -3,6 +3,7 @@ import { request as httpsRequest } from "node:https";
 import { isIP, isIPv6, type Socket } from "node:net";
 import type { buildConnector } from "undici";
 import type { AddressGuard } from "./address-guard.ts";
+import { matchesHost, withoutBrackets } from "./hosts.ts";
 
 /** How what is pushed leaves this network. */
 export interface EgressProxy {
@@ -26,20 +27,6 @@ class Unreachable extends Error {
 
 const portOf = ({ protocol, port }: { protocol: string; port: string }): number =>
   port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
-
-const withoutBrackets = (hostname: string): string => (hostname.startsWith("[") ? hostname.slice(1, -1) : hostname);
-
-/** Whether a host is reached without the proxy. */
-export function isExcepted(except: readonly string[], hostname: string, port: number): boolean {
-  const host = withoutBrackets(hostname.toLowerCase());
-  return except.some((entry) => {
-    const [, name = "", onlyPort] = /^(.*?)(?::(\d+))?$/u.exec(entry.trim().toLowerCase()) ?? [];
-    if (onlyPort !== undefined && Number(onlyPort) !== port) return false;
-    const plain = name.replace(/^\*(?=\.)/u, "");
-    if (plain === "*") return true;
-    return plain.startsWith(".") ? host.endsWith(plain) || host === plain.slice(1) : host === plain;
-  });
-}
 
 /** Throws where this is no proxy. */
 export function checkProxyUrl(text: string): void {
@@ -110,7 +97,7 @@ export function connectThrough(
   return (opts, callback) => {
     const { hostname, protocol } = opts;
     const port = portOf({ protocol, port: opts.port });
-    if (isExcepted(except, hostname, port)) {
+    if (matchesHost(except, hostname, port)) {
       direct(opts, callback);
       return;
     }

@@ -9,7 +9,7 @@ export { checkNameServer } from "./resolver.ts";
 export { formatPublicKey, formatSecret, SECRET_BYTES } from "./signature.ts";
 export { type Composed, compose, type Language, LANGUAGES, type TextValues } from "./texts.ts";
 export { newVapidKey, VAPID_KEY, vapidPublicKey } from "./vapid.ts";
-export { packKeys, refusalOfWebPush, webPushAddress } from "./web-push.ts";
+export { originOfWebPush, packKeys, PUSH_SERVICES, refusalOfWebPush, webPushAddress } from "./web-push.ts";
 export { refusalOfKeys, type SubscriptionKeys } from "./web-push-encryption.ts";
 export { refusalOf } from "./webhook.ts";
 export { composeBody } from "./webhook-body.ts";

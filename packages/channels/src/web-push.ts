@@ -1,6 +1,7 @@
 import { parseAddress, type Random } from "@messenger/core";
 import type { AddressGuard } from "./address-guard.ts";
 import type { Channel, PushResult, Target } from "./channel.ts";
+import { matchesHost } from "./hosts.ts";
 import { type PostAnswer, type Poster, wholeSeconds } from "./poster.ts";
 import { withoutAnswer } from "./provider-api.ts";
 import { textOf } from "./text.ts";
@@ -17,13 +18,26 @@ const SALT_BYTES = 16;
 /** RFC 8030, 5.4. */
 const TOPIC = /^[\w-]{1,32}$/u;
 
-/** The address of a subscription: `webpush:` and the URL that the browser's push service gave it. */
+/** The address of a subscription: `webpush:` and the URL that the browser's push service gave it, in its usual form. */
 export function webPushAddress(url: string): string {
-  return SCHEME + url;
+  return SCHEME + (URL.parse(url)?.href ?? url);
 }
 
+/** Whose push service it is. */
+export function originOfWebPush(address: string): string {
+  return URL.parse(urlOf(address))?.origin ?? "";
+}
+
+/** The push services of browsers: a name, or `.domain` with all below it. */
+export const PUSH_SERVICES: readonly string[] = [
+  "fcm.googleapis.com",
+  ".push.services.mozilla.com",
+  ".push.apple.com",
+  ".notify.windows.com",
+];
+
 /** The keys of a subscription as they are kept, in the place of an endpoint's secret. */
-export function packKeys({ p256dh, auth }: SubscriptionKeys): Uint8Array {
+export function packKeys({ p256dh, auth }: SubscriptionKeys): Buffer {
   return Buffer.concat([p256dh, auth]);
 }
 
@@ -34,17 +48,23 @@ const unpackKeys = (packed: Uint8Array): SubscriptionKeys => ({
 
 const urlOf = (address: string): string => address.trim().slice(SCHEME.length);
 
-/** Why nothing can be pushed to such an address; undefined where it can. */
-export function refusalOfWebPush(address: string, guard: AddressGuard): string | undefined {
-  if (!address.startsWith(SCHEME)) return "this is no address of a push service";
+/**
+ * Why nothing can be pushed to such an address; undefined where it can. Its host must be one of these `services`, or
+ * in a range that was opened: else anybody could have us post to any server, without its consent.
+ */
+export function refusalOfWebPush(address: string, guard: AddressGuard, services: readonly string[] = ["*"]): string | undefined {
   const url = urlOf(address);
+  if (!address.startsWith(SCHEME) || !/^https?:\/\//u.test(url)) return "this is no address of a push service";
   const read = parseAddress(url);
   const isSecure = read.usable && read.url.protocol === "https:";
   // In the clear, what is sent is encrypted still, but anybody can have it dropped, or say that the subscription is gone.
   if (!isSecure && !(read.usable && read.url.protocol === "http:" && guard.isOpened(read.url.hostname))) {
     return "the address of a push service begins with https://";
   }
-  return refusalOf(url, guard);
+  const { hostname } = read.url;
+  const refusal = refusalOf(url, guard);
+  if (refusal !== undefined || guard.isOpened(hostname) || matchesHost(services, hostname)) return refusal;
+  return "this is no push service that is known here (PUSH_SERVICES)";
 }
 
 interface WebPushTarget extends Target {

@@ -2,7 +2,7 @@ import { type Static, Type } from "typebox";
 import { Id, Timestamp } from "./fields.ts";
 import { type Route, shape, SMALL_BYTES } from "./route.ts";
 
-const ContactType = Type.Union([Type.Literal("email"), Type.Literal("sms"), Type.Literal("whatsapp"), Type.Literal("push")], {
+const ContactType = Type.Union([Type.Literal("email"), Type.Literal("sms"), Type.Literal("push")], {
   description: "`push` is a browser, by Web Push.",
 });
 
@@ -161,7 +161,7 @@ export const CONTACT_ROUTES = {
     path: "/api/contacts",
     summary: "Be told of messages elsewhere",
     description:
-      "By e-mail, SMS, WhatsApp, or in a browser: where you have not read a message for some time (`delay_s`), you are told that somebody wrote; of each conversation once in a while (`window_s`). An address is yours once you have shown that: a code is sent there, for `verifyContact`. A browser needs none; one that subscribes again gives its new keys.",
+      "By e-mail, SMS, or in a browser: where you have not read a message for some time (`delay_s`), you are told that somebody wrote; of each conversation once in a while (`window_s`). An address is yours once you have shown that: a code is sent there, for `verifyContact`. A browser needs none. It is one as long as the session in which it was made; where it subscribes again, it gives its new keys, and keeps what is not given.",
     body: NewContact,
     bodyLimit: 16 * 1024,
     answer: {
@@ -199,7 +199,7 @@ export const CONTACT_ROUTES = {
     method: "DELETE",
     path: ONE,
     summary: "Delete a contact",
-    description: "Nothing more is sent there.",
+    description: "No further notice is sent there; one that is being sent may still arrive.",
     params,
     answer: { status: 204, description: "It is deleted." },
     problems: ["no_such_contact"],

@@ -59,7 +59,6 @@ export const Event = shape(
       Type.Integer({ ...Id, description: "Of `member.left`: who is an owner instead, where the account was deleted." }),
     ),
     endpoint_id: Type.Optional(Type.Integer({ ...Id, description: "Of `endpoint.…` and `dead_letter.created`." })),
-    address: Type.Optional(Type.String({ description: "Of that endpoint." })),
     reason: Type.Optional(
       Type.Union([Type.String(), Type.Null()], { description: "Why it was disabled, or the event became a dead letter." }),
     ),

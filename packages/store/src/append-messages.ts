@@ -232,10 +232,10 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
     ),
     -- what users are told of elsewhere, unless they read it before; the inbox's lock keeps two of these apart
     noticed as (
-      insert into notices as n (contact_id, conversation_id, waiting, first_at, message_id, due_at)
-      select k.id, told.conversation_id, told.count, told.first_at, told.last_id, now() + k.delay_s * interval '1 second'
+      insert into notices as n (contact_id, conversation_id, waiting, message_id, due_at)
+      select k.id, told.conversation_id, told.count, told.last_id, now() + k.delay_s * interval '1 second'
       from (
-        select box.user_id, conversation_id, count(*) as count, min(event.created_at) as first_at,
+        select box.user_id, conversation_id, count(*) as count,
           (array_agg(event.message_id order by event.n desc))[1] as last_id
         from event join box on box.id = event.inbox and box.has_contacts join item on item.id = event.message_id
         where event.kind = 'message.created' and item.sender <> box.user_id
@@ -243,7 +243,7 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
       ) as told join contacts k on k.user_id = told.user_id and k.verified_at is not null
       order by k.id, told.conversation_id
       on conflict (contact_id, conversation_id) do update set waiting = n.waiting + excluded.waiting,
-        first_at = coalesce(n.first_at, excluded.first_at), message_id = excluded.message_id,
+        message_id = excluded.message_id,
         due_at = coalesce(n.due_at, excluded.due_at)
     ),
     covered as (

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { announce, type AppendedEvents, IS_VISIBLE, lockInboxes, transactionOfMembers } from "./append-events.ts";
 import type { Db } from "./database.ts";
-import { reconsiderNotices } from "./notices.ts";
+import { reconsiderNotices, withdrawNoticesOf } from "./notices.ts";
 import type { Role } from "./groups.ts";
 
 export interface MessageChange {
@@ -81,6 +81,7 @@ export function editMessage(
     await sql`
       update messages set content = ${content}, version = ${version}, edited_at = now() where id = ${messageId}
     `.execute(tx);
+    await withdrawNoticesOf(tx, conversation);
     const edited = { kind: "message.edited", eventId, conversation, message: { id: messageId, version }, data: null };
     return { version, isDeleted, ...(await announce(tx, inboxes, edited)) };
   });
@@ -99,6 +100,7 @@ export function deleteMessage(db: Db, change: MessageChange): Promise<ChangeResu
     await sql`delete from message_versions where message_id = ${messageId}`.execute(tx);
     await sql`delete from reactions where message_id = ${messageId}`.execute(tx);
     await sql`update messages set content = null, deleted_at = now() where id = ${messageId}`.execute(tx);
+    await withdrawNoticesOf(tx, conversation);
     const deleted = { kind: "message.deleted", eventId, conversation, message: { id: messageId, version }, data: null };
     return announce(tx, inboxes, deleted);
   });

@@ -1,7 +1,13 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
-import { type EndpointsChanged, lockInbox } from "./endpoints.ts";
-import { renewAddress } from "./notifications.ts";
+import {
+  addNotification,
+  eraseUnusedAddress,
+  type MadeNotification,
+  type NewNotification,
+  withdrawNotifications,
+} from "./notifications.ts";
+import { IS_LIVE } from "./sessions.ts";
 
 /** Where a user is told of messages that were not read. */
 export interface ContactRow {
@@ -31,8 +37,15 @@ export interface NewContact extends ContactSettings {
   userId: number;
   type: string;
   address: string;
-  /** Of a browser's subscription, which needs no code: its keys, and the same for its endpoint. */
-  subscription: { sealed: Uint8Array; sealSecret: (inbox: number) => Uint8Array } | null;
+  /** Of a browser, which needs no code. */
+  subscription: {
+    /** Its keys, sealed. */
+    sealed: Uint8Array;
+    /** Whether these are the keys that another contact of the address has. */
+    isSame(of: { userId: number; sealed: Uint8Array }): boolean;
+    /** In which it subscribed, and with which it ends. */
+    sessionId: number;
+  } | null;
   /** Ends it, without signing in: sealed, and hashed. */
   token: { sealed: Uint8Array; hash: Uint8Array };
   /** So many a user may have. */
@@ -40,10 +53,18 @@ export interface NewContact extends ContactSettings {
 }
 
 export type MadeContact =
-  | { status: "made"; id: number; changed: EndpointsChanged | null }
+  /** `isNew` where there was none; `isRenewed` where the address needs its keys. */
+  | { status: "made"; id: number; isNew: boolean; isRenewed: boolean }
   | { status: "no-account" }
+  /** The user has it, or another one has this subscription by other keys. */
   | { status: "taken" }
   | { status: "full" };
+
+/** Locks the inbox of a user: changes of their contacts come one after the other. Not its endpoints, which stay as they are. */
+async function lockUser(tx: Db, userId: number): Promise<number | null> {
+  const { rows } = await sql<{ id: number }>`select id from inboxes where user_id = ${userId} for no key update`.execute(tx);
+  return rows[0]?.id ?? null;
+}
 
 /** The user has a contact that is used, or none. The inbox is locked. */
 async function markInbox(tx: Db, inbox: number): Promise<void> {
@@ -53,34 +74,76 @@ async function markInbox(tx: Db, inbox: number): Promise<void> {
   `.execute(tx);
 }
 
+/** Ends contacts: what waits to be sent there is withdrawn. Locks them. */
+async function endContacts(tx: Db, ids: readonly number[]): Promise<void> {
+  await sql`delete from contacts where id = any(${ids}::bigint[])`.execute(tx);
+  const { rows } = await sql<{ id: string | null }>`
+    delete from notices where contact_id = any(${ids}::bigint[]) returning notification_id as id
+  `.execute(tx);
+  await withdrawNotifications(
+    tx,
+    rows.flatMap((told) => told.id ?? []),
+  );
+}
+
+/** Whoever makes a contact of an address, or sends a code there, waits for the others. */
+async function lockAddressOfContact(tx: Db, address: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`contact ${address}`}, 0))`.execute(tx);
+}
+
 /**
- * Makes a contact. That of a browser which has subscribed before gets its new keys. Locks the user's inbox, and then
- * that of the address.
+ * Makes a contact. A browser is one user's: that of whoever signed in there last. One that subscribes again gets its
+ * new keys, and keeps its settings. Locks the address, and the user's inbox.
  */
 export async function createContact(db: Db, made: NewContact): Promise<MadeContact> {
-  const { userId, subscription, token } = made;
+  const { userId, address, subscription, token } = made;
   return db.transaction().execute(async (tx): Promise<MadeContact> => {
-    const inbox = await lockInbox(tx, userId);
+    await lockAddressOfContact(tx, address);
+    const inbox = await lockUser(tx, userId);
     if (inbox === null) return { status: "no-account" };
-    const { rows: known } = await sql<{ address: string }>`select address from contacts where user_id = ${userId}`.execute(tx);
-    const isKnown = known.some(({ address }) => address === made.address);
-    if (isKnown && subscription === null) return { status: "taken" };
-    if (!isKnown && known.length >= made.most) return { status: "full" };
-    const { rows } = await sql<{ id: number }>`
-      insert into contacts (user_id, type, address, secret, verified_at, shows_content, language, delay_s, window_s, quiet_from,
-        quiet_until, time_zone, token, token_hash)
-      values (${userId}, ${made.type}, ${made.address}, ${subscription?.sealed ?? null}::bytea,
+    const { rows: sameAddress } = await sql<{ id: number; userId: number; secret: Uint8Array | null }>`
+      select id, user_id as "userId", secret from contacts where address = ${address}
+    `.execute(tx);
+    const own = sameAddress.find((one) => one.userId === userId);
+    if (subscription !== null) {
+      const others = sameAddress.filter((one) => one.userId !== userId);
+      const isSame = others.every(
+        (one) => one.secret !== null && subscription.isSame({ userId: one.userId, sealed: one.secret }),
+      );
+      if (!isSame) return { status: "taken" };
+      await endContacts(
+        tx,
+        others.map(({ id }) => id),
+      );
+    } else if (own !== undefined) return { status: "taken" };
+    const gone = await sql<{ id: number }>`
+      select id from contacts k where user_id = ${userId} and address <> ${address} and not ${EXISTS}
+    `.execute(tx);
+    await endContacts(
+      tx,
+      gone.rows.map(({ id }) => id),
+    );
+    const { rows: counted } = await sql<{ count: number }>`
+      select count(*)::integer as count from contacts where user_id = ${userId} and address <> ${address}
+    `.execute(tx);
+    if ((counted[0]?.count ?? 0) >= made.most) return { status: "full" };
+    const { rows } = await sql<{ id: number; isActive: boolean }>`
+      insert into contacts as k (user_id, type, address, secret, session_id, verified_at, shows_content, language, delay_s, window_s,
+        quiet_from, quiet_until, time_zone, token, token_hash)
+      values (${userId}, ${made.type}, ${address}, ${subscription?.sealed ?? null}::bytea, ${subscription?.sessionId ?? null}::bigint,
         case when ${subscription !== null}::boolean then now() end, ${made.showsContent}, ${made.language}, ${made.delayS},
         ${made.windowS}, ${made.quietFrom}, ${made.quietUntil}, ${made.timeZone}, ${token.sealed}, ${token.hash})
-      on conflict (user_id, address) do update set secret = excluded.secret, verified_at = excluded.verified_at,
-        shows_content = excluded.shows_content, language = excluded.language, delay_s = excluded.delay_s, window_s = excluded.window_s,
-        quiet_from = excluded.quiet_from, quiet_until = excluded.quiet_until, time_zone = excluded.time_zone
-      returning id
+      on conflict (user_id, address) do update set secret = excluded.secret, session_id = excluded.session_id
+      returning id, exists (
+        select from inboxes b join endpoints e on e.inbox_id = b.id where b.address = k.address and e.state = 'active'
+      ) as "isActive"
     `.execute(tx);
-    const { id } = rows[0] as { id: number };
-    if (subscription === null) return { status: "made", id, changed: null };
-    await markInbox(tx, inbox.id);
-    return { status: "made", id, changed: await renewAddress(tx, made.address, subscription.sealSecret) };
+    const { id, isActive } = rows[0] as { id: number; isActive: boolean };
+    await markInbox(tx, inbox);
+    const keepsKeys = sameAddress.some(
+      (one) => one.secret !== null && subscription?.isSame({ userId: one.userId, sealed: one.secret }) === true,
+    );
+    return { status: "made", id, isNew: own === undefined, isRenewed: subscription !== null && !(keepsKeys && isActive) };
   });
 }
 
@@ -90,9 +153,13 @@ const COLUMNS = sql`
   k.time_zone as "timeZone", k.created_at as "createdAt"
 `;
 
-/** A browser's subscription is no more once its push service has said so. */
-const EXISTS = sql`(k.type <> 'push' or not exists (
-  select from inboxes b join endpoints e on e.inbox_id = b.id where b.address = k.address and e.state = 'off'
+/**
+ * A browser's subscription `k` is no more once its push service has said so, or the session has ended in which it was
+ * made.
+ */
+export const EXISTS = sql`(k.type <> 'push' or (
+  exists (select from sessions s where s.id = k.session_id and ${IS_LIVE})
+  and not exists (select from inboxes b join endpoints e on e.inbox_id = b.id where b.address = k.address and e.state = 'off')
 ))`;
 
 /** Contacts of a user, by their ids. Locks nothing. */
@@ -121,31 +188,59 @@ export async function changeContact(db: Db, userId: number, id: number, change: 
   return rows.length > 0;
 }
 
-/** Between two codes for one contact, and of a user, or to an address, in an hour. */
 const CODE_PAUSE_S = 60;
 const CODES_IN_AN_HOUR = 5;
+const CODES_TO_ADDRESS_IN_A_DAY = 10;
 const CODE_LASTS_MINUTES = 15;
 const CODE_TRIES = 5;
 
+/** A code on its way to a contact. */
+export interface NewCode {
+  userId: number;
+  contact: number;
+  /** Sealed. */
+  code: Uint8Array;
+  /** Codes by this channel in a day, at most. */
+  mostInADay: number;
+  notification: NewNotification;
+}
+
 /**
- * Keeps the code (sealed) that is being sent to a contact that is not verified, in the place of any before. Returns
- * false where too many were sent lately.
+ * Sends a contact that is not verified its code, in the place of any before. Too many are those within a minute to one
+ * contact, within an hour for one user or to one address, and within a day to one address or by one channel. Locks the
+ * address, and then that of the user.
  */
-export async function keepCode(db: Db, userId: number, id: number, code: Uint8Array): Promise<boolean> {
-  const { rows } = await sql`
-    update contacts k set code = ${code}, code_at = now(), code_tries = 0
-    where id = ${id} and user_id = ${userId} and verified_at is null
-      and coalesce(code_at, '-infinity') < now() - ${CODE_PAUSE_S} * interval '1 second'
-      and ${CODES_IN_AN_HOUR} > (
-        select count(*) from notifications n where n.user_id = ${userId} and n.purpose = 'code' and n.created_at > now() - interval '1 hour'
-      )
-      and ${CODES_IN_AN_HOUR} > (
-        select count(*) from notifications n join inboxes b on b.id = n.inbox_id
-        where b.address = k.address and n.purpose = 'code' and n.created_at > now() - interval '1 hour'
-      )
-    returning id
-  `.execute(db);
-  return rows.length > 0;
+export async function sendCode(
+  db: Db,
+  { userId, contact, code, mostInADay, notification }: NewCode,
+): Promise<MadeNotification | { status: "too-many" }> {
+  return db.transaction().execute(async (tx) => {
+    await lockAddressOfContact(tx, notification.address);
+    await lockUser(tx, userId);
+    const { rows } = await sql`
+      update contacts k set code = ${code}, code_at = now(), code_tries = 0
+      where id = ${contact} and user_id = ${userId} and verified_at is null
+        and coalesce(code_at, '-infinity') < now() - ${CODE_PAUSE_S} * interval '1 second'
+        and ${CODES_IN_AN_HOUR} > (
+          select count(*) from notifications n where n.user_id = ${userId} and n.purpose = 'code' and n.created_at > now() - interval '1 hour'
+        )
+        and ${mostInADay} > (
+          select count(*) from (
+            select from notifications n
+            where n.type = k.type and n.purpose <> 'sent' and n.purpose = 'code' and n.created_at > now() - interval '1 day' limit ${mostInADay}
+          ) few
+        )
+        and exists (
+          select from (
+            select count(*) as today, count(*) filter (where n.created_at > now() - interval '1 hour') as lately
+            from notifications n join inboxes b on b.id = n.inbox_id
+            where b.address = k.address and n.purpose = 'code' and n.created_at > now() - interval '1 day'
+          ) sent where today < ${CODES_TO_ADDRESS_IN_A_DAY} and lately < ${CODES_IN_AN_HOUR}
+        )
+      returning id
+    `.execute(tx);
+    return rows.length === 0 ? { status: "too-many" } : addNotification(tx, notification);
+  });
 }
 
 /** Takes one of the few tries that a code has. Returns it, sealed; null where there is none that is still good. */
@@ -162,26 +257,33 @@ export async function tryCode(db: Db, userId: number, id: number): Promise<Uint8
 /** The user has shown that the contact's address is theirs. Locks the inbox. */
 export async function verifyContact(db: Db, userId: number, id: number): Promise<void> {
   await db.transaction().execute(async (tx) => {
-    const inbox = await lockInbox(tx, userId);
+    const inbox = await lockUser(tx, userId);
     if (inbox === null) return;
     await sql`
       update contacts set verified_at = now(), code = null where id = ${id} and user_id = ${userId} and verified_at is null
     `.execute(tx);
-    await markInbox(tx, inbox.id);
+    await markInbox(tx, inbox);
   });
 }
 
-/** Ends a contact; false where there is none of this user. Locks the inbox. */
-export async function deleteContact(db: Db, userId: number, id: number): Promise<boolean> {
-  return db.transaction().execute(async (tx) => {
-    const inbox = await lockInbox(tx, userId);
-    if (inbox === null) return false;
-    const { rows } = await sql`delete from contacts where id = ${id} and user_id = ${userId} returning id`.execute(tx);
-    if (rows.length === 0) return false;
-    await sql`delete from notices where contact_id = ${id}`.execute(tx);
-    await markInbox(tx, inbox.id);
-    return true;
+/**
+ * Ends a contact, or (`onlyGone`) one that is no more: what waits to be sent there is withdrawn, and the address
+ * forgotten. False where there is none of this user. Locks the inbox, then the contact.
+ */
+export async function deleteContact(db: Db, userId: number, id: number, { onlyGone = false } = {}): Promise<boolean> {
+  const address = await db.transaction().execute(async (tx) => {
+    const inbox = await lockUser(tx, userId);
+    const { rows } = await sql<{ address: string }>`
+      select address from contacts k where id = ${id} and user_id = ${userId} and (not ${onlyGone}::boolean or not ${EXISTS}) for update
+    `.execute(tx);
+    if (rows[0] === undefined) return undefined;
+    await endContacts(tx, [id]);
+    if (inbox !== null) await markInbox(tx, inbox);
+    return rows[0].address;
   });
+  if (address === undefined) return false;
+  await eraseUnusedAddress(db, address);
+  return true;
 }
 
 /** Whose contact a token ends; null where there is none any more. Locks nothing. */
@@ -192,10 +294,19 @@ export async function findContactByToken(db: Db, tokenHash: Uint8Array): Promise
   return rows[0] ?? null;
 }
 
-/** Erases the contacts of a user, who is being deleted. */
-export async function eraseContacts(tx: Db, userId: number): Promise<void> {
-  await sql`
-    with gone as (delete from contacts where user_id = ${userId} returning id)
-    delete from notices where contact_id in (select id from gone)
-  `.execute(tx);
+/** Ends all contacts of a user. */
+export async function deleteContacts(db: Db, userId: number): Promise<void> {
+  const { rows } = await sql<{ id: number }>`select id from contacts where user_id = ${userId}`.execute(db);
+  for (const { id } of rows) await deleteContact(db, userId, id);
+}
+
+const PRUNED_AT_ONCE = 1_000;
+
+/** Ends contacts of browsers that are no more, and of users who are. */
+export async function pruneContacts(db: Db): Promise<void> {
+  const { rows } = await sql<{ id: number; userId: number }>`
+    select id, user_id as "userId" from contacts k
+    where not ${EXISTS} or not exists (select from users u where u.id = k.user_id) limit ${PRUNED_AT_ONCE}
+  `.execute(db);
+  for (const { id, userId } of rows) await deleteContact(db, userId, id);
 }

@@ -157,6 +157,7 @@ export interface Database {
     type: string;
     address: string;
     secret: Uint8Array | null;
+    session_id: number | null;
     verified_at: NullableTime;
     code: Uint8Array | null;
     code_at: NullableTime;
@@ -176,7 +177,6 @@ export interface Database {
     contact_id: number;
     conversation_id: number;
     waiting: Generated<number>;
-    first_at: NullableTime;
     message_id: string | null;
     due_at: NullableTime;
     sent_at: NullableTime;

@@ -472,7 +472,7 @@ export async function recordProgress(
         end,
         state = case when report.off is null then e.state else 'off' end,
         reason = coalesce(report.off, e.reason),
-        is_told = e.is_told and report.off is null,
+        is_told = e.is_told and (report.off is null or e.state = 'off'),
         replaying = e.replaying and not report.replay_done,
         retry_at = case
           when report.off is not null or e.state = 'off' then null
@@ -499,7 +499,7 @@ export async function recordProgress(
         ${deadLetters.map((letter) => letter.seq)}::bigint[],
         ${deadLetters.map((letter) => letter.reason)}::text[]
       ) as letter (n, seq, reason) join written using (n)
-      on conflict (endpoint_id, seq) do update set reason = excluded.reason, at = now(), asked = false, is_told = false
+      on conflict (endpoint_id, seq) do update set reason = excluded.reason, at = now(), asked = false, is_told = dead_letters.is_told and not dead_letters.asked
     ),
     alive as (
       delete from dead_letters d using written, unnest(

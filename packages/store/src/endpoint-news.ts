@@ -6,10 +6,10 @@ import type { EndpointsChanged } from "./endpoints.ts";
 /** What the owner of an endpoint is told of it. */
 export type EndpointNews =
   /** It is disabled then, if it takes nothing until then. */
-  | { kind: "endpoint.failing"; endpoint: number; address: string; failingSince: Date }
-  | { kind: "endpoint.disabled"; endpoint: number; address: string; reason: string | null }
+  | { kind: "endpoint.failing"; endpoint: number; failingSince: Date }
+  | { kind: "endpoint.disabled"; endpoint: number; reason: string | null }
   /** It has rejected the event `seq` for good. */
-  | { kind: "dead_letter.created"; endpoint: number; address: string; seq: number; eventId: string | null; reason: string };
+  | { kind: "dead_letter.created"; endpoint: number; seq: number; eventId: string | null; reason: string };
 
 /** Warned of so long after an endpoint began to fail: a day before it is disabled. */
 const WARNED_AFTER_DAYS = 4;
@@ -24,7 +24,6 @@ interface Found {
 }
 
 interface Read {
-  address: string;
   failingSince: Date | null;
   reason: string | null;
   eventId: string | null;
@@ -42,14 +41,14 @@ async function take(tx: Db, { kind, endpoint, seq }: Found): Promise<Read | unde
         update endpoints e set warned_for = failing_since
         where id = ${endpoint} and state = 'active' and warned_for is distinct from failing_since
           and failing_since < now() - ${WARNED_AFTER_DAYS} * interval '1 day'
-        returning address, failing_since as "failingSince", null as reason, ${owner}, ${none}
+        returning failing_since as "failingSince", null as reason, ${owner}, ${none}
       `.execute(tx);
       return rows[0];
     }
     case "endpoint.disabled": {
       const { rows } = await sql<Read>`
         update endpoints e set is_told = true where id = ${endpoint} and not is_told
-        returning address, null::timestamptz as "failingSince", reason, ${owner}, ${none}
+        returning null::timestamptz as "failingSince", reason, ${owner}, ${none}
       `.execute(tx);
       return rows[0];
     }
@@ -58,21 +57,21 @@ async function take(tx: Db, { kind, endpoint, seq }: Found): Promise<Read | unde
         update dead_letters d set is_told = true
         from endpoints e left join events v on v.inbox_id = e.inbox_id and v.seq = ${seq}
         where d.endpoint_id = ${endpoint} and d.seq = ${seq} and not d.is_told and e.id = d.endpoint_id
-        returning e.address, null::timestamptz as "failingSince", d.reason, ${owner}, v.id as "eventId", coalesce(${OF_ENDPOINTS}, false) as "isOfEndpoints"
+        returning null::timestamptz as "failingSince", d.reason, ${owner}, v.id as "eventId", coalesce(${OF_ENDPOINTS}, false) as "isOfEndpoints"
       `.execute(tx);
       return rows[0];
     }
   }
 }
 
-function newsOf({ kind, endpoint, seq }: Found, { address, failingSince, reason, eventId }: Read): EndpointNews {
+function newsOf({ kind, endpoint, seq }: Found, { failingSince, reason, eventId }: Read): EndpointNews {
   switch (kind) {
     case "endpoint.failing":
-      return { kind, endpoint, address, failingSince: failingSince as Date };
+      return { kind, endpoint, failingSince: failingSince as Date };
     case "endpoint.disabled":
-      return { kind, endpoint, address, reason };
+      return { kind, endpoint, reason };
     case "dead_letter.created":
-      return { kind, endpoint, address, seq: seq as number, eventId, reason: reason ?? "" };
+      return { kind, endpoint, seq: seq as number, eventId, reason: reason ?? "" };
   }
 }
 

@@ -28,8 +28,9 @@ export {
   deleteContact,
   findContact,
   findContactByToken,
-  keepCode,
   listContacts,
+  type NewCode,
+  sendCode,
   tryCode,
   verifyContact,
 } from "./contacts.ts";
@@ -111,7 +112,16 @@ export {
   unban,
 } from "./groups.ts";
 export { keepValue, replaceValue } from "./kept-values.ts";
-export { countNotices, deferNotice, type NoticeRow, type SettledNotice, settleNotice, takeNotices } from "./notices.ts";
+export {
+  countNotices,
+  deferNotice,
+  dropNotice,
+  type NoticeRow,
+  type TakenNotice,
+  takeNotices,
+  tellNotice,
+  withdrawNotice,
+} from "./notices.ts";
 export { findInbox, type Inbox } from "./inboxes.ts";
 export { isFamiliarNetwork, rememberNetwork } from "./familiar-networks.ts";
 export { isUnavailable, whyUnavailable } from "./errors.ts";
@@ -181,7 +191,7 @@ export {
   listNotifications,
   type MadeNotification,
   type NewNotification,
-  withdrawNotification,
+  renewAddress,
   type NotificationAttempt,
   type NotificationRow,
   reportNotification,

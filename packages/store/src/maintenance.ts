@@ -1,9 +1,10 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
+import { pruneContacts } from "./contacts.ts";
 import { deleteSome } from "./delete-some.ts";
 import { eraseAbandonedGroups } from "./groups.ts";
 import { pruneNotices } from "./notices.ts";
-import { eraseNotificationsOfNobody } from "./notifications.ts";
+import { eraseNotificationsOfNobody, eraseUnusedAddresses, pruneOwnNotifications } from "./notifications.ts";
 import { endExpiredSessions } from "./sessions.ts";
 import { eraseDeletedAccounts } from "./users.ts";
 
@@ -29,9 +30,12 @@ export async function prune(db: Db, days: number): Promise<void> {
   );
   await sql`delete from stream_tickets where expires_at < now()`.execute(db);
   await sql`delete from probes where created_at < now() - interval '1 hour'`.execute(db);
+  await pruneContacts(db);
   await pruneNotices(db);
+  await pruneOwnNotifications(db);
   await endExpiredSessions(db);
   await eraseNotificationsOfNobody(db);
+  await eraseUnusedAddresses(db);
   await eraseDeletedAccounts(db);
   // A process of an older version may have ended what covered them.
   await sql`

@@ -38,6 +38,10 @@ export type MadeNotification =
 /** For so long after its provider has said that an address is no more, or wants nothing, nothing is sent to it. */
 const SUPPRESSED_DAYS = 7;
 
+const ERASED_AT_ONCE = 100;
+/** Each hour. */
+const UNUSED_AT_ONCE = 1_000;
+
 interface Box {
   inbox: number;
   head: number;
@@ -62,7 +66,7 @@ async function readyEndpoint(
 ): Promise<{ id: number; suppressed: { reason: string; until: Date } | null } | undefined> {
   const { rows } = await sql<{ id: number; state: string; reason: string | null; until: Date | null; over: boolean }>`
     select id, state, reason, failing_since + ${SUPPRESSED_DAYS} * interval '1 day' as until,
-      coalesce(failing_since, '-infinity') < now() - ${SUPPRESSED_DAYS} * interval '1 day' as over
+      coalesce(failing_since, '-infinity') < now() - ${SUPPRESSED_DAYS} * interval '1 day' and address not like 'webpush:%' as over
     from endpoints where inbox_id = ${inbox} for no key update
   `.execute(tx);
   const [endpoint] = rows;
@@ -110,63 +114,112 @@ export async function findRequest(
  * then its endpoint.
  */
 export async function createNotification(db: Db, made: NewNotification): Promise<MadeNotification> {
-  return db.transaction().execute(async (tx): Promise<MadeNotification> => {
-    const { inbox, head } = await lockAddress(tx, made.address);
-    const repeat = await findRequest(tx, made.request);
-    if (repeat !== null) return repeat;
-    const endpoint = await readyEndpoint(tx, { inbox, head });
-    if (endpoint !== undefined && endpoint.suppressed !== null) return { status: "suppressed", ...endpoint.suppressed };
-    if (endpoint === undefined) {
-      await sql`
-        insert into endpoints (inbox_id, address, kinds, secret, cursor, attached_at, kept_by, verified_at, timeout_s)
-        values (${inbox}, ${made.address}, array['notification.created'], ${made.sealSecret(inbox)}, ${head}, ${head}, 'owner', now(), 30)
-      `.execute(tx);
-      await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
-    }
-    const { rows } = await sql<{ createdAt: Date; due: boolean }>`
-      insert into notifications (id, user_id, type, purpose, recipient, data, provider, inbox_id, send_at, request_key, request_hash)
-      values (${made.id}, ${made.userId}, ${made.type}, ${made.purpose}, ${made.recipient}, ${made.data}, ${made.provider}, ${inbox}, ${made.sendAt},
-        ${made.request?.key ?? null}::bytea, ${made.request?.hash ?? null}::bytea)
-      on conflict (request_key) where request_key is not null do nothing
-      returning created_at as "createdAt", coalesce(send_at, '-infinity') <= now() as due
+  return db.transaction().execute((tx) => addNotification(tx, made));
+}
+
+/** The same, as a part of a transaction. */
+export async function addNotification(tx: Db, made: NewNotification): Promise<MadeNotification> {
+  const { inbox, head } = await lockAddress(tx, made.address);
+  const repeat = await findRequest(tx, made.request);
+  if (repeat !== null) return repeat;
+  const endpoint = await readyEndpoint(tx, { inbox, head });
+  if (endpoint !== undefined && endpoint.suppressed !== null) return { status: "suppressed", ...endpoint.suppressed };
+  if (endpoint === undefined) {
+    await sql`
+      insert into endpoints (inbox_id, address, kinds, secret, cursor, attached_at, kept_by, verified_at, timeout_s)
+      values (${inbox}, ${made.address}, array['notification.created'], ${made.sealSecret(inbox)}, ${head}, ${head}, 'owner', now(), 30)
     `.execute(tx);
-    // Made under this key meanwhile, for another address.
-    if (rows[0] === undefined) return (await findRequest(tx, made.request)) as MadeNotification;
-    const { createdAt, due } = rows[0];
-    const changed = due ? await append(tx, { id: made.id, inbox, data: made.data }) : null;
-    return { status: "made", createdAt, changed };
+    await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
+  }
+  const { rows } = await sql<{ createdAt: Date; due: boolean }>`
+    insert into notifications (id, user_id, type, purpose, recipient, data, provider, inbox_id, send_at, request_key, request_hash)
+    values (${made.id}, ${made.userId}, ${made.type}, ${made.purpose}, ${made.recipient}, ${made.data}, ${made.provider}, ${inbox},
+      ${made.sendAt}, ${made.request?.key ?? null}::bytea, ${made.request?.hash ?? null}::bytea)
+    on conflict (request_key) where request_key is not null do nothing
+    returning created_at as "createdAt", coalesce(send_at, '-infinity') <= now() as due
+  `.execute(tx);
+  // Made under this key meanwhile, for another address.
+  if (rows[0] === undefined) return (await findRequest(tx, made.request)) as MadeNotification;
+  const { createdAt, due } = rows[0];
+  const changed = due ? await append(tx, { id: made.id, inbox, data: made.data }) : null;
+  return { status: "made", createdAt, changed };
+}
+
+/**
+ * Makes the endpoint of an address, or gives it another secret: it is active again, and has not failed. Locks its
+ * inbox, then its endpoint.
+ */
+export async function renewAddress(
+  db: Db,
+  address: string,
+  sealSecret: (inbox: number) => Uint8Array,
+): Promise<EndpointsChanged> {
+  return db.transaction().execute(async (tx) => {
+    const { inbox, head } = await lockAddress(tx, address);
+    await sql`
+      insert into endpoints as e (inbox_id, address, kinds, secret, cursor, attached_at, kept_by, verified_at, timeout_s)
+      values (${inbox}, ${address}, array['notification.created'], ${sealSecret(inbox)}, ${head}, ${head}, 'owner', now(), 30)
+      on conflict (inbox_id, address) do update set secret = excluded.secret, state = 'active', reason = null,
+        cursor = case when e.state = 'off' then excluded.cursor else e.cursor end,
+        failures = 0, server_errors = 0, rejections = 0, failing_since = null, ${KEEP_LEASE}, generation = e.generation + 1
+    `.execute(tx);
+    return announceChange(tx, inbox);
   });
 }
 
 /**
- * An address wants what comes from now on, by another secret: what its provider has said before is of no account any
- * more. Locks its inbox, then its endpoint.
+ * Has notifications that wait for their provider still be passed over: nobody wants them any more. One that is being
+ * sent may still arrive.
  */
-export async function renewAddress(
-  tx: Db,
-  address: string,
-  sealSecret: (inbox: number) => Uint8Array,
-): Promise<EndpointsChanged> {
-  const { inbox, head } = await lockAddress(tx, address);
-  await sql`
-    insert into endpoints as e (inbox_id, address, kinds, secret, cursor, attached_at, kept_by, verified_at, timeout_s)
-    values (${inbox}, ${address}, array['notification.created'], ${sealSecret(inbox)}, ${head}, ${head}, 'owner', now(), 30)
-    on conflict (inbox_id, address) do update set secret = excluded.secret, state = 'active', reason = null,
-      cursor = case when e.state = 'off' then excluded.cursor else e.cursor end,
-      failures = 0, server_errors = 0, rejections = 0, failing_since = null, ${KEEP_LEASE}, generation = e.generation + 1
-  `.execute(tx);
-  return announceChange(tx, inbox);
-}
-
-/** Has what waits for its provider still be passed over: nobody wants it any more. One that is being sent may still arrive. */
-export async function withdrawNotification(db: Db, id: string): Promise<void> {
+export async function withdrawNotifications(db: Db, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
   await sql`
     with gone as (
-      delete from notifications n using endpoints e where n.id = ${id} and e.inbox_id = n.inbox_id and n.seq > e.cursor
+      delete from notifications n using endpoints e where n.id = any(${ids}::uuid[]) and e.inbox_id = n.inbox_id and n.seq > e.cursor
       returning n.inbox_id, n.seq
     )
     update events v set data = null from gone where v.inbox_id = gone.inbox_id and v.seq = gone.seq
   `.execute(db);
+}
+
+/** Own notices and codes are kept for so long: they are no log of anybody's. */
+const OWN_KEPT_DAYS = 2;
+
+/** Forgets notices and codes of before, with what they said. */
+export async function pruneOwnNotifications(db: Db): Promise<void> {
+  for (;;) {
+    const result = await sql`
+      with old as materialized (
+        select id from notifications where purpose <> 'sent' and created_at < now() - ${OWN_KEPT_DAYS} * interval '1 day'
+        limit ${ERASED_AT_ONCE} for update skip locked
+      ),
+      gone as (delete from notifications n using old where n.id = old.id returning n.inbox_id, n.seq)
+      update events v set data = null from gone where v.inbox_id = gone.inbox_id and v.seq = gone.seq
+    `.execute(db);
+    if (Number(result.numAffectedRows ?? 0) < ERASED_AT_ONCE) return;
+  }
+}
+
+/** Erases an address that nothing was sent to, and that nobody is told at: what it is, and its endpoint. */
+export async function eraseUnusedAddress(db: Db, address: string): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    const { rows } = await sql<{ id: number }>`select id from inboxes where address = ${address} for update`.execute(tx);
+    // Once it is locked: whoever sends something there locks it first.
+    await sql`
+      update inboxes b set address = 'erased:' || id where id = any(${rows.map(({ id }) => id)}::bigint[])
+        and not exists (select from notifications n where n.inbox_id = b.id) and not exists (select from contacts k where k.address = b.address)
+    `.execute(tx);
+  });
+}
+
+/** Erases such addresses, whoever left them. */
+export async function eraseUnusedAddresses(db: Db): Promise<void> {
+  const { rows } = await sql<{ address: string }>`
+    select address from inboxes b where user_id is null and address not like 'erased:%'
+      and not exists (select from notifications n where n.inbox_id = b.id) and not exists (select from contacts k where k.address = b.address)
+    limit ${UNUSED_AT_ONCE}
+  `.execute(db);
+  for (const { address } of rows) await eraseUnusedAddress(db, address);
 }
 
 /** Sends notifications whose time has come, `limit` at most. Returns what covers their wakes. Locks each inbox. */
@@ -297,8 +350,6 @@ export async function reportNotification(
     where id = ${id} and seq is not null and reported is null
   `.execute(db);
 }
-
-const ERASED_AT_ONCE = 100;
 
 /**
  * Erases what a user has sent to outside addresses: what waits there is passed over. An address that nobody has

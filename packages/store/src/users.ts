@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { AppendedEvents } from "./append-events.ts";
 import type { Db } from "./database.ts";
-import { eraseContacts } from "./contacts.ts";
+import { deleteContacts } from "./contacts.ts";
 import { deleteSome } from "./delete-some.ts";
 import { eraseNotifications } from "./notifications.ts";
 import { constraintOf } from "./errors.ts";
@@ -177,6 +177,7 @@ export async function deleteUser(
   eventOf: (newOwner: number | undefined) => GroupEvent,
 ): Promise<DeletedUser> {
   await sql`update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null`.execute(db);
+  await deleteContacts(db, userId);
   await eraseNotifications(db, userId);
   const told: AppendedEvents[] = [];
   for (let tries = 1; ; tries += 1) {
@@ -220,7 +221,6 @@ async function endAccount(tx: Db, userId: number): Promise<number | "member" | n
     update reactions set user_id = -nextval(pg_get_serial_sequence('users', 'id')) where user_id = ${userId}
   `.execute(tx);
   await sql`delete from bans where user_id = ${userId}`.execute(tx);
-  await eraseContacts(tx, userId);
   await sql`delete from users where id = ${userId}`.execute(tx);
   return inbox;
 }

@@ -20,6 +20,10 @@ export interface ApiSettings {
   signUpsPerHour: number;
   /** That an account may make for itself. */
   maxEndpoints: number;
+  /** Codes by each channel in a day, at most. */
+  codesPerDay: number;
+  /** Hosts of push services of browsers. */
+  pushServices: readonly string[];
   /** Who may send notifications. */
   notify: "admins" | "everyone";
   /** Where phone numbers without a country's code are from (ISO 3166-1, two letters). */

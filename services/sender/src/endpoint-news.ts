@@ -3,8 +3,9 @@ import { GONE_AFTER_MS } from "./outcome.ts";
 
 /** What an event about an endpoint says, for its owner. */
 export function describeNews(news: EndpointNews): object {
-  const { kind, endpoint, address } = news;
-  const of = { endpoint_id: endpoint, address };
+  const { kind, endpoint } = news;
+  // Not its address, which may be a secret: the event goes to the owner's other endpoints, too.
+  const of = { endpoint_id: endpoint };
   switch (kind) {
     case "endpoint.failing": {
       const since = news.failingSince.getTime();

@@ -34,6 +34,8 @@ function start(name: string, settings: { trustedProxies: string[]; localHostsOnl
         maxMessageBytes: 65_536,
         signUpsPerHour: 5,
         maxEndpoints: 10,
+        codesPerDay: 1_000,
+        pushServices: [],
         notify: "admins",
         phoneRegion: undefined,
         publicUrl: undefined,

@@ -179,7 +179,7 @@ describe.each(deployments)("contacts, $name", ({ name, deploy }) => {
     const body = new FormData();
     body.set("List-Unsubscribe", "One-Click");
     const clicked = await fetch(base() + path, { method: "POST", body });
-    expect([clicked.status, await clicked.text()]).toEqual([200, "Nothing more is sent to this address."]);
+    expect([clicked.status, await clicked.text()]).toEqual([200, "No further notice is sent to this address."]);
     expect(await call("GET", `contacts/${id}`, bob)).toMatchObject({ status: 404 });
     const again = await fetch(base() + path, { method: "POST", body: new URLSearchParams({ "List-Unsubscribe": "One-Click" }) });
     expect(again.status).toBe(200);

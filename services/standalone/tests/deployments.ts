@@ -39,6 +39,8 @@ const API = {
   localHostsOnly: true,
   signUpsPerHour: 1_000_000,
   maxEndpoints: 10,
+  codesPerDay: 1_000,
+  pushServices: [],
   notify: "everyone" as const,
   publicUrl: "https://messenger.test",
   twilioAuthToken: "secret",

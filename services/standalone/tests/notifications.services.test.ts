@@ -115,7 +115,7 @@ describe.each(deployments)("notifications, $name", ({ deploy }) => {
   it("say by WhatsApp what a template says, which needs no text", async () => {
     const template = { name: "HX0123", language: "de", variables: ["Ada", "42 €"] };
     const body = { type: "whatsapp", recipient: "+493012345678", template };
-    expect(await http(`${base()}/api/notifications/`, { body, token: ada.token })).toMatchObject({ status: 202 });
+    expect(await notify(body)).toMatchObject({ status: 202 });
     const form = await waitFor(() => forms.find((one) => one.get("ContentSid") === "HX0123"), { what: "the template" });
     expect(JSON.parse(form.get("ContentVariables") ?? "")).toEqual({ 1: "Ada", 2: "42 €" });
     expect(form.has("Body")).toBe(false);
@@ -126,10 +126,7 @@ describe.each(deployments)("notifications, $name", ({ deploy }) => {
       { ...body, template: { name: "HX0123", language: "German" } },
     ];
     for (const one of refused) {
-      expect(await http(`${base()}/api/notifications/`, { body: one, token: ada.token })).toMatchObject({
-        status: 400,
-        json: { code: "validation_error" },
-      });
+      expect(await notify(one)).toMatchObject({ status: 400, json: { code: "validation_error" } });
     }
   });
 
@@ -316,7 +313,7 @@ describe.each(deployments)("notifications, $name", ({ deploy }) => {
   it.each([
     [{ type: "pigeon", recipient: "ada@example.org", content: "…" }, "/type"],
     [{ type: "email", content: "…" }, "properties recipient"],
-    [{ type: "email", recipient: "ada@example.org" }, "properties content"],
+    [{ type: "email", recipient: "ada@example.org" }, "give content, or a template"],
     [{ type: "email", recipient: "ada@@example.org", content: "…" }, "recipient is not"],
     [{ type: "email", recipient: "Ada <ada@example.org>", content: "…" }, "recipient is not"],
     [{ type: "email", recipient: "a@example.org, b@example.org", content: "…" }, "recipient is not"],

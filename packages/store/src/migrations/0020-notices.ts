@@ -3,8 +3,8 @@ import type { Db } from "../database.ts";
 
 /**
  * Contacts are where users are told of messages that they have not read: by e-mail, by phone, in a browser. One is
- * used once it is verified, by a `code` (sealed) that was sent there; `secret` are the keys of a browser's
- * subscription, sealed. An inbox whose user has one is marked (`has_contacts`), so that an append need not look.
+ * used once it is verified, by a `code` (sealed) that was sent there. A browser is one as long as the session in which
+ * it subscribed; `secret` are the keys of its subscription, sealed. An inbox whose user has one is marked (`has_contacts`), so that an append need not look.
  * `notices` are what each contact is to be told, and was told last, of each conversation.
  * `purpose` of a notification: `sent` by a user to an outside address, or a `notice` or `code` of our own.
  */
@@ -17,6 +17,7 @@ export async function up(db: Db): Promise<void> {
         type text not null,
         address text not null,
         secret bytea,
+        session_id bigint,
         verified_at timestamptz,
         code bytea,
         code_at timestamptz,
@@ -34,13 +35,13 @@ export async function up(db: Db): Promise<void> {
       )
     `,
     sql`create unique index if not exists contacts_address on contacts (user_id, address)`,
+    sql`create index if not exists contacts_of_address on contacts (address)`,
     sql`create unique index if not exists contacts_token on contacts (token_hash)`,
     sql`
       create table if not exists notices (
         contact_id bigint not null,
         conversation_id bigint not null,
         waiting integer not null default 0,
-        first_at timestamptz,
         message_id uuid,
         due_at timestamptz,
         sent_at timestamptz,

@@ -63,7 +63,7 @@ export function contactHandlers(contacts: Contacts): Handlers<typeof CONTACT_ROU
     async unsubscribe({ query }, reply) {
       await contacts.unsubscribe(query.token);
       reply.type("text/plain; charset=utf-8").serializer((text: string) => text);
-      return "Nothing more is sent to this address.";
+      return "No further notice is sent to this address.";
     },
   };
 }

@@ -3,6 +3,7 @@ import {
   addressOf,
   compose,
   type Language,
+  originOfWebPush,
   packKeys,
   readEmailAddress,
   readPhoneNumber,
@@ -20,13 +21,14 @@ import {
   type ContactRow,
   type ContactSettings,
   createContact,
-  createNotification,
   deleteContact,
   findContact,
   findContactByToken,
   findProvider,
-  keepCode,
   listContacts,
+  type NewNotification,
+  renewAddress,
+  sendCode as storeCode,
   tryCode,
   verifyContact,
 } from "@messenger/store";
@@ -67,7 +69,6 @@ export interface Contacts {
 const SCHEMES = {
   email: "mailto:",
   sms: "sms:",
-  whatsapp: "whatsapp:",
   push: "webpush:",
 } as const satisfies Record<ContactType, WrittenScheme | "webpush:">;
 const MAX_CONTACTS = 20;
@@ -113,10 +114,7 @@ export function createContacts(context: Context): Contacts {
     ...row,
     type: type as ContactType,
     language: language as Language,
-    recipient:
-      type === "push"
-        ? new URL(address.slice(SCHEMES.push.length)).origin
-        : (recipientOf(address, SCHEMES[type as ContactType]) ?? address),
+    recipient: type === "push" ? originOfWebPush(address) : (recipientOf(address, SCHEMES[type as ContactType]) ?? address),
   });
 
   async function find(by: Identity, id: number): Promise<ContactRow> {
@@ -133,13 +131,13 @@ export function createContacts(context: Context): Contacts {
   }
 
   /** @throws {Refused} validation_error, unusable_address */
-  function addressIn({ type, recipient, subscription }: NewContact): { address: string; keys?: Uint8Array } {
+  function addressIn({ type, recipient, subscription }: NewContact): { address: string; keys?: Buffer } {
     if (type === "push") {
       if (subscription === undefined || recipient !== undefined) {
         throw new Refused("validation_error", "push needs the subscription of a browser, and no recipient");
       }
       const address = webPushAddress(subscription.endpoint);
-      const refusal = refusalOfWebPush(address, guard);
+      const refusal = refusalOfWebPush(address, guard, settings.pushServices);
       if (refusal !== undefined) throw new Refused("unusable_address", refusal);
       const keys = {
         p256dh: Buffer.from(subscription.keys.p256dh, "base64url"),
@@ -166,16 +164,9 @@ export function createContacts(context: Context): Contacts {
     const code = String(randomInt(10 ** CODE_DIGITS)).padStart(CODE_DIGITS, "0");
     // Sealed, and not hashed: whoever has the hash of six digits has the digits.
     const sealed = keyring.contents.seal(contactCodeContext(contact.id), Buffer.from(code));
-    if (!(await keepCode(db, by.userId, contact.id, sealed))) {
-      throw new Refused(
-        "too_many_codes",
-        "a code is sent once a minute, and five times in an hour for each user and address",
-        60,
-      );
-    }
     const id = ids.next();
     const { subject, text, html, short } = compose(contact.language as Language, "code", { code });
-    const made = await createNotification(db, {
+    const notification: NewNotification = {
       id,
       userId: by.userId,
       type,
@@ -188,7 +179,16 @@ export function createContacts(context: Context): Contacts {
       sealSecret: (inbox) =>
         keyring.webhookSecrets.seal(webhookSecretContext(inbox, contact.address), random.bytes(SECRET_BYTES)),
       request: null,
-    });
+    };
+    const { codesPerDay: mostInADay } = settings;
+    const made = await storeCode(db, { userId: by.userId, contact: contact.id, code: sealed, mostInADay, notification });
+    if (made.status === "too-many") {
+      throw new Refused(
+        "too_many_codes",
+        "a code is sent once a minute, and five times in an hour for each user and address: try again later",
+        60,
+      );
+    }
     if (made.status === "suppressed") {
       throw new Refused("suppressed", `nothing is sent to this address until ${made.until.toISOString()}: ${made.reason}`);
     }
@@ -202,7 +202,7 @@ export function createContacts(context: Context): Contacts {
       const { type } = given;
       const { address, keys } = addressIn(given);
       await providerOf(type);
-      const { userId } = by;
+      const { userId, sessionId } = by;
       const token = newToken(random);
       const made = await createContact(db, {
         userId,
@@ -214,23 +214,31 @@ export function createContacts(context: Context): Contacts {
             ? null
             : {
                 sealed: keyring.webhookSecrets.seal(contactSecretContext(userId, address), keys),
-                sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), keys),
+                isSame: (of) => keys.equals(keyring.webhookSecrets.unseal(contactSecretContext(of.userId, address), of.sealed)),
+                sessionId,
               },
         token: { sealed: keyring.contents.seal(contactTokenContext(userId), Buffer.from(token)), hash: tokenHash(token) },
         most: MAX_CONTACTS,
       });
       if (made.status === "no-account") throw new Refused("unauthorized", "the account was deleted");
-      if (made.status === "taken") throw new Refused("taken", "you are told there already: change that contact");
       if (made.status === "full") throw new Refused("full", `a user has at most ${MAX_CONTACTS} contacts`);
-      if (made.changed !== null) publisher.wake(made.changed);
+      if (made.status === "taken") {
+        const own = "you are told there already: change that contact";
+        throw new Refused("taken", keys === undefined ? own : "another user has this subscription, by other keys");
+      }
+      if (keys !== undefined && made.isRenewed) {
+        const seal = (inbox: number): Uint8Array => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), keys);
+        publisher.wake(await renewAddress(db, address, seal));
+      }
       const contact = await find(by, made.id);
+      if (!made.isNew) await changeContact(db, userId, made.id, settingsOf(contact, given));
       // Where it cannot be sent now, it is sent when it is asked for.
       if (!contact.isVerified) {
         await sendCode(by, contact).catch((error: unknown) => {
           if (!(error instanceof Refused)) throw error;
         });
       }
-      return open(contact);
+      return open(await find(by, made.id));
     },
     read: async (by, id) => open(await find(by, id)),
     async change(by, id, change) {

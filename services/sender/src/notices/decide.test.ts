@@ -4,9 +4,11 @@ import { decide } from "./decide.ts";
 const NOW = Date.UTC(2026, 10, 28, 12, 0, 0);
 const ago = (minutes: number): Date => new Date(NOW - minutes * 60_000);
 
+const lastAt = (minutes: number) => ({ id: "a", content: new Uint8Array(), who: "ada", at: ago(minutes) });
+
 const notice = {
   waiting: 1,
-  firstAt: ago(1),
+  last: lastAt(1),
   sentAt: null,
   isUnderWay: false,
   isWanted: true,
@@ -24,11 +26,11 @@ describe("a notice", () => {
   });
 
   it("is dropped once it was read, the conversation was muted or left, or it is older than a day", () => {
-    const dropped = { do: "drop", withdraw: false };
+    const dropped = { do: "drop" };
     expect(decide({ ...notice, unread: 0 }, NOW, false)).toEqual(dropped);
     expect(decide({ ...notice, isWanted: false }, NOW, false)).toEqual(dropped);
-    expect(decide({ ...notice, firstAt: ago(24 * 60 + 1) }, NOW, false)).toEqual(dropped);
-    expect(decide({ ...notice, waiting: 0, firstAt: null }, NOW, false)).toEqual(dropped);
+    expect(decide({ ...notice, last: lastAt(24 * 60 + 1) }, NOW, false)).toEqual(dropped);
+    expect(decide({ ...notice, waiting: 0 }, NOW, false)).toEqual(dropped);
   });
 
   it("waits for the end of the window", () => {
@@ -39,7 +41,7 @@ describe("a notice", () => {
   it("is the only one while its provider is away, and is taken back if it is read meanwhile", () => {
     const underWay = { ...notice, sentAt: ago(60), isUnderWay: true };
     expect(decide({ ...underWay, waiting: 10_000 }, NOW, false)).toEqual({ do: "wait", inS: 30 });
-    expect(decide({ ...underWay, unread: 0 }, NOW, false)).toEqual({ do: "drop", withdraw: true });
+    expect(decide({ ...underWay, unread: 0 }, NOW, false)).toEqual({ do: "withdraw", inS: 0 });
   });
 
   it.each([
@@ -55,6 +57,11 @@ describe("a notice", () => {
   ])("waits for the end of quiet hours: from %i to %i in %s for %i s", (quietFrom, quietUntil, timeZone, inS) => {
     const decided = decide({ ...notice, quietFrom, quietUntil, timeZone }, NOW, false);
     expect(decided).toEqual(inS === 0 ? { do: "tell" } : { do: "wait", inS });
+  });
+
+  it("is taken back where its provider is away until quiet hours begin", () => {
+    const underWay = { ...notice, sentAt: ago(60), isUnderWay: true, quietFrom: 11 * 60, quietUntil: 13 * 60 };
+    expect(decide(underWay, NOW, false)).toEqual({ do: "withdraw", inS: 3600 });
   });
 
   it("waits where an address, or the deployment, has had as many as there may be in a day", () => {

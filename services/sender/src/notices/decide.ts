@@ -3,14 +3,16 @@ import type { NoticeRow } from "@messenger/store";
 /** What is to be done about a notice that is due. */
 export type Decision =
   | { do: "tell" }
-  /** There is nothing to tell (any more); `withdraw` what was told, but not sent yet. */
-  | { do: "drop"; withdraw: boolean }
-  | { do: "wait"; inS: number };
+  /** There is nothing to tell (any more). */
+  | { do: "drop" }
+  | { do: "wait"; inS: number }
+  /** What was told, and waits for its provider still, is taken back; it is looked at again then. */
+  | { do: "withdraw"; inS: number };
 
 type Facts = Pick<
   NoticeRow,
   | "waiting"
-  | "firstAt"
+  | "last"
   | "sentAt"
   | "isUnderWay"
   | "isWanted"
@@ -22,7 +24,7 @@ type Facts = Pick<
   | "sentToday"
 >;
 
-/** What is older is of no use to anybody. */
+/** Of a message that is older, nobody is told. */
 const LASTS_MS = 24 * 60 * 60 * 1000;
 /** While what was told waits for its provider, so often it is looked whether it is still wanted. */
 const LOOK_AGAIN_S = 30;
@@ -54,17 +56,17 @@ function quietForS({ quietFrom, quietUntil, timeZone }: Facts, now: number): num
 
 /**
  * Decides about a notice. One goes out for each conversation and window at most; none for what was read, or is muted;
- * none that is older than a day; none while the one before waits for its provider; none in quiet hours, or beyond what
- * an address (or the deployment, `isCapped`) gets in a day.
+ * none if the last message is older than a day; none while the one before waits for its provider; none in quiet hours,
+ * or beyond what an address (or the deployment, `isCapped`) gets in a day.
  */
 export function decide(notice: Facts, now: number, isCapped: boolean): Decision {
-  const { waiting, firstAt, sentAt, isUnderWay, isWanted, unread, windowS } = notice;
-  if (!isWanted || unread === 0) return { do: "drop", withdraw: isUnderWay };
-  if (isUnderWay) return { do: "wait", inS: LOOK_AGAIN_S };
-  if (waiting === 0 || firstAt === null || now - firstAt.getTime() > LASTS_MS) return { do: "drop", withdraw: false };
+  const { waiting, last, sentAt, isUnderWay, isWanted, unread, windowS } = notice;
+  if (!isWanted || unread === 0) return isUnderWay ? { do: "withdraw", inS: 0 } : { do: "drop" };
+  const quietS = quietForS(notice, now);
+  if (isUnderWay) return quietS > 0 ? { do: "withdraw", inS: quietS } : { do: "wait", inS: LOOK_AGAIN_S };
+  if (waiting === 0 || last === null || now - last.at.getTime() > LASTS_MS) return { do: "drop" };
   const windowEndsInS = sentAt === null ? 0 : windowS - (now - sentAt.getTime()) / 1000;
   if (windowEndsInS > 0) return { do: "wait", inS: windowEndsInS };
-  const quietS = quietForS(notice, now);
   if (quietS > 0) return { do: "wait", inS: quietS };
   if (isCapped || notice.sentToday >= MOST_IN_A_DAY) return { do: "wait", inS: CAPPED_FOR_S };
   return { do: "tell" };

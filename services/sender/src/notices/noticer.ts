@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { compose, type Language, SECRET_BYTES } from "@messenger/channels";
 import {
   type Clock,
@@ -17,21 +16,22 @@ import {
   type MadeNotification,
   type NewNotification,
   type NoticeRow,
-  type SettledNotice,
+  type TakenNotice,
   titleContext,
 } from "@messenger/store";
 import { decide, LOOK_AFTER_S } from "./decide.ts";
 
 /** What the noticer needs of the store. */
 export interface NoticeStore {
-  takeNotices(limit: number): Promise<readonly NoticeRow[]>;
+  takeNotices(limit: number): Promise<{ taken: number; notices: readonly NoticeRow[] }>;
   countNotices(type: string, most: number): Promise<number>;
   findProvider(scheme: string): Promise<string | null>;
-  createNotification(made: NewNotification): Promise<MadeNotification>;
-  settleNotice(settled: SettledNotice): Promise<void>;
-  deferNotice(contact: number, conversation: number, inS: number): Promise<void>;
-  withdrawNotification(id: string): Promise<void>;
-  deleteContact(userId: number, id: number): Promise<boolean>;
+  tellNotice(notice: NoticeRow, made: NewNotification, againInS: number): Promise<MadeNotification | { status: "changed" }>;
+  dropNotice(notice: TakenNotice): Promise<void>;
+  deferNotice(notice: TakenNotice, inS: number): Promise<void>;
+  withdrawNotice(notice: TakenNotice, notificationId: string, inS: number): Promise<void>;
+  /** Where it is no more. */
+  deleteGoneContact(userId: number, id: number): Promise<void>;
 }
 
 const EVERY_MS = 1_000;
@@ -41,14 +41,26 @@ const MAX_ROUNDS = 20;
 const NO_CHANNEL_S = 10 * 60;
 /** Characters of a message that are told. */
 const MOST_TEXT = 300;
+const MOST_NAME = 60;
 const SOMEBODY = "Somebody";
+/** How often it is counted what went out in the last day. */
+const COUNTED_EVERY_MS = 10_000;
 
 const graphemes = new Intl.Segmenter();
 
-const shorten = (text: string): string => {
-  const characters = Array.from(graphemes.segment(text.slice(0, MOST_TEXT * 8)), ({ segment }) => segment);
-  return characters.length <= MOST_TEXT ? text : `${characters.slice(0, MOST_TEXT - 1).join("")}…`;
-};
+/** The beginning of a text, without half a character at its end: of so many UTF-16 units. */
+function shorten(text: string, most: number): string {
+  if (text.length <= most) return text;
+  let short = "";
+  for (const { segment } of graphemes.segment(text.slice(0, most))) {
+    if (short.length + segment.length > most - 1) break;
+    short += segment;
+  }
+  return `${short}…`;
+}
+
+/** Of a name, which is whatever somebody calls themselves: one line. */
+const nameOf = (name: string | null): string => shorten((name ?? "").replaceAll(/\s+/gu, " ").trim(), MOST_NAME) || SOMEBODY;
 
 /**
  * Tells users of what they have not read, where they want to be told: each notice becomes a notification to the
@@ -80,67 +92,82 @@ export function startNoticer(deps: {
     const unsubscribe =
       type === "email" && deps.publicUrl !== undefined ? `${deps.publicUrl}/api/unsubscribe/?token=${token}` : undefined;
     const { subject, text, html, short } = compose(notice.language as Language, "notice", {
-      who: last?.who ?? SOMEBODY,
+      who: nameOf(last?.who ?? null),
       group: title === null ? undefined : keyring.contents.unseal(titleContext(conversation), title).toString(),
       count: unread,
-      text: message === undefined ? undefined : shorten(message),
+      text: message === undefined ? undefined : shorten(message, MOST_TEXT),
       unsubscribe,
     });
     if (type === "email") return { subject, content: text, html, ...(unsubscribe !== undefined && { unsubscribe }) };
-    return { subject: type === "push" ? (last?.who ?? SOMEBODY) : subject, content: short, topic: `c${conversation}` };
+    return { subject: type === "push" ? nameOf(last?.who ?? null) : subject, content: short, topic: `c${conversation}` };
   }
 
-  async function tell(notice: NoticeRow): Promise<"told" | "no-channel" | "no-address"> {
-    const { userId, contact, conversation, type, address, firstAt, secret } = notice;
-    const provider = await store.findProvider(address.slice(0, address.indexOf(":") + 1));
-    if (provider === null) return "no-channel";
+  /** What a notice becomes: a notification to the contact's address. */
+  function notificationOf(notice: NoticeRow, provider: string): NewNotification {
+    const { userId, type, address, secret } = notice;
     const id = ids.next();
-    // Whoever takes it again, as this sender ended in the middle, makes no other one.
-    const key = createHash("sha256").update(`notice/${contact}/${conversation}/${firstAt?.getTime()}`).digest();
-    const data = keyring.contents.seal(id, Buffer.from(JSON.stringify(dataOf(notice))));
+    const seal = (value: object): Uint8Array => keyring.contents.seal(id, Buffer.from(JSON.stringify(value)));
     const ownSecret =
       secret === null ? random.bytes(SECRET_BYTES) : keyring.webhookSecrets.unseal(contactSecretContext(userId, address), secret);
-    const made = await store.createNotification({
+    return {
       id,
       userId,
       type,
       purpose: "notice",
       address,
-      recipient: keyring.contents.seal(id, Buffer.from(JSON.stringify({ recipient: "" }))),
-      data,
+      recipient: seal({ recipient: "" }), // it is shown to nobody
+      data: seal(dataOf(notice)),
       provider,
       sendAt: null,
       sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), ownSecret),
-      request: { key, hash: key },
-    });
-    if (made.status === "suppressed") return "no-address";
-    if (made.status === "made" && made.changed !== null) deps.wake(made.changed);
-    const { waiting, messageId } = notice;
-    const notificationId = made.status === "made" ? id : made.id;
-    await store.settleNotice({ contact, conversation, waiting, messageId, notificationId, againInS: LOOK_AFTER_S });
-    deps.onTold(type);
-    return "told";
+      request: null,
+    };
+  }
+
+  async function tell(notice: NoticeRow): Promise<void> {
+    const { userId, contact, type, address } = notice;
+    const provider = await store.findProvider(address.slice(0, address.indexOf(":") + 1));
+    if (provider === null) {
+      await store.deferNotice(notice, NO_CHANNEL_S);
+      return;
+    }
+    const told = await store.tellNotice(notice, notificationOf(notice, provider), LOOK_AFTER_S);
+    switch (told.status) {
+      case "made":
+        if (told.changed !== null) deps.wake(told.changed);
+        deps.onTold(type);
+        return;
+      case "suppressed":
+        await store.dropNotice(notice);
+        if (type === "push") await store.deleteGoneContact(userId, contact);
+        return;
+      default: // another sender has told it, or the contact is no more
+    }
   }
 
   async function settle(notice: NoticeRow, isCapped: boolean): Promise<void> {
-    const { contact, conversation, waiting, messageId, notificationId, userId, type } = notice;
     const decision = decide(notice, clock.now(), isCapped);
-    if (decision.do === "wait") {
-      await store.deferNotice(contact, conversation, decision.inS);
-      return;
+    switch (decision.do) {
+      case "tell":
+        return tell(notice);
+      case "drop":
+        return store.dropNotice(notice);
+      case "wait":
+        return store.deferNotice(notice, decision.inS);
+      case "withdraw":
+        return store.withdrawNotice(notice, notice.notificationId as string, decision.inS);
     }
-    if (decision.do === "drop") {
-      if (decision.withdraw && notificationId !== null) await store.withdrawNotification(notificationId);
-      await store.settleNotice({ contact, conversation, waiting, messageId, notificationId: undefined, againInS: null });
-      return;
-    }
-    const told = await tell(notice);
-    if (told === "told") return;
-    // A browser's subscription that is gone does not come back: it subscribes anew.
-    if (told === "no-address" && type === "push") await store.deleteContact(userId, contact);
-    else if (told === "no-address")
-      await store.settleNotice({ contact, conversation, waiting, messageId, notificationId: undefined, againInS: null });
-    else await store.deferNotice(contact, conversation, NO_CHANNEL_S);
+  }
+
+  const counted = new Map<string, { at: number; isCapped: boolean }>();
+
+  /** Whether a channel has had as many notices in a day as there may be. Looked at now and then: a few more may go out. */
+  async function isCapped(type: string): Promise<boolean> {
+    const known = counted.get(type);
+    if (known !== undefined && clock.monotonic() - known.at < COUNTED_EVERY_MS) return known.isCapped;
+    const now = (await store.countNotices(type, deps.mostInADay)) >= deps.mostInADay;
+    counted.set(type, { at: clock.monotonic(), isCapped: now });
+    return now;
   }
 
   return runPeriodically({
@@ -148,19 +175,16 @@ export function startNoticer(deps: {
     everyMs: EVERY_MS,
     onError: (error) => deps.onError(error),
     async round(signal) {
-      const capped = new Map<string, boolean>();
       for (let round = 0; round < MAX_ROUNDS && !signal.aborted; round += 1) {
-        const notices = await store.takeNotices(AT_ONCE);
+        const { taken, notices } = await store.takeNotices(AT_ONCE);
         for (const notice of notices) {
-          const { type } = notice;
-          if (!capped.has(type)) capped.set(type, (await store.countNotices(type, deps.mostInADay)) >= deps.mostInADay);
           try {
-            await settle(notice, capped.get(type) === true);
+            await settle(notice, await isCapped(notice.type));
           } catch (error) {
             deps.onError(error); // it is due again in a while
           }
         }
-        if (notices.length < AT_ONCE) return;
+        if (taken < AT_ONCE) return;
       }
     },
   });

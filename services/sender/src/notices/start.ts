@@ -2,15 +2,15 @@ import type { Broker } from "@messenger/broker";
 import type { Clock, Keyring, Periodic, Random } from "@messenger/core";
 import {
   countNotices,
-  createNotification,
   type Db,
   deferNotice,
   deleteContact,
   deleteOutbox,
+  dropNotice,
   findProvider,
-  settleNotice,
   takeNotices,
-  withdrawNotification,
+  tellNotice,
+  withdrawNotice,
 } from "@messenger/store";
 import type { SenderMetrics } from "../metrics.ts";
 import { startNoticer } from "./noticer.ts";
@@ -37,11 +37,13 @@ export function startNotices({ db, broker, log, metrics, noticesPerDay, ...optio
       takeNotices: (limit) => takeNotices(db, limit),
       countNotices: (type, most) => countNotices(db, type, most),
       findProvider: (scheme) => findProvider(db, scheme),
-      createNotification: (made) => createNotification(db, made),
-      settleNotice: (settled) => settleNotice(db, settled),
-      deferNotice: (contact, conversation, inS) => deferNotice(db, contact, conversation, inS),
-      withdrawNotification: (id) => withdrawNotification(db, id),
-      deleteContact: (userId, id) => deleteContact(db, userId, id),
+      tellNotice: (notice, made, againInS) => tellNotice(db, notice, made, againInS),
+      dropNotice: (notice) => dropNotice(db, notice),
+      deferNotice: (notice, inS) => deferNotice(db, notice, inS),
+      withdrawNotice: (notice, notificationId, inS) => withdrawNotice(db, notice, notificationId, inS),
+      async deleteGoneContact(userId, id) {
+        await deleteContact(db, userId, id, { onlyGone: true });
+      },
     },
     mostInADay: noticesPerDay,
     wake({ inbox, outboxId }) {
