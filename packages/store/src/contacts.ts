@@ -86,9 +86,9 @@ async function endContacts(tx: Db, ids: readonly number[]): Promise<void> {
   );
 }
 
-/** Whoever makes a contact of an address, or sends a code there, waits for the others. */
-async function lockAddressOfContact(tx: Db, address: string): Promise<void> {
-  await sql`select pg_advisory_xact_lock(hashtextextended(${`contact ${address}`}, 0))`.execute(tx);
+/** Whoever does something to one of these (an address, codes by a channel) waits for the others. */
+async function lockOne(tx: Db, what: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`contact ${what}`}, 0))`.execute(tx);
 }
 
 /**
@@ -98,7 +98,7 @@ async function lockAddressOfContact(tx: Db, address: string): Promise<void> {
 export async function createContact(db: Db, made: NewContact): Promise<MadeContact> {
   const { userId, address, subscription, token } = made;
   return db.transaction().execute(async (tx): Promise<MadeContact> => {
-    await lockAddressOfContact(tx, address);
+    await lockOne(tx, address);
     const inbox = await lockUser(tx, userId);
     if (inbox === null) return { status: "no-account" };
     const { rows: sameAddress } = await sql<{ id: number; userId: number; secret: Uint8Array | null }>`
@@ -207,15 +207,15 @@ export interface NewCode {
 
 /**
  * Sends a contact that is not verified its code, in the place of any before. Too many are those within a minute to one
- * contact, within an hour for one user or to one address, and within a day to one address or by one channel. Locks the
- * address, and then that of the user.
+ * contact, within an hour for one user or to one address, and within a day to one address or by one channel. Codes by
+ * one channel are sent one after the other. Locks the user's inbox, and then that of the address.
  */
 export async function sendCode(
   db: Db,
   { userId, contact, code, mostInADay, notification }: NewCode,
 ): Promise<MadeNotification | { status: "too-many" }> {
   return db.transaction().execute(async (tx) => {
-    await lockAddressOfContact(tx, notification.address);
+    await lockOne(tx, `codes by ${notification.type}`);
     await lockUser(tx, userId);
     const { rows } = await sql`
       update contacts k set code = ${code}, code_at = now(), code_tries = 0

@@ -154,6 +154,9 @@ describe.each(deployments)("contacts, $name", ({ name, deploy }) => {
     await waitFor(() => relay.deferred > 0, { what: "an e-mail that the relay does not take" });
     expect(await read(bob, id)).toMatchObject({ status: 200 });
     for (let n = 0; n < 200; n += 1) await sendSurely(base(), ada, bob, `message ${n}`);
+    const sorry = await register(base());
+    const regretted = await sendSurely(base(), sorry, bob, "regretted");
+    expect(await call("DELETE", `messages/${regretted}`, sorry)).toMatchObject({ status: 204 });
     relay.defer(false);
     await waitFor(() => noticesToBob().length > 0, { what: "the notice", timeoutMs: 60_000 });
     // What comes after them on the same way has come: so they have not.

@@ -132,17 +132,14 @@ export function startNoticer(deps: {
       return;
     }
     const told = await store.tellNotice(notice, notificationOf(notice, provider), LOOK_AFTER_S);
-    switch (told.status) {
-      case "made":
-        if (told.changed !== null) deps.wake(told.changed);
-        deps.onTold(type);
-        return;
-      case "suppressed":
-        await store.dropNotice(notice);
-        if (type === "push") await store.deleteGoneContact(userId, contact);
-        return;
-      default: // another sender has told it, or the contact is no more
+    if (told.status === "made") {
+      if (told.changed !== null) deps.wake(told.changed);
+      deps.onTold(type);
+    } else if (told.status === "suppressed") {
+      await store.dropNotice(notice);
+      if (type === "push") await store.deleteGoneContact(userId, contact);
     }
+    // Otherwise another sender has told it, or the contact is no more.
   }
 
   async function settle(notice: NoticeRow, isCapped: boolean): Promise<void> {
