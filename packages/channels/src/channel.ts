@@ -69,6 +69,8 @@ export interface PushResult {
   isFinal?: boolean;
   /** Of `transient`: the provider, or the way to it, is at fault; the address is not. */
   isProvidersFault?: boolean;
+  /** Of `transient`: it may have been sent all the same. */
+  mayBeSent?: boolean;
   /** False where nothing was sent to anybody: it is not recorded. */
   isAttempt?: boolean;
   /** Where it was not delivered, or is wanted: the first bytes of the answer. */

@@ -3,6 +3,7 @@ import type { AddressGuard } from "./address-guard.ts";
 import type { Channel } from "./channel.ts";
 import type { EgressProxy } from "./egress-proxy.ts";
 import { createEmailChannel, type EmailSettings } from "./email.ts";
+import { createFailOverChannel } from "./fail-over.ts";
 import { createLogChannel } from "./log-provider.ts";
 import { createMetaChannel, type MetaSettings } from "./meta.ts";
 import { createPoster, type Poster } from "./poster.ts";
@@ -41,9 +42,11 @@ function createChannels(byScheme: Readonly<Record<string, Channel>>): Omit<Chann
 
 /** What each provider needs; undefined where it is not used. */
 export interface ProviderSettings {
-  email?: EmailSettings | undefined;
+  /** A second relay takes what the first is not there for. */
+  email?: (EmailSettings & { secondSmtpUrl?: string | undefined }) | undefined;
   sms?: TwilioSettings | undefined;
-  whatsapp?: ({ provider: "twilio" } & TwilioSettings) | ({ provider: "meta" } & MetaSettings) | undefined;
+  /** Where both are given, Meta takes what Twilio is not there for. */
+  whatsapp?: { twilio?: TwilioSettings | undefined; meta?: MetaSettings | undefined } | undefined;
   /** The key that browsers subscribe with, and whom their push services may write to. */
   webPush?: { key: Uint8Array; contact: string | undefined } | undefined;
   /** What has no provider is taken, and sent nowhere: tells the ids of what was. */
@@ -53,7 +56,7 @@ export interface ProviderSettings {
 /** Who delivers to people: by the scheme of the address. */
 export interface Provider {
   scheme: PeopleScheme;
-  /** `smtp`, `twilio`, `meta`, `webpush`, or `log` for nobody. */
+  /** `smtp`, `twilio`, `meta`, `twilio, meta`, `webpush`, or `log` for nobody. */
   provider: string;
 }
 
@@ -77,7 +80,7 @@ function openPeople(options: ProviderSettings & Opening & { poster: Poster }): P
   const pretended = (name: "email" | "sms" | "whatsapp"): Opened | undefined =>
     pretend && { channel: createLogChannel(name, pretend), provider: "log" };
   const opened: Record<PeopleScheme, Opened | undefined> = {
-    "mailto:": email === undefined ? pretended("email") : { channel: createEmailChannel({ ...email, clock }), provider: "smtp" },
+    "mailto:": email === undefined ? pretended("email") : { channel: openEmail(email, clock), provider: "smtp" },
     "sms:":
       sms === undefined
         ? pretended("sms")
@@ -91,13 +94,19 @@ function openPeople(options: ProviderSettings & Opening & { poster: Poster }): P
   return Object.fromEntries(Object.entries(opened).filter(([, one]) => one !== undefined));
 }
 
+function openEmail({ secondSmtpUrl, ...settings }: NonNullable<ProviderSettings["email"]>, clock: Clock): Channel {
+  const first = createEmailChannel({ ...settings, clock });
+  if (secondSmtpUrl === undefined) return first;
+  return createFailOverChannel(first, createEmailChannel({ ...settings, smtpUrl: secondSmtpUrl, clock }));
+}
+
 function openWhatsApp(settings: ProviderSettings["whatsapp"], poster: Poster, clock: Clock): Opened | undefined {
-  if (settings === undefined) return undefined;
-  const channel =
-    settings.provider === "meta"
-      ? createMetaChannel({ ...settings, poster, clock })
-      : createTwilioChannel({ ...settings, kind: "whatsapp", poster, clock });
-  return { channel, provider: settings.provider };
+  const twilio = settings?.twilio && createTwilioChannel({ ...settings.twilio, kind: "whatsapp", poster, clock });
+  const meta = settings?.meta && createMetaChannel({ ...settings.meta, poster, clock });
+  if (twilio !== undefined && meta !== undefined)
+    return { channel: createFailOverChannel(twilio, meta), provider: "twilio, meta" };
+  if (twilio !== undefined) return { channel: twilio, provider: "twilio" };
+  return meta && { channel: meta, provider: "meta" };
 }
 
 /** All channels that this process has what it needs for. */

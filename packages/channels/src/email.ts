@@ -29,6 +29,8 @@ const PER_CONNECTION = 100;
 const ADDRESS_GONE = /^5\.(?:1\.(?:1|2|3|6|10)|2\.1)$/u;
 /** The relay is at fault: it has no room, or is too busy (X.3.2, X.4.5). */
 const RELAY_BUSY = /^4\.(?:3\.2|4\.5)$/u;
+/** What a client does before it sends a message. */
+const BEFORE_THE_MESSAGE = /^(?:CONN|EHLO|HELO|STARTTLS|AUTH.*|MAIL FROM|RCPT TO|DNS)$/u;
 /** From here on, what is refused is this one message, and not whoever sends it. */
 const ABOUT_THE_MESSAGE: ReadonlySet<string> = new Set(["RCPT TO", "DATA"]);
 
@@ -47,9 +49,15 @@ export function resultOf(error: NodemailerError): PushResult {
   const enhanced = /^\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b/u.exec(error.response ?? "")?.[1];
   const code = status === undefined ? (error.code ?? "ESMTP") : `SMTP ${status}${enhanced === undefined ? "" : ` ${enhanced}`}`;
   const more = { code, ...(status !== undefined && { status }) };
+  const isUnsent = error.command !== undefined && BEFORE_THE_MESSAGE.test(error.command);
   const isAboutTheMessage = error.command !== undefined && ABOUT_THE_MESSAGE.has(error.command);
   if (status === undefined || !isAboutTheMessage || status === 421 || status === 432) {
-    return { result: "transient", ...more, isProvidersFault: true };
+    return {
+      result: "transient",
+      ...more,
+      isProvidersFault: true,
+      ...(status === undefined && !isUnsent && { mayBeSent: true }),
+    };
   }
   if (status < 500) return { result: "transient", ...more, ...(RELAY_BUSY.test(enhanced ?? "") && { isProvidersFault: true }) };
   const isGone =
@@ -142,10 +150,12 @@ export function createEmailChannel(options: EmailSettings & { clock: Clock }): C
   function within(timeoutMs: number, sending: Promise<PushResult>): Promise<PushResult> {
     return new Promise((resolve) => {
       // It may be sent all the same: the next attempt has the same Message-ID.
-      const timer = clock.after(timeoutMs, () => resolve({ result: "transient", code: "ETIMEDOUT", isProvidersFault: true }));
+      const timer = clock.after(timeoutMs, () =>
+        resolve({ result: "transient", code: "ETIMEDOUT", isProvidersFault: true, mayBeSent: true }),
+      );
       void unlessAborted(sending, closing.signal).then((result) => {
         timer.cancel();
-        resolve(result ?? { result: "transient", code: "ECLOSED", isProvidersFault: true });
+        resolve(result ?? { result: "transient", code: "ECLOSED", isProvidersFault: true, mayBeSent: true });
       });
     });
   }

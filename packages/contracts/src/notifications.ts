@@ -86,7 +86,7 @@ const notificationFields = {
   status: NotificationStatus,
   reason: Type.Union([Type.String(), Type.Null()], { description: "Why it failed." }),
   provider: Type.String({
-    description: "Who delivers it: `smtp`, `twilio` or `meta`; `log` where nobody does, and it is sent nowhere.",
+    description: "Who delivers it: `smtp`, `twilio`, `meta` or `twilio, meta`; `log` where nobody does, and it is sent nowhere.",
   }),
   send_at: Type.Union([Timestamp, Type.Null()]),
   reported_at: Type.Union([Timestamp, Type.Null()], {

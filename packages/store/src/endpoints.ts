@@ -9,9 +9,14 @@ export interface NewEndpoint {
   sealSecret(inbox: number): Uint8Array;
   /** Why the address must not be pushed to; null if it may. */
   refusal: string | null;
+  /** Nothing is pushed to it before its address has answered a challenge, if it has not yet. */
+  mustProve?: boolean;
   /** Replaces the secret in any case. */
   renewSecret?: boolean;
 }
+
+/** What the reason of an endpoint begins with whose address has not answered a challenge yet. */
+export const UNVERIFIED = "its address is not verified";
 
 /** What changed an inbox's endpoints: its senders are told by a wake, which the outbox row covers until then. */
 export interface EndpointsChanged {
@@ -53,13 +58,16 @@ export async function attachEndpoint(
   tx: Db,
   inbox: { id: number; floor: number },
   endpoint: NewEndpoint,
-): Promise<{ id: number; secret: Uint8Array }> {
-  const state = endpoint.refusal === null ? "active" : "off";
+): Promise<{ id: number; secret: Uint8Array; isUnverified: boolean }> {
+  const mustProve = endpoint.refusal === null && endpoint.mustProve === true;
+  const state = endpoint.refusal === null && !mustProve ? "active" : "off";
+  const reason = mustProve ? UNVERIFIED : endpoint.refusal;
+  const hasProved = sql`(${mustProve}::boolean and e.verified_at is not null)`;
   const keepsSecret = sql`(e.state = 'active' and ${endpoint.renewSecret !== true}::boolean)`;
-  const { rows } = await sql<{ id: number; secret: Uint8Array }>`
+  const { rows } = await sql<{ id: number; secret: Uint8Array; isUnverified: boolean }>`
     insert into endpoints as e (inbox_id, address, kinds, secret, cursor, attached_at, state, reason)
     select ${inbox.id}::bigint, ${endpoint.address}::text, ${endpoint.kinds}::text[], ${endpoint.sealSecret(inbox.id)}::bytea,
-      start, start, ${state}::text, ${endpoint.refusal}::text
+      start, start, ${state}::text, ${reason}::text
     from (select greatest(${inbox.floor}::bigint, max(cursor)) as start from endpoints where inbox_id = ${inbox.id}) as others
     on conflict (inbox_id, address) do update set
       attached_at = case when e.state = 'off' and excluded.cursor > e.cursor then excluded.cursor else e.attached_at end,
@@ -68,10 +76,11 @@ export async function attachEndpoint(
       previous_secret = case when ${keepsSecret} then e.previous_secret end,
       failures = least(e.failures, 1), server_errors = 0, rejections = 0, failing_since = null,
       ${KEEP_LEASE},
-      state = excluded.state, reason = excluded.reason, generation = e.generation + 1
-    returning id, secret
+      state = case when ${hasProved} then 'active' else excluded.state end,
+      reason = case when not ${hasProved} then excluded.reason end, generation = e.generation + 1
+    returning id, secret, ${mustProve}::boolean and state = 'off' as "isUnverified"
   `.execute(tx);
-  return rows[0] as { id: number; secret: Uint8Array };
+  return rows[0] as { id: number; secret: Uint8Array; isUnverified: boolean };
 }
 
 /** Whether a sender has the lease of the endpoint `e`: a push of it may be in flight. */

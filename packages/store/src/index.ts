@@ -76,7 +76,7 @@ export {
 } from "./deliveries.ts";
 export { type DeliveryState, listDeliveries, type RecipientRow } from "./delivery-states.ts";
 export { type EndpointNews, tellOwners } from "./endpoint-news.ts";
-export type { EndpointsChanged, NewEndpoint } from "./endpoints.ts";
+export { type EndpointsChanged, type NewEndpoint, UNVERIFIED } from "./endpoints.ts";
 export { recoverFromFailOver } from "./fail-over.ts";
 export {
   addMember,

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { deleteSome } from "./delete-some.ts";
-import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
+import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox, UNVERIFIED } from "./endpoints.ts";
 
 /** Why an endpoint is disabled that its owner wants to be. */
 export const OFF_BY_OWNER = "its owner has disabled it";
@@ -43,7 +43,7 @@ const COUNTED_DEAD_LETTERS = 1_000;
 const COLUMNS = sql`
   e.id, e.inbox_id as inbox, e.address, e.kinds, e.is_thin as "isThin", e.timeout_s as "timeoutS", e.max_per_second as "maxPerSecond",
   e.headers, e.signing_key as "signingKey", e.kept_by as "keptBy", e.reason, e.cursor, b.head, e.failures,
-  case when e.state = 'active' then 'active' when e.kept_by = 'owner' and e.verified_at is null then 'unverified' else 'disabled' end as state,
+  case when e.state = 'active' then 'active' when e.verified_at is null and (e.kept_by = 'owner' or e.reason like ${`${UNVERIFIED}%`}) then 'unverified' else 'disabled' end as state,
   e.failing_since as "failingSince",
   case when e.state = 'active' and e.failures > 0 and e.lease_by is null then e.retry_at end as "retryAt",
   (select count(*)::integer from (select from dead_letters d where d.endpoint_id = e.id limit ${COUNTED_DEAD_LETTERS}) few) as "deadLetters",
@@ -115,7 +115,7 @@ export async function createEndpoint(db: Db, endpoint: NewOwnedEndpoint): Promis
         attached_at, kept_by, begins_off, state, reason)
       values (${inbox.id}, ${endpoint.address}, ${endpoint.kinds}::text[], ${endpoint.sealSecret(inbox.id)},
         ${endpoint.sealHeaders?.(inbox.id) ?? null}::bytea, ${endpoint.sealSigningKey?.(inbox.id) ?? null}::bytea,
-        ${endpoint.isThin}, ${endpoint.timeoutS}, ${endpoint.maxPerSecond}, ${cursor}, ${cursor}, 'owner', ${endpoint.beginsOff}, 'off', 'its address is not verified')
+        ${endpoint.isThin}, ${endpoint.timeoutS}, ${endpoint.maxPerSecond}, ${cursor}, ${cursor}, 'owner', ${endpoint.beginsOff}, 'off', ${UNVERIFIED})
       on conflict (inbox_id, address) do nothing returning id
     `.execute(tx);
     return rows[0] === undefined ? { status: "taken" } : { status: "made", id: rows[0].id, inbox: inbox.id };
@@ -209,7 +209,7 @@ export async function enableEndpoint(
       update endpoints e set state = 'active', reason = null, failures = 0, server_errors = 0, rejections = 0, failing_since = null,
         kept_by = 'owner', verified_at = coalesce(verified_at, case when kept_by = 'sessions' then now() end),
         ${KEEP_LEASE}, generation = generation + 1
-      where id = ${id} and (verified_at is not null or kept_by = 'sessions')
+      where id = ${id} and (verified_at is not null or (kept_by = 'sessions' and coalesce(reason, '') not like ${`${UNVERIFIED}%`}))
       returning state
     `.execute(tx);
     return rows.length > 0 ? "enabled" : "unverified";

@@ -3,6 +3,7 @@ import type { Db } from "./database.ts";
 import { ENDPOINT_COLUMNS, type EndpointRow, endpointOf, type SelectedEndpoint } from "./deliveries.ts";
 import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
 import { OFF_BY_OWNER } from "./owned-endpoints.ts";
+import { IS_LIVE } from "./sessions.ts";
 
 /** What a sender pushes for a listener, outside of the log: a test, or a challenge that proves an address. */
 export interface Probe {
@@ -111,6 +112,7 @@ export async function settleChallenge(db: Db, endpointId: number, refusal: strin
       update endpoints e set verified_at = now(), state = case when begins_off then 'off' else 'active' end,
         reason = case when begins_off then ${OFF_BY_OWNER}::text end, ${KEEP_LEASE}, generation = generation + 1
       where id = ${endpointId} and verified_at is null
+        and (kept_by = 'owner' or exists (select from sessions s where s.endpoint_id = e.id and ${IS_LIVE}))
       returning id
     `.execute(tx);
     return settled.rows.length === 0 ? null : announceChange(tx, inbox.id);

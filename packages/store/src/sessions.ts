@@ -62,6 +62,8 @@ export interface BegunSession {
   sessionId: number;
   /** The secret of its endpoint, if it has one: a new one, or that which the endpoint had. */
   secret: { inbox: number; sealed: Uint8Array } | null;
+  /** Its endpoint, if its address has to answer a challenge first. */
+  unverified: { id: number; inbox: number } | null;
   changed: EndpointsChanged | null;
 }
 
@@ -93,7 +95,8 @@ export async function beginSession(db: Db, session: NewSession): Promise<BegunSe
       );
     const changed = session.endpoint !== null || surplus.rows.length > 0;
     const secret = endpoint === null ? null : { inbox: inbox.id, sealed: endpoint.secret };
-    return { sessionId, secret, changed: changed ? await announceChange(tx, inbox.id) : null };
+    const unverified = endpoint?.isUnverified === true ? { id: endpoint.id, inbox: inbox.id } : null;
+    return { sessionId, secret, unverified, changed: changed ? await announceChange(tx, inbox.id) : null };
   });
 }
 

@@ -20,6 +20,8 @@ export interface ApiSettings {
   signUpsPerHour: number;
   /** That an account may make for itself. */
   maxEndpoints: number;
+  /** Whether the address of a log-in is pushed to at once, or answers a challenge before. */
+  loginAddresses: "trusted" | "verified";
   /** Codes by each channel in a day, at most. */
   codesPerDay: number;
   /** Hosts of push services of browsers. */

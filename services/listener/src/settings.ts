@@ -7,6 +7,7 @@ export const apiSettings = {
   passwordMinLength: integer("PASSWORD_MIN_LENGTH", { fallback: 8, min: 1, max: 128 }),
   tokenTtlSeconds: integer("TOKEN_TTL_SECONDS", { fallback: 3600, min: 60, max: 7 * 24 * 3600 }),
   signUpsPerHour: integer("SIGN_UPS_PER_HOUR", { fallback: 100, min: 1, max: 1_000_000 }),
+  loginAddresses: oneOf("LOGIN_ADDRESSES", ["trusted", "verified"], "trusted"),
   codesPerDay: integer("CODES_PER_DAY", { fallback: 1_000, min: 0, max: 100_000_000 }),
   pushServices: list("PUSH_SERVICES", { fallback: PUSH_SERVICES, check: () => undefined }),
   notify: oneOf("NOTIFY", ["admins", "everyone"], "admins"),

@@ -1,6 +1,6 @@
 import type { PushResult } from "@messenger/channels";
 import { type Clock, type InboxEvent, type Periodic, runPeriodically } from "@messenger/core";
-import type { EndpointRow, EndpointsChanged, Probe, ProbeResult } from "@messenger/store";
+import { type EndpointRow, type EndpointsChanged, type Probe, type ProbeResult, UNVERIFIED } from "@messenger/store";
 import { errorText } from "./progress.ts";
 
 /** What the prober needs of the store. */
@@ -65,7 +65,7 @@ export function startProber(deps: {
     if (token !== null) {
       const status = pushed.status === undefined ? undefined : `it answered ${pushed.status}`;
       const isVerified = pushed.result === "delivered" && !isRefused;
-      const refusal = isVerified ? null : `its address is not verified: ${error ?? status ?? pushed.result}`;
+      const refusal = isVerified ? null : `${UNVERIFIED}: ${error ?? status ?? pushed.result}`;
       const changed = await store.settleChallenge(endpoint.id, refusal);
       if (changed !== null) deps.wake(changed);
     }

@@ -16,6 +16,7 @@ const text = (name: string) => optional(string(name, { fallback: "" }));
 export const providerSettings = {
   publicUrl: optional(publicUrlSetting),
   smtpUrl: optional(secretUrl("SMTP_URL", ["smtp:", "smtps:"])),
+  secondSmtpUrl: optional(secretUrl("SMTP_URL_2", ["smtp:", "smtps:"])),
   mailFrom: text("MAIL_FROM"),
   twilioAccountSid: text("TWILIO_ACCOUNT_SID"),
   twilioAuthToken: optional(secretText("TWILIO_AUTH_TOKEN")),
@@ -54,23 +55,20 @@ export function providersOf(given: Given): Omit<ProviderSettings, "pretend" | "w
     return { accountSid, authToken, from, baseUrl: given.twilioUrl, publicUrl: given.publicUrl };
   }
 
-  const email = smtpUrl === undefined ? undefined : { smtpUrl, from: needs("SMTP_URL", { MAIL_FROM: mailFrom }).MAIL_FROM };
+  const { secondSmtpUrl } = given;
+  if (secondSmtpUrl !== undefined) needs("SMTP_URL_2", { SMTP_URL: smtpUrl });
+  const email =
+    smtpUrl === undefined ? undefined : { smtpUrl, secondSmtpUrl, from: needs("SMTP_URL", { MAIL_FROM: mailFrom }).MAIL_FROM };
   const sms = twilioSmsFrom === undefined ? undefined : twilio("TWILIO_SMS_FROM", twilioSmsFrom);
-  const byTwilio =
-    twilioWhatsAppFrom === undefined
-      ? undefined
-      : { provider: "twilio" as const, ...twilio("TWILIO_WHATSAPP_FROM", twilioWhatsAppFrom) };
+  const byTwilio = twilioWhatsAppFrom === undefined ? undefined : twilio("TWILIO_WHATSAPP_FROM", twilioWhatsAppFrom);
   const byMeta =
     metaToken === undefined
       ? undefined
       : {
-          provider: "meta" as const,
           token: metaToken,
           phoneNumberId: needs("META_TOKEN", { META_PHONE_NUMBER_ID: metaPhoneNumberId }).META_PHONE_NUMBER_ID,
           baseUrl,
         };
-  if (byTwilio !== undefined && byMeta !== undefined)
-    faults.push("META_TOKEN: WhatsApp has one provider, and TWILIO_WHATSAPP_FROM is set");
   if (faults.length > 0) throw new SettingsError(faults);
-  return { email, sms, whatsapp: byMeta ?? byTwilio };
+  return { email, sms, whatsapp: { twilio: byTwilio, meta: byMeta } };
 }

@@ -34,6 +34,7 @@ function start(name: string, settings: { trustedProxies: string[]; localHostsOnl
         maxMessageBytes: 65_536,
         signUpsPerHour: 5,
         maxEndpoints: 10,
+        loginAddresses: "trusted" as const,
         codesPerDay: 1_000,
         pushServices: [],
         notify: "admins",

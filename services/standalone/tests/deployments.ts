@@ -27,6 +27,7 @@ export interface Deployment {
 
 interface DeploymentOptions {
   providers?: Omit<ProviderSettings, "pretend" | "webPush">;
+  settings?: Partial<ApiSettings>;
 }
 
 export const SECRET = "a secret of the tests, of more than 32 bytes";
@@ -39,6 +40,7 @@ const API = {
   localHostsOnly: true,
   signUpsPerHour: 1_000_000,
   maxEndpoints: 10,
+  loginAddresses: "trusted" as const,
   codesPerDay: 1_000,
   pushServices: [],
   notify: "everyone" as const,
@@ -92,7 +94,7 @@ export async function openListener(part: Part): Promise<Listener> {
 }
 
 /** As somebody starts it who only has Node. */
-async function embedded(options: DeploymentOptions = {}): Promise<Deployment> {
+async function embedded({ settings = {}, ...options }: DeploymentOptions = {}): Promise<Deployment> {
   const folder = await mkdtemp(join(tmpdir(), "messenger-test-"));
   const standalone = await startStandalone(
     {
@@ -108,7 +110,7 @@ async function embedded(options: DeploymentOptions = {}): Promise<Deployment> {
       allowCidrs: LOOPBACK,
       tokenTtlSeconds: 3600,
       noticesPerDay: NOTICES_PER_DAY,
-      settings: API,
+      settings: { ...API, ...settings },
       ...options,
     },
     log,
@@ -126,13 +128,13 @@ async function embedded(options: DeploymentOptions = {}): Promise<Deployment> {
  * Two listeners and two senders on PostgreSQL and RabbitMQ, each with connections of its own, as if they were
  * processes.
  */
-async function distributed({ providers = {} }: DeploymentOptions = {}): Promise<Deployment> {
+async function distributed({ providers = {}, settings = {} }: DeploymentOptions = {}): Promise<Deployment> {
   const database = await createTestDatabase(inject("databaseUrl"));
   const namespace = testNamespace();
   const closing = createClosing();
   closing.add(() => database.drop());
   closing.add(() => deleteNamespace(inject("amqpUrl"), namespace, PARTITIONS));
-  const part = { databaseUrl: database.url, amqpUrl: inject("amqpUrl"), namespace, closing };
+  const part = { databaseUrl: database.url, amqpUrl: inject("amqpUrl"), namespace, closing, settings };
 
   for (const name of ["sender-1", "sender-2"]) {
     const { store, broker, keyring } = await openPart(part);

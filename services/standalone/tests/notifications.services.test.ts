@@ -38,7 +38,7 @@ describe.each(deployments)("notifications, $name", ({ deploy }) => {
       providers: {
         email: { smtpUrl: `smtp://127.0.0.1:${relay.port}`, from: "Messenger <m@example.org>" },
         sms: account,
-        whatsapp: { provider: "twilio", ...account },
+        whatsapp: { twilio: account },
       },
     });
   });

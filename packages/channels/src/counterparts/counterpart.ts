@@ -5,6 +5,8 @@ export type Behaviour =
   | { does: "take" }
   /** Asks to come again later, and may say when. */
   | { does: "defer"; afterSeconds?: number }
+  /** Has no room for anybody now. */
+  | { does: "be busy" }
   | { does: "reject" | "be gone" | Misbehaviour };
 
 export type Misbehaviour = "hang" | "answer at length" | "answer without end" | "answer nonsense" | "break off";

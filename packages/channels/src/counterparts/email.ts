@@ -16,6 +16,9 @@ function answerRecipient({ does }: Behaviour, socket: Socket): void {
     case "defer":
       socket.write("450 4.2.1 come again\r\n");
       return;
+    case "be busy":
+      socket.write("421 4.3.2 too busy\r\n");
+      return;
     case "be gone":
       socket.write("550 5.1.1 nobody of this name\r\n");
       return;

@@ -44,6 +44,9 @@ async function serve(api: Api): Promise<Counterpart> {
         json(...api.errors.defer, afterSeconds === undefined ? {} : { "retry-after": String(afterSeconds) });
         return;
       }
+      case "be busy":
+        json(...api.errors.defer);
+        return;
       case "reject":
       case "be gone":
         json(...api.errors[behaviour.does]);

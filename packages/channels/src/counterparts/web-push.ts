@@ -51,6 +51,9 @@ export async function webPushCounterpart(): Promise<Counterpart> {
         response.writeHead(429, afterSeconds === undefined ? {} : { "retry-after": String(afterSeconds) }).end();
         return;
       }
+      case "be busy":
+        response.writeHead(429).end();
+        return;
       case "reject":
         response.writeHead(413).end();
         return;

@@ -15,6 +15,9 @@ function answer({ does, ...more }: Behaviour, response: ServerResponse): void {
       response.writeHead(503, afterSeconds === undefined ? {} : { "retry-after": String(afterSeconds) }).end();
       return;
     }
+    case "be busy":
+      response.writeHead(503).end();
+      return;
     case "reject":
       response.writeHead(422).end("it says why");
       return;

@@ -1,10 +1,11 @@
 import type { SessionTokens } from "@messenger/contracts";
 import { formatSecret, refusalOf, SECRET_BYTES } from "@messenger/channels";
 import { SealError, webhookSecretContext } from "@messenger/core";
-import { beginSession, type BegunSession, endSession } from "@messenger/store";
+import { askProbe, beginSession, type BegunSession, endSession, UNVERIFIED } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
+import { newToken } from "./one-off-tokens.ts";
 
 /** A refresh token that is not used for so long is no longer valid. */
 export const REFRESH_DAYS = 90;
@@ -60,6 +61,7 @@ export async function startSession(
               sealSecret: (inbox) =>
                 keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), random.bytes(SECRET_BYTES)),
               refusal,
+              mustProve: context.settings.loginAddresses === "verified",
               renewSecret,
             },
     });
@@ -84,9 +86,14 @@ export async function startSession(
   }
   if (begun === null) throw new Refused("unauthorized", "the account was deleted");
   context.publisher.wake(begun.changed);
+  const { unverified } = begun;
+  if (unverified !== null) {
+    // Where too many were asked for lately, the next log-in asks again, or the user does.
+    await askProbe(context.db, unverified, { id: context.ids.next(), kind: "challenge", token: newToken(random) });
+  }
   return {
     tokens: await sessionTokens(context, { ...user, sessionId: begun.sessionId }, refreshToken),
     webhookSecret: secret === undefined ? null : formatSecret(secret),
-    addressRefusal: refusal,
+    addressRefusal: unverified === null ? refusal : `${UNVERIFIED} yet: it has to answer a challenge`,
   };
 }
