@@ -8,7 +8,12 @@ import { type Measured, whileMeasuring } from "./usage.ts";
 const TIMEOUT_MS = 10 * 60_000;
 
 /** Waits for so many pushes, from the first to the last of them; what they cost is counted from then, too. */
-export async function whileDelivering(receiver: Receiver, before: number, count: number, measured: Measured): Promise<Sample[]> {
+export async function whileDelivering(
+  receiver: Pick<Receiver, "count">,
+  before: number,
+  count: number,
+  measured: Measured,
+): Promise<Sample[]> {
   await waitFor(async () => (await receiver.count()) > before, { what: "the first push" });
   const { value, samples } = await whileMeasuring(measured, async () => {
     const first = await receiver.count();
