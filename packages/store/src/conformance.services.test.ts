@@ -14,7 +14,6 @@ import {
   type EndpointRow,
   holdLeases,
   loadMailboxes,
-  type Progress,
   readEvents,
   recordProgress,
   repair,
@@ -23,6 +22,7 @@ import {
 } from "./deliveries.ts";
 import { isUnavailable } from "./errors.ts";
 import { recoverFromFailOver } from "./fail-over.ts";
+import { progressOf } from "./progress-of-tests.ts";
 import { openStore, type Store } from "./open-store.ts";
 import { deleteOutbox, takeOutbox } from "./outbox.ts";
 import { prune } from "./maintenance.ts";
@@ -130,27 +130,6 @@ describe.each(backends)("the store on $name", ({ open }) => {
 
   async function endpointsOf(inbox: number) {
     return (await loadMailboxes(store.db, [inbox]))[0]?.endpoints ?? [];
-  }
-
-  function progress(endpoint: { id: number; generation: number }, cursor: number, more: Partial<Progress> = {}): Progress {
-    return {
-      endpoint: endpoint.id,
-      generation: endpoint.generation,
-      cursor,
-      failures: 0,
-      serverErrors: 0,
-      rejections: 0,
-      rejectedAt: null,
-      retryInMs: null,
-      off: null,
-      renew: false,
-      ensureDue: false,
-      attempts: [],
-      deadLetters: [],
-      replayed: [],
-      replayDone: false,
-      ...more,
-    };
   }
 
   let ada: { id: number; inbox: number; name: string };
@@ -324,7 +303,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
     await signIn(bob.id, "http://one/");
     const [one] = await endpointsOf(bob.inbox);
     expect(one?.cursor).toBe(0);
-    await recordProgress(store.db, "s", [progress(one as never, 1)]);
+    await recordProgress(store.db, "s", [progressOf(one as never, 1)]);
     await signIn(bob.id, "http://two/");
     const endpoints = await endpointsOf(bob.inbox);
     expect(endpoints.map((endpoint) => [endpoint.address, endpoint.cursor])).toEqual([
@@ -427,8 +406,8 @@ describe.each(backends)("the store on $name", ({ open }) => {
     const due = async (): Promise<boolean | undefined> => (await endpointsOf(bob.inbox))[0]?.due;
 
     it("moves its cursor forward only", async () => {
-      await recordProgress(store.db, "s", [progress(endpoint, 2)]);
-      const [answer] = await recordProgress(store.db, "s", [progress(endpoint, 1)]);
+      await recordProgress(store.db, "s", [progressOf(endpoint, 2)]);
+      const [answer] = await recordProgress(store.db, "s", [progressOf(endpoint, 1)]);
       expect(answer).toMatchObject({ cursor: 2, due: false, active: true });
     });
 
@@ -437,7 +416,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
         { seq: 1, attempt: 1, at: 1_700_000_000_000, outcome: "delivered", status: 204, ms: 1.5, error: null, answer: null },
       ];
       const stale = { ...endpoint, generation: endpoint.generation - 1 };
-      expect(await recordProgress(store.db, "s", [progress(stale, 2, { attempts, off: "late" })])).toEqual([null]);
+      expect(await recordProgress(store.db, "s", [progressOf(stale, 2, { attempts, off: "late" })])).toEqual([null]);
       expect((await endpointsOf(bob.inbox))[0]).toMatchObject({ cursor: 0 });
       const { rows } = await sql`select seq, outcome from attempts where endpoint_id = ${endpoint.id}`.execute(store.db);
       expect(rows).toEqual([{ seq: 1, outcome: "delivered" }]);
@@ -447,7 +426,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
       const attempts = [
         { seq: 1, attempt: 1, at: 1_700_000_000_000, outcome: "rejected", status: 404, ms: 1, error: null, answer: null },
       ];
-      const batch = [progress(endpoint, 1, { attempts, deadLetters: [{ seq: 1, reason: "answered 404" }] })];
+      const batch = [progressOf(endpoint, 1, { attempts, deadLetters: [{ seq: 1, reason: "answered 404" }] })];
       await recordProgress(store.db, "s", batch);
       await recordProgress(store.db, "s", batch);
       const tries = await sql`select from attempts where endpoint_id = ${endpoint.id}`.execute(store.db);
@@ -460,15 +439,15 @@ describe.each(backends)("the store on $name", ({ open }) => {
       expect(mine).toMatchObject({ taken: true, endpoint: { cursor: 0 } });
       expect((await takeLeases(store.db, "two", [endpoint.id]))[0]).toMatchObject({ taken: false });
       expect((await takeLeases(store.db, "one", [endpoint.id]))[0]).toMatchObject({ taken: true });
-      const [answer] = await recordProgress(store.db, "two", [progress(endpoint, 1, { retryInMs: 60_000 })]);
+      const [answer] = await recordProgress(store.db, "two", [progressOf(endpoint, 1, { retryInMs: 60_000 })]);
       expect(answer).toMatchObject({ cursor: 1, due: true, leased: false });
-      expect(await recordProgress(store.db, "one", [progress(endpoint, 1, { renew: true })])).toMatchObject([{ leased: true }]);
+      expect(await recordProgress(store.db, "one", [progressOf(endpoint, 1, { renew: true })])).toMatchObject([{ leased: true }]);
     });
 
     it("clears its due time only for who holds the lease, and only at the head", async () => {
       await takeLeases(store.db, "one", [endpoint.id]);
       expect(await clearLevel(store.db, "one", [endpoint.id])).toEqual(["kept"]);
-      await recordProgress(store.db, "one", [progress(endpoint, 2)]);
+      await recordProgress(store.db, "one", [progressOf(endpoint, 2)]);
       expect(await clearLevel(store.db, "two", [endpoint.id])).toEqual(["lost"]);
       expect(await clearLevel(store.db, "one", [endpoint.id])).toEqual(["cleared"]);
       expect(await due()).toBe(false);
@@ -476,7 +455,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
 
     it("says that a lease is lost when it is given back twice, as after an answer that was lost", async () => {
       await takeLeases(store.db, "one", [endpoint.id]);
-      await recordProgress(store.db, "one", [progress(endpoint, 2)]);
+      await recordProgress(store.db, "one", [progressOf(endpoint, 2)]);
       await clearLevel(store.db, "one", [endpoint.id]);
       expect(await clearLevel(store.db, "one", [endpoint.id])).toEqual(["lost"]);
     });
@@ -512,7 +491,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
     });
 
     it("is due in a second, too, when it is deferred for a wake that the relay published", async () => {
-      await recordProgress(store.db, "one", [progress(endpoint, 0, { retryInMs: 0 })]);
+      await recordProgress(store.db, "one", [progressOf(endpoint, 0, { retryInMs: 0 })]);
       expect(await takeDue(store.db, 10)).toEqual([bob.inbox]);
       await deferInboxes(store.db, [bob.inbox]);
       await waitFor(async () => (await takeDue(store.db, 10)).length === 1, { what: "it to be due", timeoutMs: 10_000 });
@@ -522,7 +501,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
     });
 
     it("counts how it has been failing across another log-in", async () => {
-      await recordProgress(store.db, "one", [progress(endpoint, 0, { failures: 7, retryInMs: 60_000 })]);
+      await recordProgress(store.db, "one", [progressOf(endpoint, 0, { failures: 7, retryInMs: 60_000 })]);
       await signIn(bob.id, "http://one/");
       const [now] = await endpointsOf(bob.inbox);
       expect(now).toMatchObject({ failures: 1, failingSince: null, due: false });
@@ -532,7 +511,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
       // Two sessions: the second statement takes its snapshot before the first commits, and waits for the inbox's lock.
       if (store.embedded) return;
       await takeLeases(store.db, "one", [endpoint.id]);
-      await recordProgress(store.db, "one", [progress(endpoint, 2)]);
+      await recordProgress(store.db, "one", [progressOf(endpoint, 2)]);
       const appended = Promise.withResolvers<void>();
       const commit = Promise.withResolvers<void>();
       const appending = store.db.transaction().execute(async (transaction) => {
@@ -559,22 +538,24 @@ describe.each(backends)("the store on $name", ({ open }) => {
     });
 
     it("gets a due time when asked for, and keeps the one it has", async () => {
-      expect((await recordProgress(store.db, "s", [progress(endpoint, 0, { ensureDue: true })]))[0]).toMatchObject({ due: true });
-      await recordProgress(store.db, "s", [progress(endpoint, 0, { retryInMs: 60_000 })]);
-      await recordProgress(store.db, "s", [progress(endpoint, 0, { ensureDue: true })]);
+      expect((await recordProgress(store.db, "s", [progressOf(endpoint, 0, { ensureDue: true })]))[0]).toMatchObject({
+        due: true,
+      });
+      await recordProgress(store.db, "s", [progressOf(endpoint, 0, { retryInMs: 60_000 })]);
+      await recordProgress(store.db, "s", [progressOf(endpoint, 0, { ensureDue: true })]);
       expect(await takeDue(store.db, 10)).toEqual([]);
     });
 
     it("is handed to one relay when its time has come, and then to whoever takes the lease", async () => {
-      await recordProgress(store.db, "s", [progress(endpoint, 0, { retryInMs: 0 })]);
+      await recordProgress(store.db, "s", [progressOf(endpoint, 0, { retryInMs: 0 })]);
       expect(await takeDue(store.db, 10)).toEqual([bob.inbox]);
       expect(await takeDue(store.db, 10)).toEqual([]);
       expect((await takeLeases(store.db, "one", [endpoint.id]))[0]).toMatchObject({ taken: true });
     });
 
     it("has no due time once it is off, and is not loaded", async () => {
-      await recordProgress(store.db, "s", [progress(endpoint, 0, { retryInMs: 0 })]);
-      const [answer] = await recordProgress(store.db, "s", [progress(endpoint, 0, { off: "gone" })]);
+      await recordProgress(store.db, "s", [progressOf(endpoint, 0, { retryInMs: 0 })]);
+      const [answer] = await recordProgress(store.db, "s", [progressOf(endpoint, 0, { off: "gone" })]);
       expect(answer).toMatchObject({ active: false, due: false });
       expect(await endpointsOf(bob.inbox)).toEqual([]);
       expect(await takeDue(store.db, 10)).toEqual([]);
@@ -590,7 +571,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
     });
 
     it("is left alone by a repair when it is level", async () => {
-      await recordProgress(store.db, "s", [progress(endpoint, 2)]);
+      await recordProgress(store.db, "s", [progressOf(endpoint, 2)]);
       await repair(store.db);
       expect(await due()).toBe(false);
     });
@@ -624,8 +605,8 @@ describe.each(backends)("the store on $name", ({ open }) => {
     await recoverFromFailOver(store.db);
     const [now] = await endpointsOf(bob.inbox);
     expect(now).toMatchObject({ cursor: 1 });
-    expect(await recordProgress(store.db, "s", [progress(known as EndpointRow, 2)])).toEqual([null]);
-    expect(await recordProgress(store.db, "s", [progress(now as EndpointRow, 1)])).toMatchObject([{ cursor: 1 }]);
+    expect(await recordProgress(store.db, "s", [progressOf(known as EndpointRow, 2)])).toEqual([null]);
+    expect(await recordProgress(store.db, "s", [progressOf(now as EndpointRow, 1)])).toMatchObject([{ cursor: 1 }]);
     const { events: after, outboxId } = await appendMessages(store.db, [message(ada.id, bob.id)]);
     expect(after).toMatchObject([{ seq: 2 }]);
     expect(incarnationOf(after[0]?.version as number)).toBe(incarnationOf(before[0]?.version as number) + 1);
@@ -725,7 +706,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
     await appendMessages(store.db, [message(ada.id, bob.id), message(bob.id, ada.id)]);
     const [endpoint] = await endpointsOf(ada.inbox);
     await recordProgress(store.db, "s", [
-      progress(endpoint as EndpointRow, 1, {
+      progressOf(endpoint as EndpointRow, 1, {
         attempts: [{ seq: 1, attempt: 1, at: Date.now(), outcome: "rejected", status: 400, ms: 1, error: null, answer: null }],
         deadLetters: [{ seq: 1, reason: "rejected" }],
       }),
@@ -774,7 +755,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
       error: null,
       answer: null,
     }));
-    await recordProgress(store.db, "s", [progress({ id: 4_242_424, generation: 0 }, 1, { attempts })]);
+    await recordProgress(store.db, "s", [progressOf({ id: 4_242_424, generation: 0 }, 1, { attempts })]);
     await prune(store.db, 30);
     const left = await sql<{ id: number }>`select id from sessions where user_id = ${bob.id}`.execute(store.db);
     expect(left.rows.map((row) => row.id)).toEqual([keyed.sessionId]);

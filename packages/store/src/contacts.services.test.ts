@@ -9,6 +9,7 @@ import { recordProgress } from "./deliveries.ts";
 import { prune } from "./maintenance.ts";
 import { type NewNotification, renewAddress } from "./notifications.ts";
 import { dropNotice, pruneNotices, takeNotices, tellNotice, type NoticeRow, withdrawNotice } from "./notices.ts";
+import { progressOf } from "./progress-of-tests.ts";
 import { openStore, type Store } from "./open-store.ts";
 import { deleteUser } from "./users.ts";
 
@@ -192,23 +193,7 @@ describe("a contact", () => {
     `.execute(store.db);
     const own = rows[0]?.id as number;
     const { rows: ofAddress } = await sql<{ id: number }>`select id from endpoints where address = ${ADDRESS}`.execute(store.db);
-    const progress = (endpoint: number) => ({
-      endpoint,
-      generation: 0,
-      cursor: 0,
-      failures: 0,
-      serverErrors: 0,
-      rejections: 0,
-      rejectedAt: null,
-      retryInMs: null,
-      off: null,
-      renew: false,
-      ensureDue: false,
-      replayDone: false,
-      attempts: [],
-      deadLetters: [],
-      replayed: [],
-    });
+    const progress = (id: number) => progressOf({ id, generation: 0 }, 0);
     const done = new AbortController();
     const writers = [1, 2, 3].map(async () => {
       while (!done.signal.aborted) await recordProgress(store.db, "s", [progress(ofAddress[0]?.id as number), progress(own)]);

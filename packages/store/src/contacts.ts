@@ -188,7 +188,9 @@ export async function changeContact(db: Db, userId: number, id: number, change: 
   return rows.length > 0;
 }
 
+/** Between two codes for one contact. */
 const CODE_PAUSE_S = 60;
+/** Of one user, and to one address. */
 const CODES_IN_AN_HOUR = 5;
 const CODES_TO_ADDRESS_IN_A_DAY = 10;
 const CODE_LASTS_MINUTES = 15;
@@ -227,7 +229,7 @@ export async function sendCode(
         and ${mostInADay} > (
           select count(*) from (
             select from notifications n
-            where n.type = k.type and n.purpose <> 'sent' and n.purpose = 'code' and n.created_at > now() - interval '1 day' limit ${mostInADay}
+            where n.type = k.type and n.purpose = 'code' and n.created_at > now() - interval '1 day' limit ${mostInADay}
           ) few
         )
         and exists (

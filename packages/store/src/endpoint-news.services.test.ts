@@ -4,6 +4,7 @@ import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { type Progress, recordProgress } from "./deliveries.ts";
 import { type EndpointNews, tellOwners } from "./endpoint-news.ts";
+import { progressOf } from "./progress-of-tests.ts";
 import { openStore, type Store } from "./open-store.ts";
 
 let database: TestDatabase;
@@ -46,25 +47,8 @@ async function endpointOf(options: { kind?: string; address?: string } = {}): Pr
   return rows[0] as { id: number; inbox: number };
 }
 
-const progressOf = (endpoint: number, more: Partial<Progress>): Progress => ({
-  endpoint,
-  generation: 0,
-  cursor: 1,
-  failures: 0,
-  serverErrors: 0,
-  rejections: 0,
-  rejectedAt: null,
-  retryInMs: null,
-  off: null,
-  renew: false,
-  ensureDue: false,
-  replayDone: false,
-  attempts: [],
-  deadLetters: [],
-  replayed: [],
-  ...more,
-});
-const record = (endpoint: number, more: Partial<Progress>) => recordProgress(store.db, "a test", [progressOf(endpoint, more)]);
+const record = (endpoint: number, more: Partial<Progress>) =>
+  recordProgress(store.db, "a test", [progressOf({ id: endpoint, generation: 0 }, 1, more)]);
 
 async function kindsIn(inbox: number): Promise<readonly string[]> {
   const { rows } = await sql<{ kind: string }>`select kind from events where inbox_id = ${inbox} order by seq`.execute(store.db);

@@ -209,7 +209,7 @@ export async function countNotices(db: Db, type: string, most: number): Promise<
   const { rows } = await sql<{ count: number }>`
     select count(*)::integer as count from (
       select from notifications
-      where type = ${type} and purpose <> 'sent' and purpose = 'notice' and created_at > now() - interval '1 day' limit ${most}
+      where type = ${type} and purpose = 'notice' and created_at > now() - interval '1 day' limit ${most}
     ) few
   `.execute(db);
   return rows[0]?.count ?? 0;

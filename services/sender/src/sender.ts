@@ -37,6 +37,7 @@ import { createPermits } from "./permits.ts";
 import { type ProberStore, startProber } from "./prober.ts";
 import { type RelayStore, startRelay } from "./relay.ts";
 import { createStoreCalls } from "./store-calls.ts";
+import { createWaker } from "./wakes.ts";
 
 /**
  * What the sender needs of the store. Every call can be repeated when its outcome is unknown. `by` is the
@@ -421,13 +422,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
       return to.channel.push({ target: to.target, event, content, data, receiver: endpoint.userId ?? 0, keepsAnswer: true });
     },
     sealAnswer: (endpoint, result) => sealAnswer(endpoint, 0, result),
-    wake({ inbox, outboxId }) {
-      // Unconfirmed, its outbox row is due in some seconds.
-      broker
-        .publish([{ type: "wake", inbox }])
-        .then((confirmed) => (confirmed ? store.deleteOutbox([outboxId]) : undefined))
-        .catch((error: unknown) => log.warn({ err: error }, "a wake could not be published"));
-    },
+    wake: createWaker({ broker, deleteOutbox: (ids) => store.deleteOutbox(ids), log }),
     onError: (error) => log.warn({ err: error }, "an endpoint could not be probed"),
   });
   consumer = await broker.consume({

@@ -5,8 +5,6 @@ import {
   type Language,
   originOfWebPush,
   packKeys,
-  readEmailAddress,
-  readPhoneNumber,
   recipientOf,
   refusalOfKeys,
   refusalOfWebPush,
@@ -37,6 +35,7 @@ import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { sealJson } from "./contents.ts";
 import { newToken, tokenHash } from "./one-off-tokens.ts";
+import { readRecipient } from "./recipients.ts";
 
 type ContactType = Contact["type"];
 
@@ -150,10 +149,7 @@ export function createContacts(context: Context): Contacts {
     if (recipient === undefined || subscription !== undefined) {
       throw new Refused("validation_error", `${type} needs a recipient, and no subscription`);
     }
-    const read = type === "email" ? readEmailAddress(recipient) : readPhoneNumber(recipient, settings.phoneRegion);
-    const wanted = type === "email" ? "an e-mail address" : "a phone number, such as +49 30 12345678";
-    if (read === undefined) throw new Refused("validation_error", `recipient is not ${wanted}`);
-    return { address: addressOf(SCHEMES[type], read) };
+    return { address: addressOf(SCHEMES[type], readRecipient(type, recipient, settings.phoneRegion)) };
   }
 
   /** @throws {Refused} taken, no_such_channel, suppressed, too_many_codes */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { addressOf, readEmailAddress, readPhoneNumber, SECRET_BYTES, type WrittenScheme } from "@messenger/channels";
+import { addressOf, SECRET_BYTES, type WrittenScheme } from "@messenger/channels";
 import type { NewNotification, Notification } from "@messenger/contracts";
 import { webhookSecretContext } from "@messenger/core";
 import {
@@ -17,6 +17,7 @@ import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { sealJson, unsealJson } from "./contents.ts";
 import { cursorOf, type PageRequest, placeOfId, readCursor } from "./pages.ts";
+import { readRecipient } from "./recipients.ts";
 import { requestKeyOf } from "./request-key.ts";
 
 type NotificationType = Notification["type"];
@@ -55,14 +56,6 @@ export function createNotifications(context: Context): Notifications {
     }
   }
 
-  /** The recipient as it is sent to. @throws {Refused} validation_error */
-  function recipientOf(type: NotificationType, text: string): string {
-    const read = type === "email" ? readEmailAddress(text) : readPhoneNumber(text, settings.phoneRegion);
-    if (read !== undefined) return read;
-    const wanted = type === "email" ? "an e-mail address" : "a phone number, such as +49 30 12345678";
-    throw new Refused("validation_error", `recipient is not ${wanted}`);
-  }
-
   /** @throws {Refused} validation_error */
   function sendAtOf(text: string | undefined): Date | null {
     if (text === undefined) return null;
@@ -96,7 +89,7 @@ export function createNotifications(context: Context): Notifications {
     async create(by, given, idempotencyKey) {
       await requireNotifier(by);
       const { type, content, subject, template } = given;
-      const recipient = recipientOf(type, given.recipient);
+      const recipient = readRecipient(type, given.recipient, settings.phoneRegion);
       if ((content === undefined) === (template === undefined))
         throw new Refused("validation_error", "give content, or a template");
       if (template !== undefined && type !== "whatsapp") throw new Refused("validation_error", "template is for WhatsApp only");

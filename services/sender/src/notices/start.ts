@@ -13,6 +13,7 @@ import {
   withdrawNotice,
 } from "@messenger/store";
 import type { SenderMetrics } from "../metrics.ts";
+import { createWaker } from "../wakes.ts";
 import { startNoticer } from "./noticer.ts";
 
 export interface NoticerOptions {
@@ -46,13 +47,7 @@ export function startNotices({ db, broker, log, metrics, noticesPerDay, ...optio
       },
     },
     mostInADay: noticesPerDay,
-    wake({ inbox, outboxId }) {
-      // Unconfirmed, its outbox row is due in some seconds.
-      broker
-        .publish([{ type: "wake", inbox }])
-        .then((confirmed) => (confirmed ? deleteOutbox(db, [outboxId]) : undefined))
-        .catch((error: unknown) => log.warn({ err: error }, "a wake could not be published"));
-    },
+    wake: createWaker({ broker, deleteOutbox: (ids) => deleteOutbox(db, ids), log }),
     onTold: (type) => metrics.onTold(type),
     onError: (error) => log.warn({ err: error }, "users could not be told of messages"),
   });
