@@ -421,7 +421,18 @@ export const ENDPOINT_ROUTES = {
       ...pageQuery,
       since: Type.Optional(since),
       until: Type.Optional(since),
-      outcome: Type.Optional(Type.String({ minLength: 1, maxLength: 20 })),
+      outcome: Type.Optional(
+        Type.Union(
+          [
+            Type.Literal("delivered"),
+            Type.Literal("transient"),
+            Type.Literal("rejected"),
+            Type.Literal("gone"),
+            Type.Literal("blocked"),
+          ],
+          { description: "`transient` is what is tried again." },
+        ),
+      ),
       status: Type.Optional(Type.Integer({ minimum: 100, maximum: 999 })),
       type: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: "Of the event." })),
       message_id: Type.Optional(MessageId),

@@ -88,6 +88,23 @@ const MAX_PARAMETER = 200;
 /** Beside streams. */
 const OTHER_CONNECTIONS = 2_000;
 
+const IS_ID = /^(?:\d{1,16}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/iu;
+
+/**
+ * A path without what somebody wrote: a query can hold names; what is percent-encoded, and parameters that are no ids,
+ * are texts, such as a reaction.
+ */
+function loggedPath({ url, routeOptions }: FastifyRequest): string {
+  const parameters = (routeOptions.url ?? "").split("/").map((part) => part.startsWith(":"));
+  const parts = (url.split("?", 1)[0] ?? "")
+    .split("/")
+    .map((part, n) => (parameters[n] === true && !IS_ID.test(part) ? "…" : part));
+  return parts
+    .join("/")
+    .slice(0, LOGGED_PATH)
+    .replace(/(%[0-9a-f]{2})+/giu, "…");
+}
+
 /** The HTTP API. Holds no process code: it does not listen, and ends nothing. */
 export async function createApp(context: Context): Promise<App> {
   const { settings } = context;
@@ -149,15 +166,11 @@ export async function createApp(context: Context): Promise<App> {
     done();
   });
   app.addHook("onResponse", (request, reply, done) => {
-    // A query can hold names, and what is percent-encoded is what somebody wrote: a reaction, for one.
-    const path = request.url
-      .split("?", 1)[0]
-      ?.slice(0, LOGGED_PATH)
-      .replace(/(%[0-9a-f]{2})+/giu, "…");
+    const path = loggedPath(request);
     const status = reply.statusCode;
     const ms = Math.round(reply.elapsedTime * 10) / 10;
     // What asks for health all the time would hide, on a quiet day, how the others fare.
-    const asksForHealth = path?.startsWith(HEALTH) === true;
+    const asksForHealth = path.startsWith(HEALTH);
     const isStream = request.routeOptions.config.route?.answer.stream !== undefined; // which lasts as long as its client likes
     if (!asksForHealth && !isStream) context.metrics.onAnswered(status, reply.elapsedTime);
     const { id, method, identity, messageId, signedInAs, trace } = request;

@@ -35,7 +35,7 @@ async function request(base: string, method: string, path: string, token: string
   if (response.ok) return answer;
   const { detail, code } = (answer ?? {}) as { detail?: string; code?: string };
   throw new ApiError(
-    `${method} /api/${path.split("?", 1)[0] ?? ""} was answered ${response.status}: ${detail ?? text.slice(0, 200)}${code === undefined ? "" : ` (${code})`}`,
+    `${method} /api/${path.split("?", 1)[0] ?? ""} at ${base} was answered ${response.status}: ${detail ?? text.slice(0, 200)}${code === undefined ? "" : ` (${code})`}`,
   );
 }
 
@@ -53,8 +53,11 @@ function readJson(text: string): unknown {
  */
 export async function openApi(env: NodeJS.ProcessEnv): Promise<Api> {
   const base = (env["MESSENGER_URL"] ?? `http://127.0.0.1:${env["PORT"] ?? "5000"}`).replace(/\/+$/u, "");
-  const { MESSENGER_TOKEN: given, MESSENGER_USER: username, MESSENGER_PASSWORD: password } = env;
-  if (given === undefined && (username === undefined || password === undefined)) {
+  if (!/^https?:\/\/./u.test(base))
+    throw new ApiError(`MESSENGER_URL is ${base}: a URL such as http://127.0.0.1:5000 is expected`);
+  const { MESSENGER_USER: username = "", MESSENGER_PASSWORD: password = "" } = env;
+  const given = env["MESSENGER_TOKEN"] === "" ? undefined : env["MESSENGER_TOKEN"];
+  if (given === undefined && (username === "" || password === "")) {
     throw new ApiError("say who you are: set MESSENGER_USER and MESSENGER_PASSWORD, or MESSENGER_TOKEN to an access token");
   }
   async function signIn(): Promise<string> {

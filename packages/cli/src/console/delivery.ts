@@ -64,7 +64,7 @@ interface AttemptAnswer {
 
 export function listAttempts(env: NodeJS.ProcessEnv, { values, positionals }: Given): Promise<number> {
   return withApi(env, async (api) => {
-    const id = idIn(positionals[0], "the endpoint: messenger attempts <endpoint id>");
+    const id = idIn(positionals[0], "the endpoint (messenger endpoints lists them): messenger attempts <endpoint id>");
     const query = new URLSearchParams({ limit: String(PAGE) });
     for (const name of ["outcome", "since", "limit"]) if (values[name] !== undefined) query.set(name, String(values[name]));
     const { attempts } = await api.call<{ attempts: AttemptAnswer[] }>("GET", `endpoints/${id}/attempts/?${query.toString()}`);
@@ -88,7 +88,7 @@ interface DeadLetterAnswer {
 
 export function listDeadLetters(env: NodeJS.ProcessEnv, { values, positionals }: Given): Promise<number> {
   return withApi(env, async (api) => {
-    const id = idIn(positionals[0], "the endpoint: messenger dead-letters <endpoint id>");
+    const id = idIn(positionals[0], "the endpoint (messenger endpoints lists them): messenger dead-letters <endpoint id>");
     const { replay } = values;
     if (replay !== undefined) {
       const which = replay === "all" ? "" : `${idIn(String(replay), "a seq, or all, behind --replay")}/`;

@@ -4,7 +4,6 @@ import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 import type { Given } from "../given.ts";
 import { type Api, ApiError, openApi } from "./api.ts";
-import { printJson } from "./print.ts";
 
 /** More than any push has. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -61,7 +60,8 @@ export async function listen(env: NodeJS.ProcessEnv, { values }: Given): Promise
     const verified = isVerified(body, request.headers);
     // What is not signed, nobody has to send again to this program.
     response.writeHead(verified ? 204 : 401).end();
-    if (values["json"] === true) printJson({ verified, headers: request.headers, body: pushed });
+    // A line for each, with the very bytes that are signed.
+    if (values["json"] === true) process.stdout.write(`${JSON.stringify({ verified, headers: request.headers, body })}\n`);
     else process.stdout.write(lineOf(pushed, verified));
   }
 
@@ -71,7 +71,12 @@ export async function listen(env: NodeJS.ProcessEnv, { values }: Given): Promise
   const port = Number(values["port"] ?? 0);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new ApiError("--port is not a port");
   server.listen(port, "127.0.0.1");
-  await once(server, "listening");
+  await once(server, "listening").catch((error: unknown) => {
+    throw new ApiError(
+      `--port: it cannot listen on port ${port} of this machine (${String((error as NodeJS.ErrnoException).code)})`,
+      { cause: error },
+    );
+  });
   const address = String(values["address"] ?? `http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   let id: number | undefined;
   try {

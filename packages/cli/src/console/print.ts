@@ -17,7 +17,7 @@ export function printTable(headings: readonly string[], rows: readonly (readonly
     );
 }
 
-const LONGEST = 60;
+const LONGEST = 90;
 
 /** What a terminal would take for a command is not passed on to it. */
 function cellOf(value: Cell): string {

@@ -125,7 +125,9 @@ export function createContacts(context: Context): Contacts {
   /** @throws {Refused} no_such_channel */
   async function providerOf(type: ContactType): Promise<string> {
     const provider = await findProvider(db, SCHEMES[type]);
-    if (provider === null) throw new Refused("no_such_channel", `nobody is set up to deliver by ${type} here`);
+    // What is sent nowhere can show nobody a code.
+    if (provider === null || provider === "log")
+      throw new Refused("no_such_channel", `nobody is set up to deliver by ${type} here`);
     return provider;
   }
 
@@ -252,7 +254,11 @@ export function createContacts(context: Context): Contacts {
       const sealed = await tryCode(db, by.userId, id);
       const isRight =
         sealed !== null && timingSafeEqual(keyring.contents.unseal(contactCodeContext(id), sealed), Buffer.from(code));
-      if (!isRight) throw new Refused("wrong_code", "the code is wrong, has been tried five times, or is older than 15 minutes");
+      if (!isRight)
+        throw new Refused(
+          "wrong_code",
+          "the code is wrong, has been tried five times, or is older than 15 minutes: ask for another one at …/code/",
+        );
       await verifyContact(db, by.userId, id);
       return open(await find(by, id));
     },
