@@ -17,7 +17,7 @@ function formOf(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, formOf(item)]));
 }
 
-it.each(deployments)("the guide to the API says what is answered, $name", { timeout: 60_000 }, async ({ deploy }) => {
+it.each(deployments)("the guide to the API says what is answered, $name", { timeout: 180_000 }, async ({ deploy }) => {
   await needProgram("curl", "curl");
   await needProgram("jq", "jq");
   const guide = await readFile(new URL("../../../docs/api.md", import.meta.url), "utf8");
