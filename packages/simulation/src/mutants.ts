@@ -187,12 +187,6 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [{ from: `      if (held[partition] === 0) onMissed(partition);\n`, to: `` }],
   },
   {
-    name: "release-while-asking",
-    rule: "(8) a lane that asks for the lease keeps what it holds until the answer",
-    file: LANE,
-    changes: [{ from: `      if (this.state === "behind" && !this.#leased && this.#inFlight === undefined) return;\n`, to: `` }],
-  },
-  {
     name: "change-ends-lease",
     rule: "(8) a change of an endpoint does not end the lease under which a push may be in flight",
     file: STORE,
