@@ -10,8 +10,6 @@ const MAX_ORIGINS = 1_000;
 
 /** Says who sends a push (RFC 8292), to each push service. */
 export interface Vapid {
-  /** What browsers subscribe with: `applicationServerKey`, in base64url. */
-  readonly publicKey: string;
   /** The value of `Authorization` for the push service at an origin. */
   authorization(origin: string): Promise<string>;
 }
@@ -52,7 +50,6 @@ export function createVapid(options: {
   }
 
   return {
-    publicKey,
     authorization(origin) {
       const known = signed.get(origin);
       if (known !== undefined && clock.now() - known.at < RENEWED_AFTER_MS && clock.now() >= known.at) return known.value;

@@ -87,29 +87,6 @@ function resultOf(answer: PostAnswer): PushResult {
   return isState ? { result: "transient", status, ...later } : { result: "rejected", status, isFinal: true };
 }
 
-/** As much of a text as has so many bytes of UTF-8, without half a character at its end. */
-function shorten(text: string, bytes: number): string {
-  const whole = Buffer.from(text);
-  if (whole.length <= bytes) return text;
-  return `${whole
-    .subarray(0, Math.max(bytes - 3, 0))
-    .toString()
-    .replace(/\ufffd+$/u, "")}…`;
-}
-
-/** What a service worker reads: JSON. What is too long for a push is cut. */
-function payloadOf(title: string, body: string, tag: string | undefined): Buffer {
-  const json = (text: string): Buffer => Buffer.from(JSON.stringify({ title, body: text, ...(tag !== undefined && { tag }) }));
-  let left = MAX_PAYLOAD_BYTES;
-  let payload = json(body);
-  // What JSON escapes takes up to six times as many bytes.
-  while (payload.length > MAX_PAYLOAD_BYTES && left > 0) {
-    left -= payload.length - MAX_PAYLOAD_BYTES;
-    payload = json(shorten(body, left));
-  }
-  return payload;
-}
-
 /** Pushes to browsers, by their push services (RFC 8030), encrypted for each subscription (RFC 8291). */
 export function createWebPushChannel(options: { guard: AddressGuard; poster: Poster; vapid: Vapid; random: Random }): Channel {
   const { guard, poster, vapid, random } = options;
@@ -139,6 +116,11 @@ export function createWebPushChannel(options: { guard: AddressGuard; poster: Pos
       const { subject, text } = textOf(push);
       const topic = push.data?.["topic"];
       const tag = typeof topic === "string" && TOPIC.test(topic) ? topic : undefined;
+      // What a service worker reads.
+      const payload = Buffer.from(JSON.stringify({ title: subject, body: text, ...(tag !== undefined && { tag }) }));
+      if (payload.length > MAX_PAYLOAD_BYTES) {
+        return { result: "rejected", isFinal: true, code: "ETOOLONG", detail: `a push has at most ${MAX_PAYLOAD_BYTES} bytes` };
+      }
       const answer = await poster.post({
         origin,
         path,
@@ -150,7 +132,7 @@ export function createWebPushChannel(options: { guard: AddressGuard; poster: Pos
           urgency: "normal",
           ...(tag !== undefined && { topic: tag }),
         },
-        body: encryptPush(payloadOf(subject, text, tag), keys, { salt: random.bytes(SALT_BYTES) }),
+        body: encryptPush(payload, keys, { salt: random.bytes(SALT_BYTES) }),
         timeoutMs,
       });
       return resultOf(answer);

@@ -7,7 +7,7 @@ import { type Db, keepValue, replaceValue } from "@messenger/store";
  */
 export async function loadOwnKey(db: Db, keyring: Keyring, name: string, make: () => Uint8Array): Promise<Uint8Array> {
   const seal = (key: Uint8Array): string => Buffer.from(keyring.contents.seal(name, key)).toString("base64");
-  const kept = await keepValue(db, name, seal(make()));
+  const kept = await keepValue(db, name, () => seal(make()));
   const sealed = Buffer.from(kept, "base64");
   const key = keyring.contents.unseal(name, sealed);
   if (!keyring.contents.isCurrent(sealed)) await replaceValue(db, name, kept, seal(key));

@@ -7,7 +7,7 @@ import { appendMessages } from "./append-messages.ts";
 import { createContact, deleteContact, listContacts, sendCode } from "./contacts.ts";
 import { recordProgress } from "./deliveries.ts";
 import { prune } from "./maintenance.ts";
-import { type NewNotification, renewAddress } from "./notifications.ts";
+import { createNotification, type NewNotification, renewAddress } from "./notifications.ts";
 import { dropNotice, pruneNotices, takeNotices, tellNotice, type NoticeRow, withdrawNotice } from "./notices.ts";
 import { progressOf } from "./progress-of-tests.ts";
 import { openStore, type Store } from "./open-store.ts";
@@ -140,6 +140,15 @@ describe("a contact", () => {
     await prune(store.db, 30);
     expect(await count("inboxes", sql`address is not null`)).toBe(0);
     expect(await count("contacts")).toBe(0);
+  });
+
+  it("keeps its address where somebody else who sent something there is deleted", async () => {
+    const [ada, bob] = [await user(), await user()];
+    await contactOf(bob, ADDRESS);
+    await createNotification(store.db, notification(ada.id, ADDRESS));
+    await deleteUser(store.db, ada.id, noNews);
+    expect(await count("notifications")).toBe(0);
+    expect(await count("inboxes", sql`address = ${ADDRESS}`)).toBe(1);
   });
 
   it("is one user's: a browser that somebody else signs in to is theirs, and nobody takes one by other keys", async () => {

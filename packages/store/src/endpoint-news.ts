@@ -14,7 +14,7 @@ export type EndpointNews =
 /** Warned of so long after an endpoint began to fail: a day before it is disabled. */
 const WARNED_AFTER_DAYS = 4;
 /** Of events about endpoints no news is made: else a dead letter would make another one, and so on. */
-const OF_ENDPOINTS = sql`(v.kind like 'endpoint.%' or v.kind like 'dead\_letter.%')`;
+const OF_ENDPOINTS = sql`(v.kind like 'endpoint.%' or v.kind like 'dead_letter.%')`;
 
 interface Found {
   kind: EndpointNews["kind"];

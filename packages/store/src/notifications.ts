@@ -200,14 +200,18 @@ export async function pruneOwnNotifications(db: Db): Promise<void> {
   }
 }
 
+/** Nothing is kept of what was sent to the address of the inbox `b`, and nobody is told of messages there. */
+const IS_UNUSED = sql`(
+  not exists (select from notifications n where n.inbox_id = b.id) and not exists (select from contacts k where k.address = b.address)
+)`;
+
 /** Erases an address that nothing was sent to, and that nobody is told at: what it is, and its endpoint. */
 export async function eraseUnusedAddress(db: Db, address: string): Promise<void> {
   await db.transaction().execute(async (tx) => {
     const { rows } = await sql<{ id: number }>`select id from inboxes where address = ${address} for update`.execute(tx);
     // Once it is locked: whoever sends something there locks it first.
     await sql`
-      update inboxes b set address = 'erased:' || id where id = any(${rows.map(({ id }) => id)}::bigint[])
-        and not exists (select from notifications n where n.inbox_id = b.id) and not exists (select from contacts k where k.address = b.address)
+      update inboxes b set address = 'erased:' || id where id = any(${rows.map(({ id }) => id)}::bigint[]) and ${IS_UNUSED}
     `.execute(tx);
   });
 }
@@ -215,9 +219,7 @@ export async function eraseUnusedAddress(db: Db, address: string): Promise<void>
 /** Erases such addresses, whoever left them. */
 export async function eraseUnusedAddresses(db: Db): Promise<void> {
   const { rows } = await sql<{ address: string }>`
-    select address from inboxes b where user_id is null and address not like 'erased:%'
-      and not exists (select from notifications n where n.inbox_id = b.id) and not exists (select from contacts k where k.address = b.address)
-    limit ${UNUSED_AT_ONCE}
+    select address from inboxes b where user_id is null and address not like 'erased:%' and ${IS_UNUSED} limit ${UNUSED_AT_ONCE}
   `.execute(db);
   for (const { address } of rows) await eraseUnusedAddress(db, address);
 }
@@ -371,7 +373,7 @@ export async function eraseNotifications(db: Db, userId: number): Promise<void> 
       `.execute(tx);
       await sql`
         update inboxes b set address = 'erased:' || id
-        where id = any(${ids}::bigint[]) and not exists (select from notifications n where n.inbox_id = b.id)
+        where id = any(${ids}::bigint[]) and ${IS_UNUSED}
       `.execute(tx);
       return ids.length;
     });

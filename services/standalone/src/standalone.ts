@@ -44,7 +44,7 @@ export interface StandaloneOptions {
   proxy?: EgressProxy | undefined;
   /** Whom push services of browsers may write to. */
   pushContact?: string | undefined;
-  /** Notices and codes by each channel, in a day. */
+  /** Notices by each channel, in a day. */
   noticesPerDay: number;
   tokenTtlSeconds: number;
   maxInFlight: number;

@@ -27,8 +27,8 @@ type Facts = Pick<
 /** Of a message that is older, nobody is told. */
 const LASTS_MS = 24 * 60 * 60 * 1000;
 /** While what was told waits for its provider, so often it is looked whether it is still wanted. */
-const LOOK_AGAIN_S = 30;
-/** For one address, of all kinds, in a day. */
+export const LOOK_AGAIN_S = 30;
+/** Notices to one address in a day. */
 const MOST_IN_A_DAY = 50;
 const CAPPED_FOR_S = 60 * 60;
 const MINUTES_OF_DAY = 24 * 60;
@@ -71,6 +71,3 @@ export function decide(notice: Facts, now: number, isCapped: boolean): Decision 
   if (isCapped || notice.sentToday >= MOST_IN_A_DAY) return { do: "wait", inS: CAPPED_FOR_S };
   return { do: "tell" };
 }
-
-/** Once it is told, it is looked after until its provider has taken it. */
-export const LOOK_AFTER_S = LOOK_AGAIN_S;

@@ -19,7 +19,7 @@ import {
   type TakenNotice,
   titleContext,
 } from "@messenger/store";
-import { decide, LOOK_AFTER_S } from "./decide.ts";
+import { decide, LOOK_AGAIN_S } from "./decide.ts";
 
 /** What the noticer needs of the store. */
 export interface NoticeStore {
@@ -131,7 +131,7 @@ export function startNoticer(deps: {
       await store.deferNotice(notice, NO_CHANNEL_S);
       return;
     }
-    const told = await store.tellNotice(notice, notificationOf(notice, provider), LOOK_AFTER_S);
+    const told = await store.tellNotice(notice, notificationOf(notice, provider), LOOK_AGAIN_S);
     if (told.status === "made") {
       if (told.changed !== null) deps.wake(told.changed);
       deps.onTold(type);

@@ -26,7 +26,7 @@ export interface NoticerOptions {
   metrics: Pick<SenderMetrics, "onTold">;
   /** Where others reach this deployment; undefined where e-mails name no way to end them. */
   publicUrl: string | undefined;
-  /** Notices and codes by each channel, in a day. */
+  /** Notices by each channel, in a day. */
   noticesPerDay: number;
 }
 
