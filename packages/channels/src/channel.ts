@@ -71,12 +71,21 @@ export interface PushResult {
   isProvidersFault?: boolean;
   /** Of `transient`: it may have been sent all the same. */
   mayBeSent?: boolean;
+  /** Of `delivered`: what the provider calls it, where it can be asked about it later. */
+  providerId?: string;
   /** False where nothing was sent to anybody: it is not recorded. */
   isAttempt?: boolean;
   /** Where it was not delivered, or is wanted: the first bytes of the answer. */
   answer?: Uint8Array;
   /** The answer is of an address that is not public: who owns the endpoint may have no business with it. */
   isInternal?: boolean;
+}
+
+/** What a provider knows of something that it has taken. */
+export interface ProviderReport {
+  status: "delivered" | "failed";
+  /** Why it failed; null where nobody says. */
+  code: string | null;
 }
 
 /** A way to push to the addresses of some schemes. Every channel passes the suite in `conformance.test.ts`. */
@@ -91,6 +100,11 @@ export interface Channel {
   prepare(endpoint: ChannelEndpoint): Target;
   /** Makes one attempt. Never rejects; takes no longer than the endpoint's time limit. */
   push(push: Push): Promise<PushResult>;
+  /**
+   * Asks the provider what became of something; undefined where that is not known, or not yet. Not there where there is
+   * nobody to ask.
+   */
+  ask?(providerId: string): Promise<ProviderReport | undefined>;
   /** Breaks off what is in flight. */
   close(): Promise<void>;
 }

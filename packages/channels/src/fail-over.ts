@@ -48,6 +48,7 @@ export function createFailOverChannel(first: Channel, second: Channel): Channel 
       // Where neither takes it, it is the first whose word counts.
       return isUntaken(other) ? result : other;
     },
+    ask: async (providerId) => (await first.ask?.(providerId)) ?? second.ask?.(providerId),
     async close() {
       await first.close();
       await second.close();

@@ -1,5 +1,5 @@
 export { type AddressGuard, checkCidr, createAddressGuard, type ResolvedAddress } from "./address-guard.ts";
-export type { Channel, ChannelEndpoint, Push, PushResult, Result, Target } from "./channel.ts";
+export type { Channel, ChannelEndpoint, ProviderReport, Push, PushResult, Result, Target } from "./channel.ts";
 export { type Channels, openChannels, type PeopleScheme, type Provider, type ProviderSettings } from "./channels.ts";
 export { checkProxyUrl, type EgressProxy } from "./egress-proxy.ts";
 export { createPoster, type PostAnswer, type Poster } from "./poster.ts";
@@ -13,3 +13,4 @@ export { originOfWebPush, packKeys, PUSH_SERVICES, refusalOfWebPush, webPushAddr
 export { refusalOfKeys, type SubscriptionKeys } from "./web-push-encryption.ts";
 export { refusalOf } from "./webhook.ts";
 export { composeBody } from "./webhook-body.ts";
+export { FINAL_STATUSES } from "./twilio.ts";

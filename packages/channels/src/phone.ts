@@ -55,8 +55,9 @@ export function createPhoneChannel(options: {
   /** Characters of a message. */
   maxLength: number;
   send: (message: PhoneMessage) => Promise<PushResult>;
+  ask?: NonNullable<Channel["ask"]>;
 }): Channel {
-  const { kind, clock, maxLength, send } = options;
+  const { kind, clock, maxLength, send, ask } = options;
   const scheme = `${kind}:`;
   const pause = createProviderPause(clock);
   const numberOf = (address: string): string | undefined => readPhoneNumber(recipientOf(address, scheme) ?? "");
@@ -79,6 +80,7 @@ export function createPhoneChannel(options: {
       }
       return pause.attempt(() => send({ id: push.event.id, number, text, template: templateOf(push), timeoutMs }));
     },
+    ...(ask && { ask }),
     close: () => Promise.resolve(), // what it sends by is closed by whoever made it
   };
 }

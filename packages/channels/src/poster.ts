@@ -9,13 +9,15 @@ const CONNECT_MS = 5_000;
 const RESPONSE_BYTES = 64 * 1024;
 const KEPT_BYTES = 1024;
 
-/** A request: a `POST`, over HTTP/1.1. */
+/** A request over HTTP/1.1. */
 interface Post {
+  /** `POST` if not given. */
+  method?: "GET" | "POST";
   origin: string;
   /** Path and query. */
   path: string;
   headers: Readonly<Record<string, string>>;
-  body: Uint8Array;
+  body?: Uint8Array;
   /** A whole number of seconds. */
   timeoutMs: number;
   /** Bytes of the answer's body that are kept; 1 KiB of one that is no success if not given. */
@@ -182,7 +184,7 @@ export function createPoster(options: {
   }
 
   return {
-    post({ origin, path, headers, body, timeoutMs, keptBytes }) {
+    post({ method = "POST", origin, path, headers, body = null, timeoutMs, keptBytes }) {
       const limit = limitOf(timeoutMs);
       return new Promise((resolve) => {
         const exchange: Exchange = new Exchange(clock, keptBytes, (answer) => {
@@ -191,7 +193,7 @@ export function createPoster(options: {
         });
         limit.begin(exchange);
         try {
-          agent.dispatch({ origin, path, method: "POST", headers, body }, exchange);
+          agent.dispatch({ origin, path, method, headers, body }, exchange);
         } catch (error) {
           exchange.fail(error); // the agent was closed, or a header cannot be sent
         }

@@ -21,6 +21,11 @@ export interface TextValues {
   };
   /** Shows that an address is somebody's. */
   code: { code: string };
+  /** What became of endpoints, for the operator. */
+  operator: {
+    counts: readonly { kind: string; count: number }[];
+    first: readonly { kind: string; endpoint: number; reason: string | null }[];
+  };
 }
 
 /** A text in the forms that channels need. */

@@ -1,5 +1,5 @@
 import type { Clock } from "@messenger/core";
-import type { Channel } from "./channel.ts";
+import type { Channel, ProviderReport } from "./channel.ts";
 import { createPhoneChannel, phoneResult, type ProviderCodes } from "./phone.ts";
 import type { Poster } from "./poster.ts";
 import { jsonOf, PROVIDER_ANSWER_BYTES } from "./provider-api.ts";
@@ -26,6 +26,19 @@ const CODES: ProviderCodes = {
   // Too much at once (14107, 20429, 63018); the account, or the number that it is from, is at fault.
   providersFault: new Set([14_107, 20_429, 63_018, 20_003, 20_404, 21_212, 21_606, 21_603, 21_659, 21_660, 21_661, 63_007]),
 };
+
+/** What Twilio calls a message. */
+const MESSAGE_SID = /^(?:SM|MM)[0-9a-f]{32}$/u;
+const ASKED_MS = 10_000;
+
+/** States that nothing follows (Twilio, *Message Status Values*; Meta, *Webhooks, statuses*). */
+export const FINAL_STATUSES: ReadonlyMap<string, ProviderReport["status"]> = new Map([
+  ["delivered", "delivered"],
+  ["read", "delivered"],
+  ["failed", "failed"],
+  ["undelivered", "failed"],
+  ["canceled", "failed"],
+]);
 
 /** Sends SMS, or WhatsApp messages, by Twilio's Messages resource. */
 export function createTwilioChannel(
@@ -58,7 +71,27 @@ export function createTwilioChannel(
         timeoutMs,
         keptBytes: PROVIDER_ANSWER_BYTES,
       });
-      return phoneResult(answer, "Twilio", jsonOf(answer)?.["code"], CODES);
+      const json = jsonOf(answer);
+      const result = phoneResult(answer, "Twilio", json?.["code"], CODES);
+      const sid = json?.["sid"];
+      return result.result === "delivered" && typeof sid === "string" && MESSAGE_SID.test(sid)
+        ? { ...result, providerId: sid }
+        : result;
+    },
+    async ask(providerId) {
+      if (!MESSAGE_SID.test(providerId)) return undefined; // another provider's
+      const answer = await poster.post({
+        method: "GET",
+        origin: api.origin,
+        path: api.pathname.replace(/\.json$/u, `/${providerId}.json`),
+        headers: { authorization },
+        timeoutMs: ASKED_MS,
+        keptBytes: PROVIDER_ANSWER_BYTES,
+      });
+      const json = answer.status === 200 ? jsonOf(answer) : undefined;
+      const status = FINAL_STATUSES.get(String(json?.["status"]));
+      const code = json?.["error_code"];
+      return status && { status, code: typeof code === "number" ? `Twilio ${code}` : null };
     },
   });
 }

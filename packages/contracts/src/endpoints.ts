@@ -25,6 +25,12 @@ const timeout_s = Type.Integer({ minimum: 1, maximum: 30, description: "Seconds 
 const max_per_second = Type.Union([Type.Integer({ minimum: 1, maximum: 1000 }), Type.Null()], {
   description: "Pushes that begin in a second, at most; null for as many as it takes.",
 });
+const max_in_flight = Type.Integer({
+  minimum: 1,
+  maximum: 32,
+  description:
+    "Pushes of it in flight at the same time, at most: 1 if not given. With more, it may get events that came one after the other in any order, and what was pushed beside one that it did not take again.",
+});
 const signatures = Type.Array(Type.Union([Type.Literal("v1"), Type.Literal("v1a")]), {
   minItems: 1,
   maxItems: 2,
@@ -37,6 +43,7 @@ const settings = {
   headers: Type.Optional(headers),
   timeout_s: Type.Optional(timeout_s),
   max_per_second: Type.Optional(max_per_second),
+  max_in_flight: Type.Optional(max_in_flight),
   signatures: Type.Optional(signatures),
 };
 
@@ -64,9 +71,13 @@ export type NewEndpoint = Static<typeof NewEndpoint>;
 
 export const ChangeEndpoint = shape(
   "ChangeEndpoint",
-  settings,
+  { address: Type.Optional(UserAddress), ...settings },
   { timeout_s: 30 },
-  { additionalProperties: false, minProperties: 1, description: "What is not given stays as it is." },
+  {
+    additionalProperties: false,
+    minProperties: 1,
+    description: "What is not given stays as it is. Another `address` must answer a challenge first.",
+  },
 );
 export type ChangeEndpoint = Static<typeof ChangeEndpoint>;
 
@@ -79,6 +90,7 @@ const ENDPOINT_EXAMPLE = {
   header_names: [],
   timeout_s: 15,
   max_per_second: null,
+  max_in_flight: 1,
   signatures: ["v1" as const],
   public_key: null,
   state: "active" as const,
@@ -102,6 +114,7 @@ const endpointFields = {
   header_names: Type.Array(Type.String()),
   timeout_s,
   max_per_second,
+  max_in_flight,
   signatures,
   public_key: Type.Union([Type.String(), Type.Null()], {
     description: "Verifies signatures of `v1a`; null where there are none.",

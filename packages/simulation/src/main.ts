@@ -8,7 +8,8 @@ import type { WorkerTask } from "./worker.ts";
 const USAGE = `Usage: pnpm simulate [--seeds N] [--from SEED] [--seed SEED] [--mutant NAME]
 
 Runs the listener's and the sender's delivery code through worlds in which everything fails that can, a world for each seed. From
-seed 1,000,000,000 on, messages go to groups, too.
+seed 1,000,000,000 on, messages go to groups, too; from 1,500,000,000 on, dead letters are pushed again; from 1,700,000,000 on,
+some endpoints take several pushes at once.
 
   --seeds N       how many (1000)
   --from SEED     the first of them (1)

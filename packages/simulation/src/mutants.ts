@@ -301,6 +301,29 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "advance-over-a-failure",
+    rule: "of pushes in flight at the same time, the cursor moves over those before the first that was not taken",
+    file: LANE,
+    firstWorld: 1_700_000_000,
+    changes: [
+      {
+        from: `const isLast = judgement.verdict.next === "retry" || judgement.verdict.next === "off";`,
+        to: `const isLast = judgement.verdict.next === "off";`,
+      },
+      {
+        from: `} else if (!this.#follow(judgement, event, [...attempts, ...beside], false)) return false;`,
+        to: `} else this.#follow(judgement, event, [...attempts, ...beside], false);`,
+      },
+    ],
+  },
+  {
+    name: "more-than-may-be-in-flight",
+    rule: "no more pushes to an endpoint are in flight at the same time than it takes",
+    file: LANE,
+    firstWorld: 1_700_000_000,
+    changes: [{ from: `permits.length + 1 < most`, to: `permits.length < most` }],
+  },
+  {
     name: "letters-uncovered",
     rule: "a change of an endpoint with dead letters that are asked for leaves it due",
     file: STORE,

@@ -68,20 +68,21 @@ const TRIES = 3;
 
 /**
  * `isFor` says whether an event of an inbox is one that the address takes; `idOf` gives the event's id,
- * undefined where it is not in the log (any more).
+ * undefined where it is not in the log (any more). `mostInFlight` says how many pushes to an address may be under way.
  */
 export function createReceivers(
   world: World,
   addresses: readonly string[],
   isFor: (address: string, seq: number) => boolean,
   idOf: (address: string, seq: number) => string | undefined,
+  mostInFlight: (address: string) => number,
 ): Receivers {
   const { scheduler, chance } = world;
   const limitMs = world.timeoutS * 1_000;
   const moods = new Map<string, Mood>(addresses.map((address) => [address, "well"]));
   const taken = new Map<string, Took>();
   const rejections = new Map<string, number>();
-  /** Every event up to here was taken, put aside, or is not for the address. */
+  /** Every event up to here was taken, put aside, or is not for the address; with several in flight, but for these. */
   const reached = new Map<string, number>();
   const underWay = new Map<string, UnderWay[]>();
   let pushes = 0;
@@ -94,12 +95,14 @@ export function createReceivers(
   const excusedUntil = new Map<string, number>();
 
   /**
-   * One push at a time. Two that cannot be called back are excused: of a sender whose connection the broker
+   * One push at a time, or as many as the endpoint takes, of one sender. Two that cannot be called back are excused: of a sender whose connection the broker
    * lost before it had the lease, and one whose lease the database forgot.
    */
   function checkAlone(address: string, mine: UnderWay): void {
     const others = (underWay.get(address) ?? []).filter(({ process }) => process.alive);
     underWay.set(address, [...others, mine]);
+    const together = others.filter(({ process }) => process === mine.process);
+    if (together.length > 0 && together.length < mostInFlight(address) && together.length === others.length) return;
     for (const other of others) {
       const isExcused = [other, mine].some(({ leasedAt = Number.POSITIVE_INFINITY, startedAt, cutOffAt }) => {
         const at = cutOffAt(startedAt);
@@ -125,14 +128,17 @@ export function createReceivers(
       taken.set(key, { lastAt: scheduler.now });
       return;
     }
-    for (let between = (reached.get(address) ?? 0) + 1; between < seq; between += 1) {
-      const known = taken.has(keyOf(address, between)) || !isFor(address, between);
-      if (!known && (rejections.get(keyOf(address, between)) ?? 0) < TRIES) {
-        throw new Violation(`${address} took ${seq} before ${between}`);
-      }
-    }
-    reached.set(address, Math.max(reached.get(address) ?? 0, seq));
     taken.set(key, { lastAt: scheduler.now });
+    const most = mostInFlight(address);
+    const missing: number[] = [];
+    let contiguous = reached.get(address) ?? 0;
+    for (let at = contiguous + 1; at <= seq; at += 1) {
+      const isKnown = taken.has(keyOf(address, at)) || !isFor(address, at) || (rejections.get(keyOf(address, at)) ?? 0) >= TRIES;
+      if (!isKnown) missing.push(at);
+      else if (missing.length === 0) contiguous = at;
+    }
+    if (missing.length >= most) throw new Violation(`${address} took ${seq} before ${missing.join()}`);
+    reached.set(address, contiguous);
   }
 
   /** What happens where the push arrives, and what the sender hears of it; undefined for nothing. */

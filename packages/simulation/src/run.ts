@@ -34,6 +34,8 @@ const PARTITIONS = 2;
 const GROUPS_FROM = 1_000_000_000;
 /** From this world on, dead letters are pushed again, some endpoints have a rate, and an attempt may take 15 s, not 10. */
 const LETTERS_FROM = 1_500_000_000;
+/** From this world on, pushes to some endpoints may be in flight at the same time, too. */
+const WINDOWS_FROM = 1_700_000_000;
 const MAX_STEPS = 400_000;
 /**
  * By then, with no more faults, all must have arrived: the longest back-off that so few failures lead to is
@@ -88,7 +90,19 @@ export async function simulate(seed: number): Promise<RunResult> {
   const isLater = seed >= LETTERS_FROM;
   const timeoutS = isLater ? TIMEOUT_S_DEFAULT : 10;
   const note = (line: string): void => timeline.note(line);
-  const world: World = { scheduler, chance, faulty: !calm, calm, harsh, keeps, timeoutS, rated: isLater, check, note };
+  const world: World = {
+    scheduler,
+    chance,
+    faulty: !calm,
+    calm,
+    harsh,
+    keeps,
+    timeoutS,
+    rated: isLater,
+    windowed: seed >= WINDOWS_FROM,
+    check,
+    note,
+  };
 
   const store = createStore(world, onChange);
   const broker = createBroker(world, PARTITIONS, onChange);
@@ -119,6 +133,7 @@ export async function simulate(seed: number): Promise<RunResult> {
     addresses,
     (address, seq) => isWanted(address, seq),
     (address, seq) => store.inboxes.get(inboxOf(address))?.events[seq - 1]?.id,
+    (address) => store.mostInFlight(endpointOf(address)),
   );
 
   function isWanted(address: string, seq: number): boolean {

@@ -39,6 +39,8 @@ export interface Endpoint {
 }
 
 /** What no simulated owner changes. */
+/** Of an endpoint that takes several pushes at once. */
+const WINDOW = 3;
 const SETTINGS = { signingKey: null, headers: null, isThin: false };
 
 interface Inbox {
@@ -72,6 +74,8 @@ export interface Store {
   /** A log-in: makes an endpoint, or revives it, past all that others of its inbox took. */
   logIn(inbox: number, address: string, kinds: readonly string[], secret: string): Endpoint;
   logOut(endpoint: number): void;
+  /** Pushes of it that may be in flight at the same time. */
+  mostInFlight(endpoint: Endpoint | undefined): number;
   /** Sets a cursor back. */
   replay(endpoint: number, cursor: number): void;
   /**
@@ -133,6 +137,9 @@ export function createStore(world: World, onChange: () => void): Store {
     return endpoint.retryAt === null || endpoint.retryAt <= now() || endpoint.leaseBy === by || endpoint.leaseBy === RELAY;
   }
 
+  const mostInFlight = (endpoint: Endpoint | undefined): number =>
+    world.windowed && endpoint !== undefined && endpoint.id % 2 === 0 ? WINDOW : 1;
+
   function rowOf(endpoint: Endpoint): EndpointRow {
     const { id, inbox, address, kinds, secret, cursor, failures, serverErrors, rejections, rejectedAt, failingSince } = endpoint;
     const standing = { failures, serverErrors, rejections, rejectedAt, failingSince };
@@ -150,6 +157,7 @@ export function createStore(world: World, onChange: () => void): Store {
       timeoutS: world.timeoutS,
       // Every third one.
       maxPerSecond: world.rated && id % 3 === 0 ? 4 : null,
+      maxInFlight: mostInFlight(endpoint),
       cursor,
       ...standing,
       due,
@@ -233,6 +241,7 @@ export function createStore(world: World, onChange: () => void): Store {
     get endpoints() {
       return endpoints;
     },
+    mostInFlight,
     get outbox() {
       return outbox;
     },
@@ -467,6 +476,7 @@ export function createStore(world: World, onChange: () => void): Store {
         }),
       takeProbes: () => Promise.resolve([]), // nobody asks for one
       sendScheduled: () => Promise.resolve([]),
+      noteProviderId: () => Promise.resolve(),
       tellOwners: () => Promise.resolve({ told: [], hasMore: false }),
       announceChannels: () => Promise.resolve(),
       endProbe: () => Promise.resolve(),

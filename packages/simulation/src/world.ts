@@ -26,6 +26,8 @@ export interface World {
   timeoutS: number;
   /** Some endpoints have a rate. */
   rated: boolean;
+  /** Pushes to some endpoints may be in flight at the same time. */
+  windowed: boolean;
   /** Consumers keep the last bundle of each partition for a while. */
   keeps: boolean;
   /** Looks whether a rule holds: what it throws ends the run. */

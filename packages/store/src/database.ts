@@ -72,6 +72,7 @@ export interface Database {
     is_thin: Generated<boolean>;
     timeout_s: Generated<number>;
     max_per_second: number | null;
+    max_in_flight: Generated<number>;
     verified_at: NullableTime;
     begins_off: Generated<boolean>;
     replaying: Generated<boolean>;

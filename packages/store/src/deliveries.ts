@@ -28,6 +28,8 @@ export interface EndpointRow {
   timeoutS: number;
   /** Pushes that begin in a second, at most; null for any number. */
   maxPerSecond: number | null;
+  /** Pushes of it that may be in flight at the same time. */
+  maxInFlight: number;
   /** The highest seq that it has taken. */
   cursor: number;
   /** Failed attempts in a row. */
@@ -88,7 +90,7 @@ const takeable = (by: string) => sql<boolean>`(
 export const ENDPOINT_COLUMNS = sql`
   e.id, e.inbox_id as inbox, (select user_id from inboxes whose where whose.id = e.inbox_id) as "userId", e.address, e.kinds, e.secret,
   case when e.previous_secret_until > now() then e.previous_secret end as "previousSecret",
-  e.signing_key as "signingKey", e.headers, e.is_thin as "isThin", e.timeout_s as "timeoutS", e.max_per_second as "maxPerSecond",
+  e.signing_key as "signingKey", e.headers, e.is_thin as "isThin", e.timeout_s as "timeoutS", e.max_per_second as "maxPerSecond", e.max_in_flight as "maxInFlight",
   e.cursor, e.failures, e.server_errors as "serverErrors", e.rejections,
   (extract(epoch from e.rejected_at) * 1000)::float8 as "rejectedAt",
   (extract(epoch from e.failing_since) * 1000)::float8 as "failingSince", e.retry_at is not null as due, e.replaying,

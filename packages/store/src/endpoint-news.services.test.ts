@@ -4,6 +4,10 @@ import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { type Progress, recordProgress } from "./deliveries.ts";
 import { type EndpointNews, tellOwners } from "./endpoint-news.ts";
+import { GONE, isGoneForOthers } from "./gone-addresses.ts";
+import { prune } from "./maintenance.ts";
+import { takeUnreported, noteProviderId, createNotification, type NewNotification, reportNotification } from "./notifications.ts";
+import { type OperatorDigest, tellOperator } from "./operator-news.ts";
 import { progressOf } from "./progress-of-tests.ts";
 import { openStore, type Store } from "./open-store.ts";
 
@@ -21,11 +25,12 @@ afterEach(async () => {
   await database.drop();
 });
 
-const tell = async (): Promise<number> => {
-  const { told: covered } = await tellOwners(store.db, 10, (news) => {
+const tell = async (tellsOperator = false): Promise<number> => {
+  const describeNews = (news: EndpointNews) => {
     told.push(news);
     return { eventId: randomUUID(), data: Buffer.from(JSON.stringify(news)) };
-  });
+  };
+  const { told: covered } = await tellOwners(store.db, 10, describeNews, tellsOperator);
   return covered.length;
 };
 
@@ -54,6 +59,61 @@ async function kindsIn(inbox: number): Promise<readonly string[]> {
   const { rows } = await sql<{ kind: string }>`select kind from events where inbox_id = ${inbox} order by seq`.execute(store.db);
   return rows.map(({ kind }) => kind);
 }
+
+const newNotification = (more: Partial<NewNotification> = {}): NewNotification => ({
+  id: randomUUID(),
+  userId: 0,
+  type: "email",
+  purpose: "sent",
+  address: "mailto:ada@example.org",
+  recipient: Buffer.from("r"),
+  data: Buffer.from("d"),
+  provider: "smtp",
+  sendAt: null,
+  sealSecret: () => Buffer.from("s"),
+  request: null,
+  ...more,
+});
+
+describe("an address that answered 410 Gone", () => {
+  it("is remembered for a day, for all other inboxes", async () => {
+    const [one, other] = [await endpointOf(), await endpointOf()];
+    const address = "http://receiver.example";
+    const forEach = () => Promise.all([one, other].map(({ inbox }) => isGoneForOthers(store.db, inbox, address)));
+    await record(one.id, { off: "something else" });
+    await tell();
+    expect(await forEach()).toEqual([false, false]);
+    await sql`update endpoints set state = 'active' where id = ${one.id}`.execute(store.db);
+    await record(one.id, { off: GONE });
+    await tell();
+    expect(await forEach()).toEqual([false, true]);
+    await sql`update gone_addresses set until = now() - interval '1 second'`.execute(store.db);
+    expect(await forEach()).toEqual([false, false]);
+    await prune(store.db, 30);
+    expect((await sql`select from gone_addresses`.execute(store.db)).rows).toEqual([]);
+  });
+});
+
+describe("what a provider took and said nothing of", () => {
+  it("is asked for after a day, once a day, until it has said something", async () => {
+    const made = newNotification({ type: "sms", address: "sms:+4930123456" });
+    await createNotification(store.db, made);
+    await noteProviderId(store.db, made.id, "SM1");
+    const taken = async () => (await takeUnreported(store.db, 10)).map(({ address, providerId }) => [address, providerId]);
+    expect(await taken()).toEqual([]);
+    const age = (hours: number) =>
+      sql`update notifications set created_at = now() - ${hours} * interval '1 hour', asked_at = asked_at - interval '25 hours'`.execute(
+        store.db,
+      );
+    await age(25);
+    expect([await taken(), await taken()]).toEqual([[["sms:+4930123456", "SM1"]], []]);
+    await age(50);
+    expect(await taken()).toHaveLength(1);
+    await age(75);
+    await reportNotification(store.db, made.id, "delivered", null);
+    expect(await taken()).toEqual([]);
+  });
+});
 
 describe("owners of endpoints are told, once", () => {
   it("of one that was switched off", async () => {
@@ -108,6 +168,41 @@ describe("owners of endpoints are told, once", () => {
     await record(id, { off: "gone", deadLetters: [{ seq: 1, reason: "550" }] });
     expect(await tell()).toBe(0);
     expect(await kindsIn(inbox)).toEqual(["message.created"]);
+  });
+
+  it("and the operator, of several at once, and once an hour", async () => {
+    const digests: OperatorDigest[] = [];
+    const digest = () =>
+      tellOperator(store.db, (news) => {
+        digests.push(news);
+        return newNotification({ purpose: "operator", address: "mailto:ops@example.org" });
+      });
+    expect(await digest()).toBeNull();
+    const [one, other] = [await endpointOf(), await endpointOf()];
+    for (const { id } of [one, other]) await record(id, { off: "gone" });
+    await record(one.id, { deadLetters: [{ seq: 1, reason: "answered 422 3 times" }] });
+    await tell(true);
+    expect((await Promise.all([digest(), digest(), digest()])).filter((made) => made !== null)).toMatchObject([
+      { status: "made" },
+    ]);
+    expect(digests).toMatchObject([
+      {
+        counts: expect.arrayContaining([
+          { kind: "endpoint.disabled", count: 2 },
+          { kind: "dead_letter.created", count: 1 },
+        ]),
+      },
+    ]);
+    const third = await endpointOf();
+    await record(third.id, { off: "gone" });
+    await tell(true);
+    expect(await digest()).toBeNull();
+    await prune(store.db, 30); // what it was told is no deleted account's
+    await sql`update notifications set created_at = now() - interval '61 minutes'`.execute(store.db);
+    expect(await digest()).toMatchObject({ status: "made" });
+    expect(digests[1]).toMatchObject({ counts: [{ kind: "endpoint.disabled", count: 1 }] });
+    const { rows } = await sql<{ purpose: string }>`select purpose from notifications`.execute(store.db);
+    expect(rows).toEqual([{ purpose: "operator" }, { purpose: "operator" }]);
   });
 
   it("beside one another: two senders make one event", async () => {

@@ -1,7 +1,9 @@
 import { sql } from "kysely";
 import { logEvent } from "./append-events.ts";
+import { noteForOperator } from "./operator-news.ts";
 import type { Db } from "./database.ts";
 import type { EndpointsChanged } from "./endpoints.ts";
+import { GONE, rememberGone } from "./gone-addresses.ts";
 
 /** What the owner of an endpoint is told of it. */
 export type EndpointNews =
@@ -27,6 +29,7 @@ interface Read {
   failingSince: Date | null;
   reason: string | null;
   eventId: string | null;
+  address: string;
   isOwned: boolean;
   isOfEndpoints: boolean;
 }
@@ -34,7 +37,7 @@ interface Read {
 /** Marks one as told; returns what there is to tell, or undefined where somebody else has. The inbox is locked. */
 async function take(tx: Db, { kind, endpoint, seq }: Found): Promise<Read | undefined> {
   const owner = sql`exists (select from inboxes b where b.id = e.inbox_id and b.user_id is not null) as "isOwned"`;
-  const none = sql`null::text as "eventId", false as "isOfEndpoints"`;
+  const none = sql`null::text as "eventId", false as "isOfEndpoints", e.address`;
   switch (kind) {
     case "endpoint.failing": {
       const { rows } = await sql<Read>`
@@ -57,7 +60,7 @@ async function take(tx: Db, { kind, endpoint, seq }: Found): Promise<Read | unde
         update dead_letters d set is_told = true
         from endpoints e left join events v on v.inbox_id = e.inbox_id and v.seq = ${seq}
         where d.endpoint_id = ${endpoint} and d.seq = ${seq} and not d.is_told and e.id = d.endpoint_id
-        returning null::timestamptz as "failingSince", d.reason, ${owner}, v.id as "eventId", coalesce(${OF_ENDPOINTS}, false) as "isOfEndpoints"
+        returning null::timestamptz as "failingSince", d.reason, ${owner}, v.id as "eventId", coalesce(${OF_ENDPOINTS}, false) as "isOfEndpoints", e.address
       `.execute(tx);
       return rows[0];
     }
@@ -77,13 +80,14 @@ function newsOf({ kind, endpoint, seq }: Found, { failingSince, reason, eventId 
 
 /**
  * Tells owners what became of their endpoints, by an event in their inbox; `limit` at most. `describe` gives the
- * event's id, and what it says, sealed under that. Returns what covers their wakes, and whether there may be more.
+ * event's id, and what it says, sealed under that. The operator is told later, of several at once. Returns what covers their wakes, and whether there may be more.
  * Locks each inbox, then its endpoint or dead letter.
  */
 export async function tellOwners(
   db: Db,
   limit: number,
   describe: (news: EndpointNews) => { eventId: string; data: Uint8Array },
+  tellsOperator: boolean,
 ): Promise<{ told: readonly EndpointsChanged[]; hasMore: boolean }> {
   const { rows } = await sql<Found>`
     (select 'endpoint.disabled' as kind, id as endpoint, inbox_id as inbox, null::bigint as seq from endpoints where not is_told limit ${limit})
@@ -102,7 +106,10 @@ export async function tellOwners(
       const { inbox } = found;
       await sql`select from inboxes where id = ${inbox} for no key update`.execute(tx);
       const read = await take(tx, found);
-      if (read === undefined || !read.isOwned || read.isOfEndpoints) return null;
+      if (read === undefined || !read.isOwned) return null;
+      if (read.reason === GONE && found.kind === "endpoint.disabled") await rememberGone(tx, inbox, read.address);
+      if (read.isOfEndpoints) return null;
+      if (tellsOperator) await noteForOperator(tx, found, read.reason);
       return logEvent(tx, inbox, { kind: found.kind, ...describe(newsOf(found, read)) });
     });
     if (covered !== null) told.push(covered);

@@ -171,6 +171,7 @@ export {
   replay,
   type ReplayFrom,
   rotateSecret,
+  type SealedForAddress,
 } from "./owned-endpoints.ts";
 export {
   type AttemptFilter,
@@ -181,6 +182,8 @@ export {
   replayDeadLetters,
   type WhichDeadLetters,
 } from "./delivery-log.ts";
+export { GONE } from "./gone-addresses.ts";
+export { type OperatorDigest, type OperatorNews, tellOperator } from "./operator-news.ts";
 export { askProbe, endProbe, type Probe, type ProbeResult, readProbe, settleChallenge, takeProbes } from "./probes.ts";
 export {
   announceChannels,
@@ -192,8 +195,10 @@ export {
   type MadeNotification,
   type NewNotification,
   renewAddress,
+  noteProviderId,
   type NotificationAttempt,
   type NotificationRow,
   reportNotification,
   sendScheduled,
+  takeUnreported,
 } from "./notifications.ts";

@@ -11,8 +11,8 @@ export interface NewNotification {
   /** Who sends it. */
   userId: number;
   type: string;
-  /** `sent` by a user, or our own. */
-  purpose: "sent" | "notice" | "code";
+  /** `sent` by a user, or our own; what the operator is told is nobody's. */
+  purpose: "sent" | "notice" | "code" | "operator";
   /** As an endpoint has it: `mailto:ada@example.org`. */
   address: string;
   /** Whom it is for, sealed under its id. */
@@ -385,11 +385,38 @@ export async function eraseNotifications(db: Db, userId: number): Promise<void> 
 export async function eraseNotificationsOfNobody(db: Db): Promise<void> {
   for (;;) {
     const { rows } = await sql<{ userId: number }>`
-      select distinct user_id as "userId" from notifications n where not exists (select from users u where u.id = n.user_id) limit 100
+      select distinct user_id as "userId" from notifications n where purpose <> 'operator' and not exists (select from users u where u.id = n.user_id) limit 100
     `.execute(db);
     for (const { userId } of rows) await eraseNotifications(db, userId);
     if (rows.length < 100) return;
   }
+}
+
+/** Notes what its provider calls a notification, so that it can be asked. */
+export async function noteProviderId(db: Db, id: string, providerId: string): Promise<void> {
+  await sql`update notifications set provider_id = ${providerId} where id = ${id}`.execute(db);
+}
+
+const UNREPORTED_FROM_DAYS = 1;
+/** Providers forget, too. */
+const UNREPORTED_UNTIL_DAYS = 7;
+
+/** Takes notifications that were sent a day ago and of which nothing was heard since: once a day each. */
+export async function takeUnreported(
+  db: Db,
+  limit: number,
+): Promise<readonly { id: string; address: string; providerId: string }[]> {
+  const { rows } = await sql<{ id: string; address: string; providerId: string }>`
+    with taken as materialized (
+      select id from notifications
+      where provider_id is not null and reported is null and created_at > now() - ${UNREPORTED_UNTIL_DAYS} * interval '1 day'
+        and coalesce(asked_at, coalesce(send_at, created_at)) < now() - ${UNREPORTED_FROM_DAYS} * interval '1 day'
+      order by created_at limit ${limit} for update skip locked
+    )
+    update notifications n set asked_at = now() from taken, inboxes b where n.id = taken.id and b.id = n.inbox_id
+    returning n.id, b.address, n.provider_id as "providerId"
+  `.execute(db);
+  return rows;
 }
 
 /** A channel that no sender has had for so long is off. */

@@ -18,6 +18,7 @@ export interface OwnedEndpoint {
   isThin: boolean;
   timeoutS: number;
   maxPerSecond: number | null;
+  maxInFlight: number;
   /** Sealed. */
   headers: Uint8Array | null;
   /** Sealed. */
@@ -41,7 +42,7 @@ export interface OwnedEndpoint {
 const COUNTED_DEAD_LETTERS = 1_000;
 
 const COLUMNS = sql`
-  e.id, e.inbox_id as inbox, e.address, e.kinds, e.is_thin as "isThin", e.timeout_s as "timeoutS", e.max_per_second as "maxPerSecond",
+  e.id, e.inbox_id as inbox, e.address, e.kinds, e.is_thin as "isThin", e.timeout_s as "timeoutS", e.max_per_second as "maxPerSecond", e.max_in_flight as "maxInFlight",
   e.headers, e.signing_key as "signingKey", e.kept_by as "keptBy", e.reason, e.cursor, b.head, e.failures,
   case when e.state = 'active' then 'active' when e.verified_at is null and (e.kept_by = 'owner' or e.reason like ${`${UNVERIFIED}%`}) then 'unverified' else 'disabled' end as state,
   e.failing_since as "failingSince",
@@ -72,6 +73,7 @@ interface EndpointSettings {
   isThin: boolean;
   timeoutS: number;
   maxPerSecond: number | null;
+  maxInFlight: number;
 }
 
 export interface NewOwnedEndpoint extends EndpointSettings {
@@ -111,11 +113,11 @@ export async function createEndpoint(db: Db, endpoint: NewOwnedEndpoint): Promis
     const cursor = endpoint.after ?? head;
     if (cursor > head) return { status: "beyond" };
     const { rows } = await sql<{ id: number }>`
-      insert into endpoints (inbox_id, address, kinds, secret, headers, signing_key, is_thin, timeout_s, max_per_second, cursor,
+      insert into endpoints (inbox_id, address, kinds, secret, headers, signing_key, is_thin, timeout_s, max_per_second, max_in_flight, cursor,
         attached_at, kept_by, begins_off, state, reason)
       values (${inbox.id}, ${endpoint.address}, ${endpoint.kinds}::text[], ${endpoint.sealSecret(inbox.id)},
         ${endpoint.sealHeaders?.(inbox.id) ?? null}::bytea, ${endpoint.sealSigningKey?.(inbox.id) ?? null}::bytea,
-        ${endpoint.isThin}, ${endpoint.timeoutS}, ${endpoint.maxPerSecond}, ${cursor}, ${cursor}, 'owner', ${endpoint.beginsOff}, 'off', ${UNVERIFIED})
+        ${endpoint.isThin}, ${endpoint.timeoutS}, ${endpoint.maxPerSecond}, ${endpoint.maxInFlight}, ${cursor}, ${cursor}, 'owner', ${endpoint.beginsOff}, 'off', ${UNVERIFIED})
       on conflict (inbox_id, address) do nothing returning id
     `.execute(tx);
     return rows[0] === undefined ? { status: "taken" } : { status: "made", id: rows[0].id, inbox: inbox.id };
@@ -145,29 +147,74 @@ async function changeOne<Result>(
 /** Null where the endpoint is none of this user. */
 export type Changed = EndpointsChanged | null;
 
+/** What of an endpoint is sealed for its address. */
+export interface SealedForAddress {
+  secret: Uint8Array;
+  previousSecret: Uint8Array | null;
+  headers: Uint8Array | null;
+  signingKey: Uint8Array | null;
+}
+
 export interface EndpointChange extends Partial<EndpointSettings> {
+  /** Another address, which is to be verified anew; seals what belongs to the endpoint for it. */
+  move?: { address: string; reseal: (inbox: number, from: string, sealed: SealedForAddress) => SealedForAddress } | undefined;
   /** Null for none; left alone if not given. */
   sealHeaders?: ((inbox: number) => Uint8Array) | null;
   sealSigningKey?: ((inbox: number) => Uint8Array) | null;
 }
 
+/**
+ * Gives an endpoint that its owner made another address: nothing is pushed until that is verified. Returns whether the account
+ * has no other endpoint there.
+ */
+async function moveEndpoint(
+  tx: Db,
+  { inbox, id }: { inbox: number; id: number },
+  { address, reseal }: NonNullable<EndpointChange["move"]>,
+): Promise<boolean> {
+  const { rows: taken } = await sql`select from endpoints where inbox_id = ${inbox} and address = ${address}`.execute(tx);
+  if (taken.length > 0) return false;
+  const { rows } = await sql<SealedForAddress & { address: string }>`
+    select address, secret, previous_secret as "previousSecret", headers, signing_key as "signingKey" from endpoints where id = ${id}
+  `.execute(tx);
+  const { address: from, ...before } = rows[0] as SealedForAddress & { address: string };
+  const { secret, previousSecret, headers, signingKey } = reseal(inbox, from, before);
+  await sql`
+    update endpoints e set address = ${address}, secret = ${secret}, previous_secret = ${previousSecret}::bytea,
+      headers = ${headers}::bytea, signing_key = ${signingKey}::bytea,
+      begins_off = case when verified_at is null then begins_off else state = 'off' and reason = ${OFF_BY_OWNER} end,
+      state = 'off', reason = ${UNVERIFIED}, verified_at = null,
+      failures = 0, server_errors = 0, rejections = 0, failing_since = null
+    where id = ${id}
+  `.execute(tx);
+  return true;
+}
+
 /** Changes settings; what is not given stays as it is. Locks the inbox, then its endpoints. */
-export async function changeEndpoint(db: Db, userId: number, id: number, change: EndpointChange): Promise<Changed> {
-  const { kinds, isThin, timeoutS, maxPerSecond, sealHeaders, sealSigningKey } = change;
+export async function changeEndpoint(
+  db: Db,
+  userId: number,
+  id: number,
+  change: EndpointChange,
+): Promise<EndpointsChanged | "taken" | null> {
+  const { kinds, isThin, timeoutS, maxPerSecond, maxInFlight, sealHeaders, sealSigningKey } = change;
   const changed = await changeOne(db, userId, id, async (tx, inbox) => {
+    if (change.move !== undefined && !(await moveEndpoint(tx, { inbox, id }, change.move))) return "taken";
     await sql`
       update endpoints e set
         kinds = coalesce(${kinds ?? null}::text[], kinds),
         is_thin = coalesce(${isThin ?? null}::boolean, is_thin),
         timeout_s = coalesce(${timeoutS ?? null}::smallint, timeout_s),
         max_per_second = case when ${maxPerSecond !== undefined}::boolean then ${maxPerSecond ?? null}::integer else max_per_second end,
+        max_in_flight = coalesce(${maxInFlight ?? null}::smallint, max_in_flight),
         headers = case when ${sealHeaders !== undefined}::boolean then ${sealHeaders?.(inbox) ?? null}::bytea else headers end,
         signing_key = case when ${sealSigningKey !== undefined}::boolean then ${sealSigningKey?.(inbox) ?? null}::bytea else signing_key end,
         ${KEEP_LEASE}, generation = generation + 1
       where id = ${id}
     `.execute(tx);
-    return true;
+    return "changed";
   });
+  if (changed?.result === "taken") return "taken";
   return changed?.changed ?? null;
 }
 

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { ENDPOINT_COLUMNS, type EndpointRow, endpointOf, type SelectedEndpoint } from "./deliveries.ts";
+import { forgetGone, isGoneForOthers, rememberGone } from "./gone-addresses.ts";
 import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
 import { OFF_BY_OWNER } from "./owned-endpoints.ts";
 import { IS_LIVE } from "./sessions.ts";
@@ -35,10 +36,16 @@ const AT_ONCE_OF_ACCOUNT = 2;
 const IN_AN_HOUR_OF_ACCOUNT = 100;
 
 /**
- * Asks for a probe of an endpoint. Returns false where one was asked for within the last seconds, or is under
- * way, or its account has asked for too many. (Those of endpoints that are deleted count.)
+ * Asks for a probe of an endpoint. `too often` where one was asked for within the last seconds, or is under
+ * way, or its account has asked for too many (those of endpoints that are deleted count); `gone` where the address of a
+ * challenge answered 410 Gone to another account lately.
  */
-export async function askProbe(db: Db, endpoint: { id: number; inbox: number }, probe: Probe): Promise<boolean> {
+export async function askProbe(
+  db: Db,
+  endpoint: { id: number; inbox: number; address: string },
+  probe: Probe,
+): Promise<"asked" | "too often" | "gone"> {
+  if (probe.kind === "challenge" && (await isGoneForOthers(db, endpoint.inbox, endpoint.address))) return "gone";
   await sql`
     update probes set result = 'expired' where inbox_id = ${endpoint.inbox} and result is null and created_at < now() - ${LASTS_S} * interval '1 second'
   `.execute(db);
@@ -54,7 +61,7 @@ export async function askProbe(db: Db, endpoint: { id: number; inbox: number }, 
     where under_way < ${AT_ONCE_OF_ACCOUNT} and lately < ${IN_AN_HOUR_OF_ACCOUNT} and just_now = 0
     on conflict do nothing returning id
   `.execute(db);
-  return rows.length > 0;
+  return rows.length > 0 ? "asked" : "too often";
 }
 
 /** Null as long as it is under way. */
@@ -93,17 +100,25 @@ export async function endProbe(db: Db, id: string, { result, status, ms, error, 
 }
 
 /**
- * An endpoint's address has shown that it wants pushes, or (`refusal`) has not: it is active from then on, unless
+ * An endpoint's address has shown that it wants pushes, or (`refusal`) has not, for good where it `isGone`: it is active from then on, unless
  * its owner wants it disabled at first. Locks the inbox, then its endpoints.
  */
-export async function settleChallenge(db: Db, endpointId: number, refusal: string | null): Promise<EndpointsChanged | null> {
+export async function settleChallenge(
+  db: Db,
+  endpointId: number,
+  refusal: string | null,
+  isGone: boolean,
+): Promise<EndpointsChanged | null> {
   return db.transaction().execute(async (tx) => {
-    const { rows } = await sql<{ userId: number | null }>`
-      select b.user_id as "userId" from endpoints e join inboxes b on b.id = e.inbox_id where e.id = ${endpointId}
+    const { rows } = await sql<{ userId: number | null; address: string }>`
+      select b.user_id as "userId", e.address from endpoints e join inboxes b on b.id = e.inbox_id where e.id = ${endpointId}
     `.execute(tx);
     const userId = rows[0]?.userId ?? null;
     const inbox = userId === null ? null : await lockInbox(tx, userId);
     if (inbox === null) return null;
+    const { address } = rows[0] as { address: string };
+    if (isGone) await rememberGone(tx, inbox.id, address);
+    else if (refusal === null) await forgetGone(tx, inbox.id, address);
     if (refusal !== null) {
       await sql`update endpoints set reason = ${refusal} where id = ${endpointId} and verified_at is null`.execute(tx);
       return null;

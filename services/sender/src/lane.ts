@@ -92,6 +92,13 @@ interface Wanted {
   settle(permit: Permit | undefined): void;
 }
 
+/** What became of a push. */
+interface Pushed {
+  event: InboxEvent;
+  result: PushResult;
+  ms: number;
+}
+
 interface Entry {
   held: Held;
   /** Undefined for a wake. */
@@ -161,7 +168,7 @@ export class Lane {
   #turn = 0;
   /** How often the broker's connection was lost. */
   #disconnects = 0;
-  #inFlight: { seq: number; epoch: number; permit: Permit; since: number } | undefined;
+  #inFlight: { seq: number; epoch: number; permits: readonly Permit[]; since: number } | undefined;
   /** When the endpoint's rate allows the next push to begin, by the monotonic clock. */
   #nextAt = 0;
   /** It waits long for leave to push, or for an answer: what it holds is covered otherwise. */
@@ -692,9 +699,10 @@ export class Lane {
   /** Its push has been in flight for a while: it is the receiver that takes long. */
   onLinger(): void {
     if (this.#inFlight === undefined) return;
-    const { permit, since } = this.#inFlight;
+    const { permits, since } = this.#inFlight;
     const mayWait = this.#deps.clock.monotonic() - since < CROWDED_WAIT_MS;
-    if (!permit.linger() || mayWait) this.#deps.lingers.begin(this); // to be asked again
+    const linger = permits.filter((permit) => permit.linger()).length === permits.length;
+    if (!linger || mayWait) this.#deps.lingers.begin(this); // to be asked again
     if (!mayWait && this.#deps.isCrowded(this.#endpoint.inbox)) this.onLongWait("line");
   }
 
@@ -768,55 +776,113 @@ export class Lane {
     ready: () => boolean | Promise<boolean>,
     isReplay = false,
   ): Promise<boolean> {
-    const { clock } = this.#deps;
-    let result: PushResult;
     const endpoint = this.#endpoint;
-    let startedAt: number;
-    let started: number;
+    const begun = await this.#pushOnce(epoch, [event], [permit], ready);
+    if (begun === undefined) return false;
+    const { judgement, attempts } = this.#judge(endpoint, begun.at, begun.pushed[0] as Pushed, this.#standing);
+    if (epoch !== this.#epoch) {
+      await this.#reportOld(endpoint, judgement.standing, judgement.verdict.next === "advance" ? event.seq : 0, attempts);
+      return false;
+    }
+    return this.#follow(judgement, event, attempts, isReplay);
+  }
+
+  /**
+   * The same with several events of an endpoint that takes so many at once, those beside them passed over. It goes on
+   * from the first that was not taken: what came after that is pushed again.
+   */
+  async #attemptTogether(epoch: number, events: readonly InboxEvent[], permits: readonly Permit[]): Promise<boolean> {
+    const endpoint = this.#endpoint;
+    const taken = events.filter((event) => this.#takes(event));
+    const begun = await this.#pushOnce(epoch, taken, permits, () => this.#keepLease(epoch));
+    if (begun === undefined) return false;
+    const pushed = [...begun.pushed];
+    let standing = this.#standing;
+    for (const event of events) {
+      const mine = pushed[0]?.event === event ? pushed.shift() : undefined;
+      if (mine === undefined) {
+        if (epoch === this.#epoch) this.#passOver(event);
+        continue;
+      }
+      const { judgement, attempts } = this.#judge(endpoint, begun.at, mine, standing);
+      standing = judgement.standing;
+      const isLast = judgement.verdict.next === "retry" || judgement.verdict.next === "off";
+      // What was made beside it stays on record.
+      const beside = isLast ? pushed.splice(0).flatMap((one) => this.#judge(endpoint, begun.at, one, standing).attempts) : [];
+      if (epoch !== this.#epoch) {
+        const reached = judgement.verdict.next === "advance" ? event.seq : 0;
+        await this.#reportOld(endpoint, standing, reached, [...attempts, ...beside]);
+        if (isLast) return false;
+      } else if (!this.#follow(judgement, event, [...attempts, ...beside], false)) return false;
+    }
+    return epoch === this.#epoch;
+  }
+
+  /** Pushes events at the same time, once `ready` allows it, and releases the permits. Undefined where it did not. */
+  async #pushOnce(
+    epoch: number,
+    events: readonly InboxEvent[],
+    permits: readonly Permit[],
+    ready: () => boolean | Promise<boolean>,
+  ): Promise<{ at: number; pushed: readonly Pushed[] } | undefined> {
+    const { clock } = this.#deps;
+    const endpoint = this.#endpoint;
     try {
-      if (epoch !== this.#epoch) return false;
+      if (epoch !== this.#epoch) return undefined;
       const isReady = ready();
-      if (!(typeof isReady === "boolean" ? isReady : await isReady) || epoch !== this.#epoch) return false;
-      if (this.#deps.isStopping()) return false;
-      startedAt = clock.now();
-      started = clock.monotonic();
+      if (!(typeof isReady === "boolean" ? isReady : await isReady) || epoch !== this.#epoch) return undefined;
+      if (this.#deps.isStopping()) return undefined;
+      const at = clock.now();
+      const started = clock.monotonic();
       const { maxPerSecond } = endpoint;
-      if (maxPerSecond !== null) this.#nextAt = Math.max(started, this.#nextAt) + 1_000 / maxPerSecond;
-      this.#inFlight = { seq: event.seq, epoch, permit, since: started };
+      if (maxPerSecond !== null) this.#nextAt = Math.max(started, this.#nextAt) + (events.length * 1_000) / maxPerSecond;
+      this.#inFlight = { seq: (events.at(-1) as InboxEvent).seq, epoch, permits, since: started };
       if (this.state === "pushing") this.#deps.longWaits.line.begin(this);
       this.#deps.lingers.begin(this);
-      result = await this.#deps.push(this.#endpoint, event);
+      const push = async (event: InboxEvent): Promise<Pushed> => {
+        const result = await this.#deps.push(endpoint, event);
+        return { event, result, ms: clock.monotonic() - started };
+      };
+      const [only] = events as [InboxEvent];
+      return { at, pushed: events.length === 1 ? [await push(only)] : await Promise.all(events.map(push)) };
     } finally {
       this.#inFlight = undefined;
       this.#deps.longWaits.line.end(this);
       this.#deps.lingers.end(this);
       this.#stalled = false;
-      permit.release();
+      for (const permit of permits) permit.release();
     }
-    const ms = clock.monotonic() - started;
+  }
+
+  /** What an attempt means, and what is kept of it. */
+  #judge(
+    endpoint: EndpointRow,
+    at: number,
+    { event, result, ms }: Pushed,
+    before: Standing,
+  ): { judgement: Judgement; attempts: Attempt[] } {
     this.#pace = ms <= QUICK_MS ? "quick" : "slow";
-    const before = this.#standing;
-    const judgement = judge(result, before, { now: clock.now(), unit: this.#deps.random.unit() });
+    const judgement = judge(result, before, { now: this.#deps.clock.now(), unit: this.#deps.random.unit() });
     const attempt: Attempt = {
       seq: event.seq,
       attempt: before.failures + 1,
-      at: startedAt,
+      at,
       outcome: judgement.outcome,
       status: result.status ?? null,
       ms,
       error: errorText(result),
       answer: this.#deps.sealAnswer(endpoint, event, result),
     };
-    if (result.isAttempt !== false) this.#deps.onAttempt(endpoint, event, attempt);
     if (judgement.disabledAt !== undefined) this.#deps.onFailing(endpoint, judgement.disabledAt);
-    if (epoch !== this.#epoch) {
-      // (4) It counts for the generation that it was made under, if that is still the endpoint's.
-      const cursor = judgement.verdict.next === "advance" ? Math.max(endpoint.cursor, event.seq) : endpoint.cursor;
-      const progress = progressOf(endpoint, judgement.standing, cursor, { attempts: [attempt] });
-      await this.#deps.report(progress).catch(() => null); // stopping
-      return false;
-    }
-    return this.#follow(judgement, event, result.isAttempt === false ? [] : [attempt], isReplay);
+    if (result.isAttempt === false) return { judgement, attempts: [] };
+    this.#deps.onAttempt(endpoint, event, attempt);
+    return { judgement, attempts: [attempt] };
+  }
+
+  /** (4) It counts for the generation that it was made under, if that is still the endpoint's. `reached` is the event that was taken, or 0. */
+  async #reportOld(endpoint: EndpointRow, standing: Standing, reached: number, attempts: readonly Attempt[]): Promise<void> {
+    const progress = progressOf(endpoint, standing, Math.max(endpoint.cursor, reached), { attempts });
+    await this.#deps.report(progress).catch(() => null); // stopping
   }
 
   #follow({ verdict, standing }: Judgement, event: InboxEvent, attempts: readonly Attempt[], isReplay: boolean): boolean {
@@ -940,16 +1006,24 @@ export class Lane {
         this.#lose(); // what it took is of a log that is no more
         return "over";
       }
-      for (const event of events) {
+      for (let at = 0; at < events.length;) {
+        const event = events[at] as InboxEvent;
         if (!this.#takes(event)) {
           this.#passOver(event);
+          at += 1;
           continue;
         }
         permit ??= this.#takePermit();
         if (permit === undefined) return "crowded";
         const mine = permit;
         permit = undefined;
-        if (!(await this.#attempt(epoch, event, mine, () => this.#keepLease(epoch)))) return "over";
+        const more = this.#more(events, at);
+        const goesOn =
+          more.permits.length === 0
+            ? this.#attempt(epoch, event, mine, () => this.#keepLease(epoch))
+            : this.#attemptTogether(epoch, events.slice(at, more.end), [mine, ...more.permits]);
+        if (!(await goesOn)) return "over";
+        at = more.end;
       }
       if (events.length === 0) return "nothing";
       return events.length < limit ? "end" : "pushed";
@@ -957,6 +1031,26 @@ export class Lane {
       permit?.release();
       this.#deps.onReadAhead(-bytes);
     }
+  }
+
+  /**
+   * Permits for the events after `at` that may be pushed together with it, and where these end. None while the endpoint
+   * fails: what it does not take is tried alone.
+   */
+  #more(events: readonly InboxEvent[], at: number): { permits: Permit[]; end: number } {
+    const { maxInFlight, maxPerSecond } = this.#endpoint;
+    const most = this.#standing.failures > 0 ? 1 : Math.min(maxInFlight, maxPerSecond ?? maxInFlight);
+    const permits: Permit[] = [];
+    let end = at + 1;
+    while (end < events.length && permits.length + 1 < most) {
+      if (this.#takes(events[end] as InboxEvent)) {
+        const permit = this.#takePermit();
+        if (permit === undefined) break;
+        permits.push(permit);
+      }
+      end += 1;
+    }
+    return { permits, end };
   }
 
   /** Pushes dead letters that are to be pushed again, under the lease, before the log is read on. */

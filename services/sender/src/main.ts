@@ -60,7 +60,7 @@ await runService("sender", async () => {
   const name = `${hostname()}/${randomUUID()}`;
   const sender = await startSender({
     name,
-    store: senderStore(store.db),
+    store: senderStore(store.db, settings.operatorAddress !== undefined),
     broker,
     channels,
     keyring,
@@ -80,6 +80,7 @@ await runService("sender", async () => {
     ...settings,
     db: store.db,
     broker,
+    channels,
     keyring,
     clock: systemClock,
     random: systemRandom,

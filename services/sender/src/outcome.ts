@@ -1,5 +1,6 @@
 import type { PushResult, Result } from "@messenger/channels";
 import { delayAfterFailure } from "@messenger/core";
+import { GONE } from "@messenger/store";
 
 /** How an endpoint has been doing; kept with it in the store. */
 export interface Standing {
@@ -97,7 +98,7 @@ export function judge(result: PushResult, before: Standing, at: { now: number; u
     case "gone":
       return {
         outcome,
-        verdict: { next: "off", reason: status === 410 ? "the address answered 410 Gone" : reasonOf(result) },
+        verdict: { next: "off", reason: status === 410 ? GONE : reasonOf(result) },
         standing: failed,
       };
     case "transient": {

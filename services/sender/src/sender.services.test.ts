@@ -101,7 +101,7 @@ describe("a sender", () => {
     };
     return startSender({
       name,
-      store: counting(senderStore(database.store.db)),
+      store: counting(senderStore(database.store.db, false)),
       broker: watching(onto),
       channels: { channelFor: () => channel, vet: () => undefined, providers: [], close: () => channel.close() },
       keyring,

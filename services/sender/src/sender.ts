@@ -57,6 +57,8 @@ export interface SenderStore extends RelayStore, ProberStore {
   clearLevel(by: string, endpoints: readonly number[]): Promise<readonly ClearAnswer[]>;
   deferInboxes(inboxes: readonly number[]): Promise<void>;
   recordProgress(by: string, progress: readonly Progress[]): Promise<readonly (ProgressAnswer | null)[]>;
+  /** Notes what its provider calls a notification. */
+  noteProviderId(id: string, providerId: string): Promise<void>;
 }
 
 export interface SenderLog {
@@ -213,12 +215,22 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
         return Promise.resolve({ result: "rejected", code: "EEXPIRED", detail: "it could not be sent for a day", isFinal: true });
       }
       const { content, data } = unsealed(event);
-      return to.channel.push({ target: to.target, event, content, data, receiver: endpoint.userId ?? 0, trace });
+      const pushed = to.channel.push({ target: to.target, event, content, data, receiver: endpoint.userId ?? 0, trace });
+      return event.kind === "notification.created" ? pushed.then((result) => noteProvider(event.id, result)) : pushed;
     } catch (error) {
       // Not the endpoint's fault, and nothing that dropping the event would mend: it is tried again, until the secret is the right one.
       log.error({ err: error, endpoint: endpoint.id, event: event.id }, "an event could not be unsealed");
       return Promise.resolve({ result: "transient", code: "EUNSEAL" });
     }
+  }
+
+  /** Where that fails, its provider is not asked about it later. */
+  function noteProvider(id: string, result: PushResult): PushResult {
+    if (result.providerId === undefined) return result;
+    store
+      .noteProviderId(id, result.providerId)
+      .catch((error: unknown) => log.warn({ err: error, event: id }, "its provider's name for it could not be noted"));
+    return result;
   }
 
   function unsealed({ id, messageId, content, data, sealed }: InboxEvent): {

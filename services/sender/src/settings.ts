@@ -1,5 +1,5 @@
-import { checkNameServer, checkProxyUrl, type EgressProxy } from "@messenger/channels";
-import { integer, list, oneOf, optional, secretText } from "@messenger/runtime";
+import { checkNameServer, checkProxyUrl, type EgressProxy, LANGUAGES, readEmailAddress } from "@messenger/channels";
+import { integer, list, oneOf, optional, secretText, string } from "@messenger/runtime";
 
 /** The settings of pushing, the same wherever a sender runs. */
 export const senderSettings = {
@@ -8,10 +8,18 @@ export const senderSettings = {
   keepAnswers: oneOf("KEEP_ANSWERS", ["all", "public", "none"], "public"),
   maxMailboxes: integer("MAX_MAILBOXES", { fallback: 100_000, min: 1_000, max: 10_000_000 }),
   noticesPerDay: integer("NOTICES_PER_DAY", { fallback: 10_000, min: 0, max: 100_000_000 }),
+  operatorAddress: optional({ ...string("OPERATOR_ADDRESS", { fallback: "" }), parse: readOperator }),
+  operatorLanguage: oneOf("OPERATOR_LANGUAGE", LANGUAGES, "en"),
   pushProxyUrl: optional({ ...secretText("PUSH_PROXY_URL"), parse: readProxyUrl }),
   noProxy: list("NO_PROXY", { fallback: [], check: () => undefined }),
   nameServers: list("DNS_SERVERS", { fallback: [], check: checkNameServer }),
 };
+
+function readOperator(text: string): string {
+  const address = readEmailAddress(text);
+  if (address === undefined) throw new Error("it is no e-mail address");
+  return address;
+}
 
 function readProxyUrl(text: string): string {
   checkProxyUrl(text);

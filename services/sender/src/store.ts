@@ -8,6 +8,7 @@ import {
   endProbe,
   holdLeases,
   loadMailboxes,
+  noteProviderId,
   prune,
   readAsked,
   readEvents,
@@ -22,8 +23,8 @@ import {
 } from "@messenger/store";
 import type { SenderStore } from "./sender.ts";
 
-/** The sender's statements, on this database. */
-export function senderStore(db: Db): SenderStore {
+/** The sender's statements, on this database. The operator is to be told of endpoints, too, or is not. */
+export function senderStore(db: Db, tellsOperator: boolean): SenderStore {
   return {
     loadMailboxes: (inboxes) => loadMailboxes(db, inboxes),
     readEvents: (wanted, maxBytes) => readEvents(db, wanted, maxBytes),
@@ -39,8 +40,9 @@ export function senderStore(db: Db): SenderStore {
     takeDue: (limit) => takeDue(db, limit),
     takeProbes: (limit) => takeProbes(db, limit),
     endProbe: (id, result) => endProbe(db, id, result),
-    settleChallenge: (endpoint, refusal) => settleChallenge(db, endpoint, refusal),
-    tellOwners: (limit, describe) => tellOwners(db, limit, describe),
+    settleChallenge: (endpoint, refusal, isGone) => settleChallenge(db, endpoint, refusal, isGone),
+    noteProviderId: (id, providerId) => noteProviderId(db, id, providerId),
+    tellOwners: (limit, describe) => tellOwners(db, limit, describe, tellsOperator),
     sendScheduled: (limit) => sendScheduled(db, limit),
     announceChannels: (channels) => announceChannels(db, channels),
     prune: (days) => prune(db, days),

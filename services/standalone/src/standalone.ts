@@ -1,3 +1,4 @@
+import type { Language } from "@messenger/channels";
 import { chmod, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import {
@@ -46,6 +47,9 @@ export interface StandaloneOptions {
   pushContact?: string | undefined;
   /** Notices by each channel, in a day. */
   noticesPerDay: number;
+  /** Who is told by e-mail of endpoints that fail. */
+  operatorAddress?: string | undefined;
+  operatorLanguage?: Language;
   tokenTtlSeconds: number;
   maxInFlight: number;
   maxMailboxes: number;
@@ -149,7 +153,7 @@ async function open(
   closing.add(() => channels.close());
   const sender = await startSender({
     name: "standalone",
-    store: senderStore(store.db),
+    store: senderStore(store.db, options.operatorAddress !== undefined),
     broker,
     channels,
     keyring,
@@ -165,9 +169,20 @@ async function open(
     keepAttemptsDays: options.keepAttemptsDays,
   });
   closing.add(() => sender.stop());
-  const { publicUrl } = options.settings;
-  const { noticesPerDay } = options;
-  const notices = startNotices({ db: store.db, broker, keyring, clock, random, log, metrics, publicUrl, noticesPerDay });
+  const notices = startNotices({
+    db: store.db,
+    broker,
+    channels,
+    keyring,
+    clock,
+    random,
+    log,
+    metrics,
+    publicUrl: options.settings.publicUrl,
+    noticesPerDay: options.noticesPerDay,
+    operatorAddress: options.operatorAddress,
+    operatorLanguage: options.operatorLanguage ?? "en",
+  });
   closing.add(() => notices.stop());
   const listener = await startListener({
     store,

@@ -26,6 +26,8 @@ export interface Deployment {
 }
 
 interface DeploymentOptions {
+  /** Who is told by e-mail of endpoints that fail. */
+  operatorAddress?: string | undefined;
   providers?: Omit<ProviderSettings, "pretend" | "webPush">;
   settings?: Partial<ApiSettings>;
 }
@@ -128,7 +130,7 @@ async function embedded({ settings = {}, ...options }: DeploymentOptions = {}): 
  * Two listeners and two senders on PostgreSQL and RabbitMQ, each with connections of its own, as if they were
  * processes.
  */
-async function distributed({ providers = {}, settings = {} }: DeploymentOptions = {}): Promise<Deployment> {
+async function distributed({ providers = {}, settings = {}, operatorAddress }: DeploymentOptions = {}): Promise<Deployment> {
   const database = await createTestDatabase(inject("databaseUrl"));
   const namespace = testNamespace();
   const closing = createClosing();
@@ -146,7 +148,7 @@ async function distributed({ providers = {}, settings = {} }: DeploymentOptions 
       ...common,
       ...LIMITS,
       name,
-      store: senderStore(store.db),
+      store: senderStore(store.db, operatorAddress !== undefined),
       broker,
       channels,
       keyring,
@@ -159,9 +161,12 @@ async function distributed({ providers = {}, settings = {} }: DeploymentOptions 
       ...common,
       db: store.db,
       broker,
+      channels,
       keyring,
       metrics,
       publicUrl,
+      operatorAddress,
+      operatorLanguage: "en",
       noticesPerDay: NOTICES_PER_DAY,
     });
     closing.add(() => notices.stop());

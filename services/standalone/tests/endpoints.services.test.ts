@@ -121,6 +121,96 @@ describe.each(deployments)("endpoints, $name", ({ deploy }) => {
     expect(at()[1]?.headers["webhook-signature"]).not.toContain("v1a");
   });
 
+  it("moves to another address once that has answered the challenge, with what waits, its secret and its headers", async () => {
+    const { id, secret } = await make({ headers: { "x-api-key": "s3cret" }, signatures: ["v1", "v1a"] });
+    await sendSurely(base, ada, bob, "before");
+    await arrived(1);
+    receiver.answerChallenges(false);
+    await waitFor(
+      async () => (await call("PATCH", `/${id}`, { address: `${receiver.url}/moved` })).json["state"] === "unverified",
+      { what: "the change" },
+    );
+    await sendSurely(base, ada, bob, "meanwhile");
+    receiver.answerChallenges(true);
+    await waitFor(async () => (await call("POST", `/${id}/verify`)).json["state"] === "active", {
+      what: "the challenge",
+      timeoutMs: 20_000,
+    });
+    await arrived(1, "/moved");
+    expect(texts()).toEqual(["before"]);
+    const [moved] = at("/moved") as [Arrival];
+    expect(moved.body["message"]).toBe("meanwhile");
+    expect(moved.headers).toMatchObject({ "x-api-key": "s3cret", "webhook-signature": expect.stringContaining("v1a") as string });
+    new Webhook(secret).verify(moved.rawBody, moved.headers as never);
+
+    await make({}, "/other");
+    for (const address of [`${receiver.url}/other`, "ftp://example.org"]) {
+      expect(await call("PATCH", `/${id}`, { address })).toMatchObject({ status: address.endsWith("/other") ? 409 : 400 });
+    }
+    expect((await call("GET", `/${id}`)).json).toMatchObject({ address: `${receiver.url}/moved`, state: "active" });
+    await logIn(base, bob, `${receiver.url}/login`);
+    const { endpoints } = (await call("GET", "")).json as { endpoints: Record<string, unknown>[] };
+    const ofLogin = endpoints.find(({ made_by: by }) => by === "login")?.["endpoint_id"];
+    expect(await call("PATCH", `/${String(ofLogin)}`, { address: `${receiver.url}/x` })).toMatchObject({ status: 400 });
+  });
+
+  it("has as many pushes in flight as it wants, and gets all that it did not take again", async () => {
+    const tookMs = 30;
+    let refusals = 1;
+    const { id } = await make({ enabled: false, max_in_flight: 4 });
+    expect((await call("GET", `/${id}`)).json).toMatchObject({ max_in_flight: 4 });
+    const sent = await Promise.all(Array.from({ length: 30 }, (_, n) => sendSurely(base, ada, bob, `n${n}`)));
+    receiver.behave(({ seq }) => {
+      if (seq !== 5 || refusals === 0) return { status: 204, delayMs: tookMs };
+      refusals -= 1;
+      return { status: 503, delayMs: tookMs };
+    });
+    await call("POST", `/${id}/enable`);
+    await waitFor(async () => (await call("GET", `/${id}`)).json["cursor"] === 30, { what: "all of it", timeoutMs: 60_000 });
+    // Those that came less than that ago are not answered yet.
+    const inFlight = at().map(({ at: now }) => at().filter((other) => other.at <= now && other.at > now - tookMs).length);
+    expect(Math.max(...inFlight)).toBe(4);
+    const taken = new Set(at().map(({ id: event }) => event));
+    expect(taken).toEqual(new Set(sent));
+    const again = at().length - 30;
+    expect(again).toBeGreaterThanOrEqual(1);
+    expect(again).toBeLessThanOrEqual(4);
+    const { attempts } = (await call("GET", `/${id}/attempts?limit=100`)).json as { attempts: unknown[] };
+    expect(attempts).toHaveLength(at().length);
+  });
+
+  it("has nothing sent to an address that answered 410 Gone to somebody else, for a day", async () => {
+    await make({}, "/gone");
+    receiver.behave({ status: 410 });
+    await sendSurely(base, ada, bob, "to nobody");
+    const mine = async () => ((await call("GET", "")).json["endpoints"] as Record<string, unknown>[])[0];
+    await waitFor(async () => (await mine())?.["state"] === "disabled", { what: "the endpoint to be switched off" });
+    const challenges = receiver.challenges.length;
+    const reason = expect.stringContaining("answered 410 Gone to somebody else") as string;
+    const address = `${receiver.url}/gone`;
+    await waitFor(
+      async () => {
+        const made = await call("POST", "", { address }, ada);
+        if (made.status === 409) return true;
+        const refused = String(made.json["reason"]).includes("410");
+        if (!refused) await call("DELETE", `/${String(made.json["endpoint_id"])}`, undefined, ada);
+        return refused;
+      },
+      { what: "it to be remembered", timeoutMs: 20_000 },
+    );
+    const before = receiver.challenges.length;
+    const { endpoints } = (await call("GET", "", undefined, ada)).json as { endpoints: Record<string, unknown>[] };
+    expect(endpoints).toMatchObject([{ state: "unverified", reason }]);
+    expect(await call("POST", `/${String(endpoints[0]?.["endpoint_id"])}/verify`, undefined, ada)).toMatchObject({
+      status: 400,
+      json: { code: "unusable_address", detail: reason },
+    });
+    expect(receiver.challenges.length).toBe(before);
+    expect(before).toBeLessThanOrEqual(challenges + 5);
+    receiver.behave({ status: 204 });
+    expect(await call("POST", `/${String((await mine())?.["endpoint_id"])}/enable`)).toMatchObject({ json: { state: "active" } });
+  });
+
   it("is signed by both secrets for as long as its owner wants", async () => {
     const { id, secret: first } = await make();
     const rotated = await call("POST", `/${id}/rotate-secret`, { previous_valid_s: 3600 });

@@ -11,6 +11,7 @@ const describe = (endpoint: OpenedEndpoint): Endpoint => ({
   header_names: [...endpoint.headerNames],
   timeout_s: endpoint.timeoutS,
   max_per_second: endpoint.maxPerSecond,
+  max_in_flight: endpoint.maxInFlight,
   signatures: endpoint.publicKey === null ? ["v1"] : ["v1", "v1a"],
   public_key: endpoint.publicKey,
   state: endpoint.state,

@@ -32,6 +32,9 @@ import {
   replayDeadLetters,
   type ReplayFrom,
   rotateSecret,
+  type SealedForAddress,
+  settleChallenge,
+  UNVERIFIED,
 } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
@@ -69,6 +72,7 @@ export interface Endpoints {
   /** @throws {Refused} unusable_address, taken, full, no_such_event */
   create(by: Identity, given: NewEndpoint): Promise<{ endpoint: OpenedEndpoint; secret: string }>;
   read(by: Identity, id: number): Promise<OpenedEndpoint>;
+  /** @throws {Refused} unusable_address, taken */
   change(by: Identity, id: number, change: ChangeEndpoint): Promise<OpenedEndpoint>;
   delete(by: Identity, id: number): Promise<void>;
   /** @throws {Refused} unusable_address, not_verified, probed_lately, no_probe */
@@ -88,13 +92,14 @@ export interface Endpoints {
   replayDeadLetter(by: Identity, id: number, seq: number): Promise<number>;
 }
 
-const DEFAULTS = { kinds: ["message.created"], isThin: false, timeoutS: 15, maxPerSecond: null };
+const DEFAULTS = { kinds: ["message.created"], isThin: false, timeoutS: 15, maxPerSecond: null, maxInFlight: 1 };
 const DAY_S = 86_400;
 const MAX_ADDRESS_BYTES = 2_000;
 const PAGE = 50;
 /** A probe is made within a second or so, and takes as long as the endpoint may; a request is answered before that. */
 const PROBE_WITHIN_MS = 8_000;
 const PROBE_EVERY_MS = 150;
+const GONE_FOR_OTHERS = "this address answered 410 Gone to somebody else in the last day: it is asked again after that";
 
 const noSuchEndpoint = (): Refused => new Refused("no_such_endpoint", "there is no such endpoint, or it is not yours");
 
@@ -148,6 +153,18 @@ export function createEndpoints(context: Context): Endpoints {
     if (refusal !== undefined) throw new Refused("unusable_address", refusal);
   }
 
+  const isTaken = (): Refused => new Refused("taken", "you have an endpoint of this address: change that one");
+
+  /** @throws {Refused} validation_error, unusable_address */
+  function readAddress(given: string): string {
+    const address = given.trim();
+    if (Buffer.byteLength(address) > MAX_ADDRESS_BYTES) {
+      throw new Refused("validation_error", `address has at most ${MAX_ADDRESS_BYTES} bytes of UTF-8`);
+    }
+    vet(address);
+    return address;
+  }
+
   async function find(by: Identity, id: number): Promise<OwnedEndpoint> {
     const found = await findEndpoint(db, by.userId, id);
     if (found === null) throw noSuchEndpoint();
@@ -171,13 +188,38 @@ export function createEndpoints(context: Context): Endpoints {
     };
   }
 
+  /** Seals what was sealed for one address for another one. */
+  function resealer(to: string) {
+    const again = (from: string, into: string, sealed: Uint8Array): Uint8Array =>
+      keyring.webhookSecrets.seal(into, keyring.webhookSecrets.unseal(from, sealed));
+    return (inbox: number, from: string, { secret, previousSecret, headers, signingKey }: SealedForAddress): SealedForAddress => {
+      const [ofSecret, forSecret] = [webhookSecretContext(inbox, from), webhookSecretContext(inbox, to)] as const;
+      const [ofHeaders, forHeaders] = [endpointHeadersContext(inbox, from), endpointHeadersContext(inbox, to)] as const;
+      const [ofKey, forKey] = [signingKeyContext(inbox, from), signingKeyContext(inbox, to)] as const;
+      return {
+        secret: again(ofSecret, forSecret, secret),
+        previousSecret: previousSecret && again(ofSecret, forSecret, previousSecret),
+        headers: headers && again(ofHeaders, forHeaders, headers),
+        signingKey: signingKey && again(ofKey, forKey, signingKey),
+      };
+    };
+  }
+
   const newSigningKey = (): Uint8Array => generateKeyPairSync("ed25519").privateKey.export({ format: "der", type: "pkcs8" });
 
-  /** Has a sender push something outside of the log; null where it has not ended in time. @throws {Refused} probed_lately */
-  async function probe(endpoint: { id: number; inbox: number }, kind: Probe["kind"]): Promise<ProbeResult | null> {
+  /**
+   * Has a sender push something outside of the log; null where it has not ended in time.
+   *
+   * @throws {Refused} probed_lately, unusable_address
+   */
+  async function probe(
+    endpoint: { id: number; inbox: number; address: string },
+    kind: Probe["kind"],
+  ): Promise<ProbeResult | null> {
     const id = ids.next();
     const asked = await askProbe(db, endpoint, { id, kind, token: kind === "challenge" ? newToken(random) : null });
-    if (!asked)
+    if (asked === "gone") throw new Refused("unusable_address", GONE_FOR_OTHERS);
+    if (asked === "too often")
       throw new Refused(
         "probed_lately",
         "it was tested, or sent a challenge, seconds ago (or your endpoints were too often in the last hour): try again in 5 s",
@@ -190,6 +232,16 @@ export function createEndpoints(context: Context): Endpoints {
       if (result !== null) return result;
     }
     return null;
+  }
+
+  /** Has an address verified; where that cannot be asked for now, it is verified later. */
+  async function challenge(endpoint: { id: number; inbox: number; address: string }): Promise<void> {
+    try {
+      await probe(endpoint, "challenge");
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (error.code === "unusable_address") await settleChallenge(db, endpoint.id, `${UNVERIFIED}: ${error.message}`, false);
+    }
   }
 
   const noProbe = (): Refused =>
@@ -216,13 +268,9 @@ export function createEndpoints(context: Context): Endpoints {
   return {
     list: async (by) => (await listEndpoints(db, by.userId)).map(open),
     async create(by, given) {
-      const address = given.address.trim();
-      if (Buffer.byteLength(address) > MAX_ADDRESS_BYTES) {
-        throw new Refused("validation_error", `address has at most ${MAX_ADDRESS_BYTES} bytes of UTF-8`);
-      }
+      const address = readAddress(given.address);
       checkKinds(given.kinds);
       checkHeaders(given.headers);
-      vet(address);
       const secret = random.bytes(SECRET_BYTES);
       const made = await createEndpoint(db, {
         userId: by.userId,
@@ -231,6 +279,7 @@ export function createEndpoints(context: Context): Endpoints {
         isThin: given.body === undefined ? DEFAULTS.isThin : given.body === "thin",
         timeoutS: given.timeout_s ?? DEFAULTS.timeoutS,
         maxPerSecond: given.max_per_second ?? DEFAULTS.maxPerSecond,
+        maxInFlight: given.max_in_flight ?? DEFAULTS.maxInFlight,
         sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), secret),
         ...sealers(address, given),
         after: given.after,
@@ -238,13 +287,10 @@ export function createEndpoints(context: Context): Endpoints {
         most: settings.maxEndpoints,
       });
       if (made.status === "no-account") throw new Refused("unauthorized", "the account was deleted");
-      if (made.status === "taken") throw new Refused("taken", "you have an endpoint of this address: change that one");
+      if (made.status === "taken") throw isTaken();
       if (made.status === "full") throw isFull();
       if (made.status === "beyond") throw new Refused("no_such_event", "after is beyond your last event");
-      // Where the account has asked for too many, it is verified later.
-      await probe(made, "challenge").catch((error: unknown) => {
-        if (!(error instanceof Refused)) throw error;
-      });
+      await challenge({ ...made, address });
       return { endpoint: open(await find(by, made.id)), secret: formatSecret(secret) };
     },
     read: async (by, id) => open(await find(by, id)),
@@ -252,17 +298,27 @@ export function createEndpoints(context: Context): Endpoints {
       checkKinds(change.kinds);
       checkHeaders(change.headers);
       const before = await find(by, id);
-      const { sealHeaders, sealSigningKey } = sealers(before.address, change);
+      const { sealHeaders, sealSigningKey } = sealers(change.address?.trim() ?? before.address, change);
+      const move = change.address === undefined ? undefined : readAddress(change.address);
+      const moves = move !== undefined && move !== before.address;
+      if (moves && before.keptBy === "sessions") {
+        throw new Refused("validation_error", "address: a log-in gave this one; enable the endpoint first, so that it is yours");
+      }
       const keepsKey = change.signatures?.includes("v1a") === true && before.signingKey !== null;
       const changed = await changeEndpoint(db, by.userId, id, {
+        ...(moves && { move: { address: move, reseal: resealer(move) } }),
         ...(change.kinds && { kinds: change.kinds }),
         ...(change.body && { isThin: change.body === "thin" }),
         ...(change.timeout_s !== undefined && { timeoutS: change.timeout_s }),
         ...(change.max_per_second !== undefined && { maxPerSecond: change.max_per_second }),
+        ...(change.max_in_flight !== undefined && { maxInFlight: change.max_in_flight }),
         ...(change.headers && { sealHeaders }),
         ...(change.signatures && !keepsKey && { sealSigningKey }),
       });
-      return changedTo(by, id, changed);
+      if (changed === "taken") throw isTaken();
+      tell(changed && { changed });
+      if (moves) await challenge({ ...before, address: move });
+      return open(await find(by, id));
     },
     async delete(by, id) {
       const changed = await deleteEndpoint(db, by.userId, id);

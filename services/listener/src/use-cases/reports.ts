@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { FINAL_STATUSES } from "@messenger/channels";
 import { reportNotification } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
@@ -11,17 +12,6 @@ export interface Reports {
   /** The challenge of a callback that is being set up. */
   confirmMeta(token: string, challenge: string): string;
 }
-
-type Final = "delivered" | "failed";
-
-/** States that nothing follows (Twilio, *Message Status Values*; Meta, *Webhooks, statuses*). */
-const FINAL: Readonly<Record<string, Final>> = {
-  delivered: "delivered",
-  read: "delivered",
-  undelivered: "failed",
-  failed: "failed",
-  canceled: "failed",
-};
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/u;
 /** Of a callback; Meta sends up to 1,000 changes at once. */
@@ -52,7 +42,7 @@ export function createReports({ db, settings, log }: Context): Reports {
   }
 
   async function report(notification: unknown, status: unknown, code: string | null): Promise<void> {
-    const final = typeof status === "string" ? FINAL[status] : undefined;
+    const final = typeof status === "string" ? FINAL_STATUSES.get(status) : undefined;
     if (final === undefined || typeof notification !== "string" || !UUID.test(notification)) return;
     await reportNotification(db, notification, final, code);
   }

@@ -89,7 +89,11 @@ export async function startSession(
   const { unverified } = begun;
   if (unverified !== null) {
     // Where too many were asked for lately, the next log-in asks again, or the user does.
-    await askProbe(context.db, unverified, { id: context.ids.next(), kind: "challenge", token: newToken(random) });
+    await askProbe(
+      context.db,
+      { ...unverified, address: address as string },
+      { id: context.ids.next(), kind: "challenge", token: newToken(random) },
+    );
   }
   return {
     tokens: await sessionTokens(context, { ...user, sessionId: begun.sessionId }, refreshToken),
