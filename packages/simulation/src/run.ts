@@ -100,6 +100,7 @@ export async function simulate(seed: number): Promise<RunResult> {
     timeoutS,
     rated: isLater,
     windowed: seed >= WINDOWS_FROM,
+    dated: seed >= WINDOWS_FROM,
     check,
     note,
   };

@@ -10,7 +10,7 @@ import {
   type Progress,
   type ProgressAnswer,
 } from "@messenger/store";
-import type { Process, World } from "./world.ts";
+import { EPOCH, type Process, type World } from "./world.ts";
 
 export interface Endpoint {
   id: number;
@@ -210,7 +210,7 @@ export function createStore(world: World, onChange: () => void): Store {
       endpoint.serverErrors = report.serverErrors;
       endpoint.rejections = report.rejections;
       endpoint.rejectedAt = report.rejectedAt;
-      endpoint.failingSince = report.failures > 0 ? (endpoint.failingSince ?? now()) : null;
+      endpoint.failingSince = report.failures > 0 ? (endpoint.failingSince ?? (world.dated ? EPOCH : 0) + now()) : null;
     }
     endpoint.cursor = Math.max(endpoint.cursor, report.cursor);
     if (report.off !== null || !endpoint.active) {

@@ -28,6 +28,8 @@ export interface World {
   rated: boolean;
   /** Pushes to some endpoints may be in flight at the same time. */
   windowed: boolean;
+  /** The store says by the processes' calendar since when an endpoint fails; otherwise one that fails twice soon goes off. */
+  dated: boolean;
   /** Consumers keep the last bundle of each partition for a while. */
   keeps: boolean;
   /** Looks whether a rule holds: what it throws ends the run. */
@@ -36,7 +38,8 @@ export interface World {
   note(line: string): void;
 }
 
-const EPOCH = Date.UTC(2026, 0, 1);
+/** When every world begins. */
+export const EPOCH = Date.UTC(2026, 0, 1);
 /** Lines kept. */
 const TIMELINE = 400;
 

@@ -30,6 +30,8 @@ export interface ScriptedReceiver {
   /** `http://127.0.0.1:<port>`; every path below it is an address. */
   readonly url: string;
   readonly arrivals: readonly Arrival[];
+  /** How many were ever opened to it. */
+  readonly connections: number;
   /** Of endpoints that are to be verified: they are answered, unless it is told not to. */
   readonly challenges: readonly Arrival[];
   /** Whether challenges are answered from now on. */
@@ -95,10 +97,15 @@ export async function startScriptedReceiver(): Promise<ScriptedReceiver> {
       })
       .catch(() => response.destroy());
   });
+  let connections = 0;
+  server.on("connection", () => void (connections += 1));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
 
   return {
+    get connections() {
+      return connections;
+    },
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     arrivals,
     challenges,

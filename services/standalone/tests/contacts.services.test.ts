@@ -153,7 +153,11 @@ describe.each(deployments)("contacts, $name", ({ name, deploy }) => {
     const id = await sendSurely(base(), other, bob, "read in the outage");
     await waitFor(() => relay.deferred > 0, { what: "an e-mail that the relay does not take" });
     expect(await read(bob, id)).toMatchObject({ status: 200 });
-    for (let n = 0; n < 200; n += 1) await sendSurely(base(), ada, bob, `message ${n}`);
+    let n = 0;
+    const client = async (): Promise<void> => {
+      for (n += 1; n <= 10_000; n += 1) await sendSurely(base(), ada, bob, `message ${n}`);
+    };
+    await Promise.all(Array.from({ length: 16 }, client));
     const sorry = await register(base());
     const regretted = await sendSurely(base(), sorry, bob, "regretted");
     expect(await call("DELETE", `messages/${regretted}`, sorry)).toMatchObject({ status: 204 });
@@ -237,25 +241,33 @@ describe.each(deployments)("contacts, $name", ({ name, deploy }) => {
   });
 
   it("are no browsers any more whose push service says so, unless they subscribe anew", async () => {
-    const paths = Array.from({ length: 12 }, (_, n) => `/b${n}-of-${bob.name}`);
-    const browsers = paths.map((path) => subscribe(push.url + path));
-    for (const { json } of browsers)
-      expect(await call("POST", "contacts", bob, { type: "push", subscription: json, delay_s: 0 })).toMatchObject({
-        status: 201,
-      });
-    const [gone, anew] = [paths.slice(0, 3), paths[0] as string];
+    const people = [bob, ...(await Promise.all(Array.from({ length: 4 }, () => register(base()))))];
+    const pathsOf = ({ name: of }: Person): string[] => Array.from({ length: 20 }, (_, n) => `/b${n}-of-${of}`);
+    for (const person of people) {
+      for (const path of pathsOf(person)) {
+        const subscription = subscribe(push.url + path).json;
+        const made = await call("POST", "contacts", person, { type: "push", subscription, delay_s: 0 });
+        expect(made).toMatchObject({ status: 201 });
+      }
+    }
+    const gone = people.flatMap((person) => pathsOf(person).slice(0, 2));
+    const anew = gone[0] as string;
     for (const path of gone) push.gone.add(path);
-    await sendSurely(base(), ada, bob, "hallo");
-    const listed = async (): Promise<number> => ((await call("GET", "contacts", bob)).json["contacts"] as unknown[]).length;
-    await waitFor(async () => (await listed()) === 9, { what: "three to be gone" });
-    await waitFor(() => paths.slice(3).every((path) => pushesTo(path).length === 1), { what: "the pushes to the others" });
+    for (const person of people) await sendSurely(base(), ada, person, "hallo");
+    const listed = async (of = bob): Promise<number> =>
+      ((await call("GET", "contacts", of)).json["contacts"] as unknown[]).length;
+    await waitFor(async () => (await Promise.all(people.map(listed))).every((count) => count === 18), {
+      what: "ten of a hundred to be gone",
+    });
+    const others = people.flatMap((person) => pathsOf(person).slice(2));
+    await waitFor(() => others.every((path) => pushesTo(path).length === 1), { what: "the pushes to the others" });
     // The same address, by new keys.
     push.gone.delete(anew);
     const renewed = subscribe(push.url + anew);
     expect(await call("POST", "contacts", bob, { type: "push", subscription: renewed.json, delay_s: 0 })).toMatchObject({
       status: 201,
     });
-    expect(await listed()).toBe(10);
+    expect(await listed()).toBe(19);
     const other = await register(base());
     await sendSurely(base(), other, bob, "hallo again");
     await waitFor(() => pushesTo(anew).length === 1, { what: "the push by the new keys" });

@@ -126,66 +126,75 @@ async function embedded({ settings = {}, ...options }: DeploymentOptions = {}): 
   };
 }
 
-/**
- * Two listeners and two senders on PostgreSQL and RabbitMQ, each with connections of its own, as if they were
- * processes.
- */
-async function distributed({ providers = {}, settings = {}, operatorAddress }: DeploymentOptions = {}): Promise<Deployment> {
+/** Servers of its own: what is opened on them ends with `closing`. */
+export async function newPart(settings: Partial<ApiSettings> = {}): Promise<Part & { database: TestDatabase }> {
   const database = await createTestDatabase(inject("databaseUrl"));
   const namespace = testNamespace();
   const closing = createClosing();
   closing.add(() => database.drop());
   closing.add(() => deleteNamespace(inject("amqpUrl"), namespace, PARTITIONS));
-  const part = { databaseUrl: database.url, amqpUrl: inject("amqpUrl"), namespace, closing, settings };
+  return { databaseUrl: database.url, amqpUrl: inject("amqpUrl"), namespace, closing, settings, database };
+}
 
-  for (const name of ["sender-1", "sender-2"]) {
-    const { store, broker, keyring } = await openPart(part);
-    const webPush = { key: await loadOwnKey(store.db, keyring, VAPID_KEY, newVapidKey), contact: undefined };
-    const channels = openChannels({ guard, clock: systemClock, random: systemRandom, providers: { ...providers, webPush } });
-    closing.add(() => channels.close());
-    const metrics = createSenderMetrics(createRegistry());
-    const sender = await startSender({
-      ...common,
-      ...LIMITS,
-      name,
-      store: senderStore(store.db, operatorAddress !== undefined),
-      broker,
-      channels,
-      keyring,
-      metrics,
-      partitions: PARTITIONS,
-    });
-    closing.add(() => sender.stop());
-    const { publicUrl } = API;
-    const notices = startNotices({
-      ...common,
-      db: store.db,
-      broker,
-      channels,
-      keyring,
-      metrics,
-      publicUrl,
-      operatorAddress,
-      operatorLanguage: "en",
-      noticesPerDay: NOTICES_PER_DAY,
-    });
-    closing.add(() => notices.stop());
-  }
+/** A sender with connections of its own, as if it were a process. Closing it ends it before the rest. */
+export async function openSender(
+  part: Part,
+  name: string,
+  { providers = {}, operatorAddress }: Omit<DeploymentOptions, "settings"> = {},
+): Promise<Closing> {
+  const closing = createClosing();
+  part.closing.add(() => closing.closeAll());
+  const { store, broker, keyring } = await openPart({ ...part, closing });
+  const webPush = { key: await loadOwnKey(store.db, keyring, VAPID_KEY, newVapidKey), contact: undefined };
+  const channels = openChannels({ guard, clock: systemClock, random: systemRandom, providers: { ...providers, webPush } });
+  closing.add(() => channels.close());
+  const metrics = createSenderMetrics(createRegistry());
+  const sender = await startSender({
+    ...common,
+    ...LIMITS,
+    name,
+    store: senderStore(store.db, operatorAddress !== undefined),
+    broker,
+    channels,
+    keyring,
+    metrics,
+    partitions: PARTITIONS,
+  });
+  closing.add(() => sender.stop());
+  const notices = startNotices({
+    ...common,
+    db: store.db,
+    broker,
+    channels,
+    keyring,
+    metrics,
+    publicUrl: API.publicUrl,
+    operatorAddress,
+    operatorLanguage: "en",
+    noticesPerDay: NOTICES_PER_DAY,
+  });
+  closing.add(() => notices.stop());
+  return closing;
+}
+
+/**
+ * Two listeners and two senders on PostgreSQL and RabbitMQ, each with connections of its own, as if they were
+ * processes.
+ */
+async function distributed({ settings = {}, ...options }: DeploymentOptions = {}): Promise<Deployment> {
+  const part = await newPart(settings);
+  for (const name of ["sender-1", "sender-2"]) await openSender(part, name, options);
   const urls: string[] = [];
   for (let n = 0; n < 2; n += 1) urls.push((await openListener(part)).url);
-  return { urls, close: () => closing.closeAll() };
+  return { urls, close: () => part.closing.closeAll() };
 }
 
 /** A listener on servers of its own, that nobody pushes for. */
 export async function deployListener(
   settings: Partial<ApiSettings> = {},
 ): Promise<{ url: string; database: TestDatabase; close: () => Promise<void> }> {
-  const database = await createTestDatabase(inject("databaseUrl"));
-  const namespace = testNamespace();
-  const closing = createClosing();
-  closing.add(() => database.drop());
-  closing.add(() => deleteNamespace(inject("amqpUrl"), namespace, PARTITIONS));
-  const part = { databaseUrl: database.url, amqpUrl: inject("amqpUrl"), namespace, closing, settings };
+  const part = await newPart(settings);
+  const { database, closing } = part;
   try {
     const { url } = await openListener(part);
     return { url, database, close: () => closing.closeAll() };

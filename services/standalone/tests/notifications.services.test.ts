@@ -217,7 +217,7 @@ describe.each(deployments)("notifications, $name", ({ deploy }) => {
   });
 
   it("arrive, each once or with the same Message-ID again, where the relay dies in the middle and comes back", async () => {
-    const recipients = Array.from({ length: 120 }, (_, n) => `crowd${n}@example.org`);
+    const recipients = Array.from({ length: 500 }, (_, n) => `crowd${n}@example.org`);
     const before = relay.mails.length;
     let asked = 0;
     const client = async (): Promise<void> => {
