@@ -42,12 +42,12 @@ describe("an endpoint that is changed under load", () => {
     const cursor = async (): Promise<number> => (await call("GET", `/${id}`)).json["cursor"] as number;
 
     // Load, with others beside it.
-    let isOver = false;
+    const over = new AbortController();
     const sent: string[] = [];
     const others = await Promise.all(Array.from({ length: 3 }, () => register(base)));
     for (const other of others) await logIn(base, other, `${receiver.url}/${other.name}`);
     const clients = [bob, bob, ...others].map(async (to) => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         const message = await sendSurely(base, ada, to, "under load");
         if (to === bob) sent.push(message);
       }
@@ -76,7 +76,7 @@ describe("an endpoint that is changed under load", () => {
       return arrivals.slice(arrivals.findLastIndex(({ seq }) => seq === 1));
     };
     await waitFor(() => again().length >= past, { what: "the past again", timeoutMs: 60_000 });
-    isOver = true;
+    over.abort();
     await Promise.all(clients);
     await waitFor(async () => (await cursor()) === sent.length, { what: "the rest", timeoutMs: 60_000 });
 
