@@ -139,6 +139,7 @@ const params = Type.Object(conversationParam);
 
 export const CONVERSATION_ROUTES = {
   listConversations: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/conversations",
     auth: "session",
@@ -159,6 +160,7 @@ export const CONVERSATION_ROUTES = {
     problems: [],
   },
   openConversation: {
+    scope: "messages:send",
     method: "POST",
     path: "/api/conversations",
     auth: "session",
@@ -173,6 +175,7 @@ export const CONVERSATION_ROUTES = {
     problems: ["unknown_receiver", "full", "idempotency_key_reused"],
   },
   readConversation: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/conversations/{id}",
     auth: "session",
@@ -210,6 +213,7 @@ export const CONVERSATION_ROUTES = {
     problems: ["no_such_conversation"],
   },
   sendToConversation: {
+    scope: "messages:send",
     method: "POST",
     path: "/api/conversations/{id}/messages",
     auth: "session",
@@ -229,6 +233,7 @@ export const CONVERSATION_ROUTES = {
     problems: ["no_such_conversation", "no_such_message", "unknown_receiver", "idempotency_key_reused"],
   },
   listMessages: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/conversations/{id}/messages",
     auth: "session",
@@ -250,6 +255,7 @@ export const CONVERSATION_ROUTES = {
     problems: ["no_such_conversation"],
   },
   tellTyping: {
+    scope: "messages:send",
     method: "POST",
     path: "/api/conversations/{id}/typing",
     auth: "session",
@@ -262,6 +268,7 @@ export const CONVERSATION_ROUTES = {
     problems: ["no_such_conversation"],
   },
   markRead: {
+    scope: "messages:read",
     method: "POST",
     path: "/api/conversations/{id}/read",
     auth: "session",

@@ -123,6 +123,7 @@ const ofAuth = { auth: "public", tag: "door: auth", isSecret: true, bodyLimit: C
 export const DOOR_ROUTES = {
   doorSendMessage: {
     ...ofMessages,
+    scope: "messages:send",
     method: "POST",
     path: "/messages",
     summary: "Send a message",
@@ -133,6 +134,7 @@ export const DOOR_ROUTES = {
   },
   doorListMessages: {
     ...ofMessages,
+    scope: "messages:read",
     method: "GET",
     path: "/messages",
     summary: "List one's messages",
@@ -144,6 +146,7 @@ export const DOOR_ROUTES = {
   },
   doorReadMessage: {
     ...ofMessages,
+    scope: "messages:read",
     method: "GET",
     path: "/messages/{id}",
     summary: "Read a message",
@@ -156,6 +159,7 @@ export const DOOR_ROUTES = {
   doorEditMessage: { ...DOOR_EDIT, method: "PATCH" },
   doorDeleteMessage: {
     ...ofMessages,
+    scope: "messages:send",
     method: "DELETE",
     path: "/messages/{id}",
     summary: "Delete a message of one's own",
@@ -187,6 +191,7 @@ export const DOOR_ROUTES = {
     problems: ["wrong_credentials", "too_many_attempts", "unauthorized"],
   },
   doorNotify: {
+    scope: "notify",
     auth: "session",
     tag: "door: sendMessage",
     method: "POST",

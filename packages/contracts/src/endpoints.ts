@@ -290,7 +290,7 @@ export const ReplayedDeadLetters = shape(
 
 const params = Type.Object({ id: Id });
 const letterParams = Type.Object({ id: Id, seq: Seq });
-const ofEndpoint = { auth: "session", tag: "endpoints" } as const;
+const ofEndpoint = { auth: "session", scope: "endpoints", tag: "endpoints" } as const;
 const ONE = "/api/endpoints/{id}";
 
 export const ENDPOINT_ROUTES = {
@@ -337,12 +337,12 @@ export const ENDPOINT_ROUTES = {
     path: ONE,
     summary: "Change an endpoint",
     description:
-      "What is not named stays as it is; `headers` replaces all of them. Its address cannot be changed: make another one.",
+      "What is not named stays as it is; `headers` replaces all of them. Another `address` has to answer a challenge; what happens meanwhile waits.",
     params,
     body: ChangeEndpoint,
     bodyLimit: ENDPOINT_BYTES,
     answer: { status: 200, description: "The endpoint, as it is now.", body: Endpoint },
-    problems: ["no_such_endpoint"],
+    problems: ["no_such_endpoint", "taken", "unusable_address"],
   },
   deleteEndpoint: {
     ...ofEndpoint,

@@ -95,6 +95,7 @@ export const Ticket = shape(
 
 export const EVENT_ROUTES = {
   createTicket: {
+    scope: "messages:read",
     method: "POST",
     path: "/api/events/tickets",
     auth: "session",
@@ -107,6 +108,7 @@ export const EVENT_ROUTES = {
     problems: [],
   },
   pullEvents: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/events",
     auth: "session",
@@ -125,6 +127,7 @@ export const EVENT_ROUTES = {
     problems: ["no_such_event"],
   },
   streamEvents: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/events/stream",
     auth: "ticket",

@@ -95,6 +95,7 @@ const ofGroup = { auth: "session", tag: "groups" } as const;
 export const GROUP_ROUTES = {
   listMembers: {
     ...ofGroup,
+    scope: "messages:read",
     method: "GET",
     path: "/api/conversations/{id}/members",
     summary: "List who takes part in a group",

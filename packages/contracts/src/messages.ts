@@ -168,6 +168,7 @@ const reactionParams = Type.Object({
 const EDIT = {
   path: "/api/messages/{id}",
   auth: "session",
+  scope: "messages:send",
   tag: "messages",
   summary: "Edit a message of one's own",
   description:
@@ -180,6 +181,7 @@ const EDIT = {
 
 export const MESSAGE_ROUTES = {
   sendMessage: {
+    scope: "messages:send",
     method: "POST",
     path: "/api/messages",
     auth: "session",
@@ -200,6 +202,7 @@ export const MESSAGE_ROUTES = {
     problems: ["not_the_sender", "unknown_receiver", "no_such_message", "idempotency_key_reused"],
   },
   listOwnMessages: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/messages",
     auth: "session",
@@ -218,6 +221,7 @@ export const MESSAGE_ROUTES = {
     problems: [],
   },
   readMessage: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/messages/{id}",
     auth: "session",
@@ -231,6 +235,7 @@ export const MESSAGE_ROUTES = {
   replaceMessage: { ...EDIT, method: "PUT" },
   editMessage: { ...EDIT, method: "PATCH" },
   deleteMessage: {
+    scope: "messages:send",
     method: "DELETE",
     path: "/api/messages/{id}",
     auth: "session",
@@ -243,6 +248,7 @@ export const MESSAGE_ROUTES = {
     problems: ["forbidden", "no_such_message"],
   },
   listVersions: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/messages/{id}/versions",
     auth: "session",
@@ -254,6 +260,7 @@ export const MESSAGE_ROUTES = {
     problems: ["no_such_message"],
   },
   listDeliveries: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/messages/{id}/deliveries",
     auth: "session",
@@ -265,6 +272,7 @@ export const MESSAGE_ROUTES = {
     problems: ["forbidden", "no_such_message"],
   },
   addReaction: {
+    scope: "messages:send",
     method: "PUT",
     path: "/api/messages/{id}/reactions/{emoji}",
     auth: "session",
@@ -276,6 +284,7 @@ export const MESSAGE_ROUTES = {
     problems: ["no_such_message", "too_many_reactions"],
   },
   removeReaction: {
+    scope: "messages:send",
     method: "DELETE",
     path: "/api/messages/{id}/reactions/{emoji}",
     auth: "session",

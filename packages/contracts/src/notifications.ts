@@ -157,7 +157,7 @@ const MetaStatus = Type.Object(
 const CALLBACK_BYTES = 256 * 1024;
 const ofCallback = { auth: "public", tag: "notifications", bodyLimit: CALLBACK_BYTES } as const;
 
-const ofNotification = { auth: "session", tag: "notifications" } as const;
+const ofNotification = { auth: "session", scope: "notify", tag: "notifications" } as const;
 
 export const NOTIFICATION_ROUTES = {
   createNotification: {

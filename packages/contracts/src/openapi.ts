@@ -107,11 +107,18 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
       summary: route.summary,
       description: route.description,
       tags: [route.tag],
-      security: { public: [], session: [{ session: [] }], ticket: [{ session: [] }, { ticket: [] }] }[route.auth],
+      security: securityOf(route),
       ...(given.length > 0 ? { parameters: given } : undefined),
       ...(route.body && { requestBody: { required: true, content: bodyOf(route, route.body) } }),
       responses: { [route.answer.status]: describeAnswer(route), ...Object.fromEntries(problems) },
     };
+  }
+
+  /** An API token is a bearer token, too: the scope that it needs stands where that of OAuth would. */
+  function securityOf({ auth, scope }: Route): object[] {
+    if (auth === "public") return [];
+    const byToken = scope === undefined ? [] : [{ api_token: [scope] }];
+    return [{ session: [] }, ...byToken, ...(auth === "ticket" ? [{ ticket: [] }] : [])];
   }
 
   const paths: Description["paths"] = {};
@@ -136,6 +143,7 @@ export function describeApi(routes: Readonly<Record<string, Route>>, version: st
       headers: HEADERS,
       securitySchemes: {
         session: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "An access token, as a log-in gives it." },
+        api_token: { type: "http", scheme: "bearer", description: "An API token of that scope: `createToken` gives it." },
         ticket: {
           type: "apiKey",
           in: "query",

@@ -10,9 +10,15 @@ export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
  */
 export type Auth = "public" | "session" | "ticket";
 
+/** What an API token may be used for. */
+export const SCOPES = ["messages:read", "messages:send", "endpoints", "notify"] as const;
+export type Scope = (typeof SCOPES)[number];
+
 export const TAGS = {
   account: "Accounts: making, finding and deleting them.",
   sessions: "Signing in and out.",
+  tokens: "API tokens: for programs that act in a user's name.",
+  people: "Whom one wants nothing from.",
   messages: "Sending and reading messages.",
   conversations: "Who writes with whom, and what was written.",
   groups: "Conversations of many: who takes part, and who may do what.",
@@ -50,6 +56,8 @@ export interface Route {
   /** Without a slash at its end (which a request may have), and with parameters as in `/api/messages/{id}`. */
   path: `/${string}`;
   auth: Auth;
+  /** Of an API token: which one is needed. Where none is named, API tokens are refused. */
+  scope?: Scope;
   tag: keyof typeof TAGS;
   summary: string;
   description: string;
@@ -112,7 +120,7 @@ export function problemsOf(route: Route): readonly ProblemCode[] {
   const codes = new Set<ProblemCode>([...OF_EVERY_ROUTE, ...route.problems]);
   // Even where no body is asked for, one that is sent is looked at.
   codes.add("too_large").add("unsupported_media_type");
-  if (route.auth !== "public") codes.add("unauthorized");
+  if (route.auth !== "public") codes.add("unauthorized").add("missing_scope");
   if (route.method === "POST" || route.method === "PATCH") codes.add("unanswered"); // what a proxy does not repeat
   return (Object.keys(PROBLEMS) as ProblemCode[]).filter((code) => codes.has(code));
 }

@@ -7,14 +7,18 @@ import { GROUP_ROUTES } from "./groups.ts";
 import { HEALTH_ROUTES } from "./health.ts";
 import { MESSAGE_ROUTES } from "./messages.ts";
 import { NOTIFICATION_ROUTES } from "./notifications.ts";
+import { PEOPLE_ROUTES } from "./people.ts";
 import type { Route } from "./route.ts";
 import { SESSION_ROUTES } from "./sessions.ts";
+import { TOKEN_ROUTES } from "./tokens.ts";
 import { USER_ROUTES } from "./users.ts";
 
 /** Every operation of the API, by its id. */
 export const ROUTES = {
   ...USER_ROUTES,
   ...SESSION_ROUTES,
+  ...TOKEN_ROUTES,
+  ...PEOPLE_ROUTES,
   ...MESSAGE_ROUTES,
   ...CONVERSATION_ROUTES,
   ...GROUP_ROUTES,

@@ -1,5 +1,5 @@
 import { type Static, Type } from "typebox";
-import { Id, LoginName, Password, PublicKey, UserAddress } from "./fields.ts";
+import { Id, LoginName, Password, PublicKey, Timestamp, UserAddress } from "./fields.ts";
 import { type Route, shape, SMALL_BYTES } from "./route.ts";
 import { SessionTokens } from "./users.ts";
 
@@ -43,12 +43,14 @@ export const LoggedIn = shape(
   },
 );
 
+const device_name = Type.String({ minLength: 1, maxLength: 100, description: "To tell one's sessions apart." });
+
 export const StartSession = shape(
   "StartSession",
   {
     username: Type.String({ ...LoginName, description: "A user name, an e-mail address or a phone number." }),
     password: Password,
-    device_name: Type.Optional(Type.String({ minLength: 1, maxLength: 100, description: "To tell one's sessions apart." })),
+    device_name: Type.Optional(device_name),
     public_key: Type.Optional(PublicKey),
   },
   { username: "ada", password: "correct horse battery staple", device_name: "Ada's phone" },
@@ -67,6 +69,45 @@ export const StartedSession = shape(
     expires_in: 3600,
   },
 );
+
+const SESSION_EXAMPLE = {
+  session_id: 31,
+  device_name: "Ada's phone",
+  public_key: null,
+  address: null,
+  is_current: true,
+  created_at: "2026-11-28T09:30:00.412Z",
+  last_seen_at: "2026-11-28T10:12:47.008Z",
+  expires_at: "2027-02-26T10:12:47.008Z",
+};
+
+export const Session = shape(
+  "Session",
+  {
+    session_id: Id,
+    device_name: Type.Union([device_name, Type.Null()]),
+    public_key: Type.Union([PublicKey, Type.Null()]),
+    address: Type.Union([Type.String(), Type.Null()], { description: "Where its messages are pushed to." }),
+    is_current: Type.Boolean({ description: "The one that asks." }),
+    created_at: Timestamp,
+    last_seen_at: Timestamp,
+    expires_at: Type.Union([Timestamp, Type.Null()], { description: "Unless it gets new tokens before." }),
+  },
+  SESSION_EXAMPLE,
+);
+export type Session = Static<typeof Session>;
+
+export const Sessions = shape("Sessions", { sessions: Type.Array(Session) }, { sessions: [SESSION_EXAMPLE] });
+
+export const ChangeSession = shape(
+  "ChangeSession",
+  { device_name: Type.Optional(device_name), public_key: Type.Optional(PublicKey) },
+  { device_name: "Ada's old phone" },
+  { additionalProperties: false, minProperties: 1, description: "What is not given stays as it is." },
+);
+export type ChangeSession = Static<typeof ChangeSession>;
+
+const ofSession = { auth: "session", tag: "sessions", params: Type.Object({ id: Id }), problems: ["no_such_session"] } as const;
 
 export const Logout = shape("Logout", { username: LoginName }, { username: "ada" });
 export type Logout = Static<typeof Logout>;
@@ -114,6 +155,34 @@ export const SESSION_ROUTES = {
     bodyLimit: LOGIN_BYTES,
     answer: { status: 201, description: "The session.", body: StartedSession },
     problems: ["unauthorized", "wrong_credentials", "too_many_attempts"],
+  },
+  listSessions: {
+    method: "GET",
+    path: "/api/sessions",
+    auth: "session",
+    tag: "sessions",
+    summary: "List one's sessions",
+    description: "Those that can be used, the newest first: at most 100.",
+    answer: { status: 200, description: "One's sessions.", body: Sessions },
+    problems: [],
+  },
+  changeSession: {
+    ...ofSession,
+    method: "PATCH",
+    path: "/api/sessions/{id}",
+    summary: "Name a session, or give it a public key",
+    description: "Whoever looks for the user finds the key of the newest session that has one.",
+    body: ChangeSession,
+    bodyLimit: LOGIN_BYTES,
+    answer: { status: 200, description: "The session as it is now.", body: Session },
+  },
+  endSession: {
+    ...ofSession,
+    method: "DELETE",
+    path: "/api/sessions/{id}",
+    summary: "End a session",
+    description: "Its tokens are no longer valid, and its address gets no more pushes, unless another session uses it.",
+    answer: { status: 204, description: "The session has ended." },
   },
   logOut: {
     method: "POST",

@@ -43,10 +43,18 @@ export const MadeUser = shape(
   { user_id: 17, username: "ada", ...TOKENS_EXAMPLE },
 );
 
+const about = Type.Union([Type.String(), Type.Null()], { description: "What the user says of themselves." });
+
 /** `?username=`, or the same as a JSON body. */
 export const FindUserQuery = Type.Object({
   username: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: "The whole name." })),
-  q: Type.Optional(Type.String({ description: "Reserved; refused." })),
+  q: Type.Optional(
+    Type.String({
+      maxLength: 254,
+      description:
+        "The beginning of a user name, a full name or a word of it, of three characters or more, whatever its case and accents; or a whole e-mail address or phone number, of users who allow that.",
+    }),
+  ),
 });
 
 export const User = shape(
@@ -55,10 +63,33 @@ export const User = shape(
     user_id: Id,
     username: Type.String(),
     full_name: Type.Union([Type.String(), Type.Null()]),
+    about,
     public_key: Type.Union([PublicKey, Type.Null()], { description: "The one of the user's newest session that gave any." }),
   },
-  { user_id: 23, username: "bob", full_name: null, public_key: "LS0tLS1CRUdJTiBQVUJMSUMgS0VZ" },
+  { user_id: 23, username: "bob", full_name: null, about: null, public_key: "LS0tLS1CRUdJTiBQVUJMSUMgS0VZ" },
 );
+
+export const FoundUsers = shape(
+  "FoundUsers",
+  {
+    users: Type.Array(
+      Type.Object({
+        user_id: Id,
+        username: Type.Union([Type.String(), Type.Null()]),
+        full_name: Type.Union([Type.String(), Type.Null()]),
+        about,
+      }),
+      { description: "At most 20, by name." },
+    ),
+  },
+  { users: [{ user_id: 23, username: "bob", full_name: "Bob Noyce", about: null }] },
+);
+
+/** By a name, or by a search. */
+const UserOrUsers = Type.Union([User, FoundUsers], {
+  title: "UserOrUsers",
+  examples: [...((User as { examples?: object[] }).examples ?? [])],
+});
 
 const ACCOUNT_EXAMPLE = {
   user_id: 17,
@@ -66,6 +97,9 @@ const ACCOUNT_EXAMPLE = {
   email: null,
   phone_number: "+44 20 7946 0000",
   full_name: "Ada Lovelace",
+  about: "Poetical science.",
+  found_by_email: false,
+  found_by_phone: false,
   receipts: true,
   typing: true,
   presence: true,
@@ -73,6 +107,8 @@ const ACCOUNT_EXAMPLE = {
 };
 /** What others are told of oneself. */
 const told = {
+  found_by_email: Type.Boolean({ description: "Whether a search for one's whole e-mail address finds one." }),
+  found_by_phone: Type.Boolean({ description: "Whether a search for one's whole phone number finds one." }),
   receipts: Type.Boolean({ description: "Whether others are told how far one has read." }),
   typing: Type.Boolean({ description: "Whether others are told when one types." }),
   presence: Type.Boolean({ description: "Whether others are told that one is there." }),
@@ -86,6 +122,7 @@ export const Account = shape(
     email: Type.Union([Type.String(), Type.Null()]),
     phone_number: Type.Union([Type.String(), Type.Null()]),
     full_name: Type.Union([Type.String(), Type.Null()]),
+    about,
     ...told,
     created_at: Timestamp,
   },
@@ -97,6 +134,9 @@ export const ChangeAccount = shape(
   "ChangeAccount",
   {
     full_name: Type.Optional(FullName),
+    about: Type.Optional(Type.String({ maxLength: 500, description: "What one says of oneself; empty for nothing." })),
+    found_by_email: Type.Optional(told.found_by_email),
+    found_by_phone: Type.Optional(told.found_by_phone),
     receipts: Type.Optional(told.receipts),
     typing: Type.Optional(told.typing),
     presence: Type.Optional(told.presence),
@@ -105,6 +145,14 @@ export const ChangeAccount = shape(
   { additionalProperties: false, minProperties: 1, description: "What is not given stays as it is." },
 );
 export type ChangeAccount = Static<typeof ChangeAccount>;
+
+export const ChangePassword = shape(
+  "ChangePassword",
+  { current_password: Password, password: Password },
+  { current_password: "correct horse battery staple", password: "a better one than before" },
+  { additionalProperties: false },
+);
+export type ChangePassword = Static<typeof ChangePassword>;
 
 export const DeleteUser = shape("DeleteUser", { user_id: Id }, { user_id: 17 });
 export type DeleteUser = Static<typeof DeleteUser>;
@@ -128,19 +176,22 @@ export const USER_ROUTES = {
     problems: ["unauthorized", "taken", "too_many_sign_ups"],
   },
   findUser: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/users",
     auth: "session",
     tag: "account",
-    summary: "Find a user by name",
-    description: "The name is given as a query, or as a JSON body. Case does not matter.",
+    summary: "Find a user by name, or search for users",
+    description:
+      "`username`, as a query or as a JSON body, finds the user of that name: case does not matter. `q` searches: up to 20 users.",
     isContract: true,
     query: FindUserQuery,
     bodyLimit: USER_BYTES,
-    answer: { status: 200, description: "The user of that name.", body: User },
+    answer: { status: 200, description: "The user of that name, or those who were found.", body: UserOrUsers },
     problems: ["no_such_user"],
   },
   readAccount: {
+    scope: "messages:read",
     method: "GET",
     path: "/api/users/me",
     auth: "session",
@@ -156,11 +207,24 @@ export const USER_ROUTES = {
     auth: "session",
     tag: "account",
     summary: "Change one's own account",
-    description: "The full name, and what others are told of oneself.",
+    description: "What one is called, what one says of oneself, and what others are told.",
     body: ChangeAccount,
     bodyLimit: USER_BYTES,
     answer: { status: 200, description: "One's account as it is now.", body: Account },
     problems: [],
+  },
+  changePassword: {
+    method: "PUT",
+    path: "/api/users/me/password",
+    auth: "session",
+    tag: "account",
+    summary: "Change one's password",
+    description:
+      "All other sessions end, and their addresses get no more pushes. Wrong passwords count as log-ins that failed do.",
+    body: ChangePassword,
+    bodyLimit: USER_BYTES,
+    answer: { status: 204, description: "The password is another one." },
+    problems: ["wrong_password", "too_many_attempts"],
   },
   deleteUser: {
     method: "DELETE",

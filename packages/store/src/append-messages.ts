@@ -125,7 +125,7 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
     echoed as materialized (
       select id, sender from item
       where exists (
-        select from sessions s where s.user_id = item.sender and s.id <> item.session and ${IS_LIVE}
+        select from sessions s where s.user_id = item.sender and s.id <> item.session and s.token_hash is null and ${IS_LIVE}
       )
     ),
     ${inGroups(sql`
@@ -143,7 +143,7 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
     `)}
     -- reads head and version as they are once the lock is held, which may be later than the snapshot
     box as materialized (
-      select id, user_id, head, version, has_contacts from inboxes
+      select id, user_id, head, version, has_contacts, has_blocks from inboxes
       where user_id in (
         select receiver from item union select sender from echoed
         ${inGroups(sql`union select user_id from group_recipient`)}
@@ -155,6 +155,7 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
     direct as materialized (
       select item.*, box.id as inbox, least(sender, receiver) as low, greatest(sender, receiver) as high
       from item join box on box.user_id = item.receiver
+      where not (box.has_blocks and exists (select from blocks where blocks.user_id = item.receiver and blocked_id = item.sender))
     ),
     pair as (select distinct low, high from direct),
     found as materialized (

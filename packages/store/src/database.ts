@@ -37,6 +37,8 @@ export interface Database {
     last_seen_at: Time;
     refreshed_at: NullableTime;
     revoked_at: NullableTime;
+    token_hash: Uint8Array | null;
+    scopes: string[] | null;
   };
   inboxes: {
     id: GeneratedId;

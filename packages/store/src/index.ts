@@ -134,11 +134,15 @@ export { agree, type Agreement, migrate, StoreMismatch } from "./schema.ts";
 export {
   beginSession,
   type BegunSession,
+  changePassword,
+  changeSession,
   endSession,
+  listSessions,
   type NewSession,
   recentRevocations,
   type RefreshResult,
   rotateRefresh,
+  type SessionRow,
 } from "./sessions.ts";
 export {
   type AccountRow,
@@ -149,6 +153,7 @@ export {
   type DeletedUser,
   findAccount,
   findCredentials,
+  findPasswordHash,
   findRole,
   findTaken,
   findUserByName,
@@ -182,6 +187,8 @@ export {
   replayDeadLetters,
   type WhichDeadLetters,
 } from "./delivery-log.ts";
+export { type ApiTokenHolder, type ApiTokenRow, createApiToken, endApiToken, listApiTokens, useApiToken } from "./api-tokens.ts";
+export { blockUser, type FoundUser, listBlocks, searchUsers, unblockUser } from "./people.ts";
 export { GONE } from "./gone-addresses.ts";
 export { type OperatorDigest, type OperatorNews, tellOperator } from "./operator-news.ts";
 export { askProbe, endProbe, type Probe, type ProbeResult, readProbe, settleChallenge, takeProbes } from "./probes.ts";

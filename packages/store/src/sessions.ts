@@ -19,6 +19,9 @@ export interface NewSession {
 /** A session `s` that can be used: neither ended nor expired. The only place that says so. */
 export const IS_LIVE = sql`(s.revoked_at is null and (s.refresh_expires_at is null or s.refresh_expires_at > now()))`;
 
+/** A session `s` that a log-in began: no API token. */
+const IS_DEVICE = sql`s.token_hash is null`;
+
 /** Ends sessions, and switches off the endpoints that no live session uses any more. */
 async function endSessions(tx: Db, sessionIds: readonly number[], reason: string): Promise<void> {
   await sql`
@@ -85,7 +88,7 @@ export async function beginSession(db: Db, session: NewSession): Promise<BegunSe
     const sessionId = (rows[0] as { id: number }).id;
     await sql`update sessions set refresh_hash = ${session.refreshHash(sessionId)} where id = ${sessionId}`.execute(tx);
     const surplus = await sql<{ id: number }>`
-      select id from sessions s where user_id = ${session.userId} and ${IS_LIVE} order by id desc offset ${MAX_LIVE_SESSIONS}
+      select id from sessions s where user_id = ${session.userId} and ${IS_DEVICE} and ${IS_LIVE} order by id desc offset ${MAX_LIVE_SESSIONS}
     `.execute(tx);
     if (surplus.rows.length > 0)
       await endSessions(
@@ -109,11 +112,73 @@ export async function endSession(db: Db, userId: number, sessionId: number): Pro
     const inbox = await lockInbox(tx, userId);
     if (inbox === null) return null;
     const live = await sql`
-      select from sessions where id = ${sessionId} and user_id = ${userId} and revoked_at is null
+      select from sessions s where id = ${sessionId} and user_id = ${userId} and revoked_at is null and ${IS_DEVICE}
     `.execute(tx);
     if (live.rows.length === 0) return null;
     await endSessions(tx, [sessionId], "signed out");
     return announceChange(tx, inbox.id);
+  });
+}
+
+/** A session that can be used, as its user sees it. */
+export interface SessionRow {
+  id: number;
+  deviceName: string | null;
+  publicKey: string | null;
+  address: string | null;
+  createdAt: Date;
+  lastSeenAt: Date;
+  expiresAt: Date | null;
+}
+
+const ROW = sql`
+  s.id, s.device_name as "deviceName", s.public_key as "publicKey", (select address from endpoints e where e.id = s.endpoint_id) as address,
+  s.created_at as "createdAt", s.last_seen_at as "lastSeenAt", s.refresh_expires_at as "expiresAt"
+`;
+
+/** The live sessions of a user, the newest first. Locks nothing. */
+export async function listSessions(db: Db, userId: number): Promise<readonly SessionRow[]> {
+  const { rows } = await sql<SessionRow>`
+    select ${ROW} from sessions s where s.user_id = ${userId} and ${IS_DEVICE} and ${IS_LIVE} order by s.id desc limit ${MAX_LIVE_SESSIONS}
+  `.execute(db);
+  return rows;
+}
+
+/** Names a live session of a user, or gives it a public key; what is null stays. Null where it is none. */
+export async function changeSession(
+  db: Db,
+  userId: number,
+  id: number,
+  { deviceName, publicKey }: { deviceName: string | null; publicKey: string | null },
+): Promise<SessionRow | null> {
+  const { rows } = await sql<SessionRow>`
+    update sessions s set device_name = coalesce(${deviceName}, device_name), public_key = coalesce(${publicKey}, public_key)
+    where s.id = ${id} and s.user_id = ${userId} and ${IS_DEVICE} and ${IS_LIVE} returning ${ROW}
+  `.execute(db);
+  return rows[0] ?? null;
+}
+
+/**
+ * Gives a user another password, if the one they have is still `before`, and ends all their sessions but one. Null where
+ * it is not. Locks the inbox, then its endpoints.
+ */
+export async function changePassword(
+  db: Db,
+  userId: number,
+  { before, passwordHash, except }: { before: string; passwordHash: string; except: number },
+): Promise<{ ended: readonly number[]; changed: EndpointsChanged } | null> {
+  return db.transaction().execute(async (tx) => {
+    const inbox = await lockInbox(tx, userId);
+    const { rows: changed } = await sql`
+      update users set password_hash = ${passwordHash} where id = ${userId} and password_hash = ${before} returning id
+    `.execute(tx);
+    if (inbox === null || changed.length === 0) return null;
+    const { rows } = await sql<{ id: number }>`
+      select id from sessions s where s.user_id = ${userId} and ${IS_DEVICE} and ${IS_LIVE} and s.id <> ${except}
+    `.execute(tx);
+    const ended = rows.map(({ id }) => id);
+    await endSessions(tx, ended, "the password was changed");
+    return { ended, changed: await announceChange(tx, inbox.id) };
   });
 }
 

@@ -1,5 +1,10 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Db } from "./database.ts";
+
+/** Whether one of them blocks the other: neither is told of the other then. */
+const blocksBetween = (one: number, other: RawBuilder<unknown>) => sql`
+  exists (select from blocks where (user_id = ${one} and blocked_id = ${other}) or (user_id = ${other} and blocked_id = ${one}))
+`;
 
 /**
  * The inboxes of all others who take part in a conversation, for a user who types there; none where the user
@@ -11,7 +16,7 @@ export async function listTypingAudience(db: Db, userId: number, conversation: n
       join conversations c on c.id = own.conversation_id
       left join participants p on p.conversation_id = c.id and p.user_id <> own.user_id and u.typing
         and (c.low_user_id is null or exists (select from messages m where m.conversation_id = c.id and m.content is not null))
-      left join inboxes b on b.user_id = p.user_id
+      left join inboxes b on b.user_id = p.user_id and not ${blocksBetween(userId, sql`p.user_id`)}
     where own.conversation_id = ${conversation} and own.user_id = ${userId}
   `.execute(db);
   if (rows.length === 0) return null;
@@ -34,7 +39,7 @@ export async function listPresenceAudience(db: Db, userId: number): Promise<read
       from participants p join conversations c on c.id = p.conversation_id and c.low_user_id <> c.high_user_id
         join users u on u.id = p.user_id and u.presence
       where p.user_id = ${userId} order by p.conversation_id desc limit ${MAX_AUDIENCE}
-    ) as peers join inboxes b on b.user_id = peer
+    ) as peers join inboxes b on b.user_id = peer and not ${blocksBetween(userId, sql`peer`)}
     where exists (
       select from (
         select m.sender_id from messages m where m.conversation_id = peers.id and m.content is not null

@@ -76,6 +76,12 @@ export async function findCredentials(db: Db, keys: LoginKeys): Promise<Credenti
   return rows[0] ?? null;
 }
 
+/** Null where there is no such user. */
+export async function findPasswordHash(db: Db, userId: number): Promise<string | null> {
+  const { rows } = await sql<{ hash: string }>`select password_hash as hash from users where id = ${userId}`.execute(db);
+  return rows[0]?.hash ?? null;
+}
+
 /** Which of these names is taken; undefined where none is, for now. */
 export async function findTaken(db: Db, user: Omit<NewUser, "passwordHash">): Promise<UniqueUserField | undefined> {
   const keys = [user.usernameKey, user.phoneKey, user.emailKey];
@@ -95,13 +101,14 @@ export interface PublicUser {
   id: number;
   username: string;
   fullName: string | null;
+  about: string | null;
   /** Of the newest session that has one, revoked or not. */
   publicKey: string | null;
 }
 
 export async function findUserByName(db: Db, usernameKey: string): Promise<PublicUser | null> {
   const { rows } = await sql<PublicUser>`
-    select u.id, u.username, u.full_name as "fullName", (
+    select u.id, u.username, u.full_name as "fullName", u.about, (
       select s.public_key from sessions s where s.user_id = u.id and s.public_key is not null order by s.id desc limit 1
     ) as "publicKey"
     from users u where u.username_key = ${usernameKey}
@@ -116,6 +123,11 @@ export interface AccountRow {
   email: string | null;
   phoneNumber: string | null;
   fullName: string | null;
+  /** What the user says of themselves. */
+  about: string | null;
+  /** Whether a search for the e-mail address, or the phone number, finds the user. */
+  foundByEmail: boolean;
+  foundByPhone: boolean;
   /** Whether others are told how far the user has read, when the user types, and whether the user is there. */
   receipts: boolean;
   typing: boolean;
@@ -129,13 +141,18 @@ export async function changeAccount(
   userId: number,
   given: {
     fullName?: string | undefined;
+    about?: string | undefined;
+    foundByEmail?: boolean | undefined;
+    foundByPhone?: boolean | undefined;
     receipts?: boolean | undefined;
     typing?: boolean | undefined;
     presence?: boolean | undefined;
   },
 ): Promise<AccountRow | null> {
   const { rows } = await sql<AccountRow>`
-    update users set full_name = coalesce(${given.fullName ?? null}, full_name), receipts = coalesce(${given.receipts ?? null}, receipts),
+    update users set full_name = coalesce(${given.fullName ?? null}, full_name), about = nullif(coalesce(${given.about ?? null}, about), ''),
+      found_by_email = coalesce(${given.foundByEmail ?? null}, found_by_email), found_by_phone = coalesce(${given.foundByPhone ?? null}, found_by_phone),
+      receipts = coalesce(${given.receipts ?? null}, receipts),
       typing = coalesce(${given.typing ?? null}, typing), presence = coalesce(${given.presence ?? null}, presence)
     where id = ${userId}
     returning ${ACCOUNT_COLUMNS}
@@ -150,7 +167,8 @@ export async function findAccount(db: Db, userId: number): Promise<AccountRow | 
 }
 
 const ACCOUNT_COLUMNS = sql`
-  id, username, email, phone_number as "phoneNumber", full_name as "fullName", receipts, typing, presence, created_at as "createdAt"
+  id, username, email, phone_number as "phoneNumber", full_name as "fullName", about, found_by_email as "foundByEmail",
+  found_by_phone as "foundByPhone", receipts, typing, presence, created_at as "createdAt"
 `;
 
 /** What became of a deletion: the groups that the user was in are told; false where there is no such user. */
@@ -209,7 +227,7 @@ async function endAccount(tx: Db, userId: number): Promise<number | "member" | n
   `.execute(tx);
   await sql`
     update sessions set revoked_at = coalesce(revoked_at, now()), user_id = null, public_key = null, device_name = null,
-      refresh_hash = null, endpoint_id = null
+      refresh_hash = null, endpoint_id = null, token_hash = null, scopes = null
     where user_id = ${userId}
   `.execute(tx);
   await sql`
@@ -221,6 +239,7 @@ async function endAccount(tx: Db, userId: number): Promise<number | "member" | n
     update reactions set user_id = -nextval(pg_get_serial_sequence('users', 'id')) where user_id = ${userId}
   `.execute(tx);
   await sql`delete from bans where user_id = ${userId}`.execute(tx);
+  await sql`delete from blocks where user_id = ${userId} or blocked_id = ${userId}`.execute(tx);
   await sql`delete from users where id = ${userId}`.execute(tx);
   return inbox;
 }

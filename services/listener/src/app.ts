@@ -11,7 +11,9 @@ import {
   MESSAGE_ROUTES,
   NOTIFICATION_ROUTES,
   ROUTES,
+  PEOPLE_ROUTES,
   SESSION_ROUTES,
+  TOKEN_ROUTES,
   USER_ROUTES,
 } from "@messenger/contracts";
 import { traceIdOf } from "@messenger/core";
@@ -49,7 +51,10 @@ import { healthHandlers } from "./routes/health.ts";
 import { messageHandlers } from "./routes/messages.ts";
 import { notificationHandlers } from "./routes/notifications.ts";
 import { sessionHandlers } from "./routes/sessions.ts";
+import { peopleHandlers } from "./routes/people.ts";
+import { tokenHandlers } from "./routes/tokens.ts";
 import { userHandlers } from "./routes/users.ts";
+import { createTokensOfUser } from "./use-cases/api-tokens.ts";
 import { createContacts } from "./use-cases/contacts.ts";
 import { createConversations } from "./use-cases/conversations.ts";
 import { createEndpoints } from "./use-cases/endpoints.ts";
@@ -57,6 +62,7 @@ import { createEvents } from "./use-cases/events.ts";
 import { createGroups } from "./use-cases/groups.ts";
 import { createMessages } from "./use-cases/messages.ts";
 import { createNotifications } from "./use-cases/notifications.ts";
+import { createPeople } from "./use-cases/people.ts";
 import { createReports } from "./use-cases/reports.ts";
 import { createSessions } from "./use-cases/sessions.ts";
 import { createSignals } from "./use-cases/signals.ts";
@@ -205,11 +211,14 @@ export async function createApp(context: Context): Promise<App> {
   addRoutes(app, HEALTH_ROUTES, healthHandlers(context));
   const users = createUsers(context);
   const sessions = createSessions(context);
+  const people = createPeople(context);
   const messages = createMessages(context);
   const groups = createGroups(context);
   const signals = createSignals(context);
-  addRoutes(app, USER_ROUTES, userHandlers(users));
+  addRoutes(app, USER_ROUTES, userHandlers(users, sessions, people));
   addRoutes(app, SESSION_ROUTES, sessionHandlers(sessions));
+  addRoutes(app, PEOPLE_ROUTES, peopleHandlers(people));
+  addRoutes(app, TOKEN_ROUTES, tokenHandlers(createTokensOfUser(context, sessions)));
   addRoutes(app, MESSAGE_ROUTES, messageHandlers(messages));
   addRoutes(app, CONVERSATION_ROUTES, conversationHandlers(createConversations(context), groups, messages, signals));
   addRoutes(app, GROUP_ROUTES, groupHandlers(groups));

@@ -3,6 +3,7 @@ import type { AddressGuard, Channels } from "@messenger/channels";
 import type { Clock, Ids, Keyring, Random } from "@messenger/core";
 import type { Logger, Tracing } from "@messenger/runtime";
 import type { Db } from "@messenger/store";
+import type { ApiTokens } from "./api-tokens.ts";
 import type { AppendQueue } from "./append-queue.ts";
 import type { ListenerMetrics } from "./metrics.ts";
 import type { Passwords } from "./passwords.ts";
@@ -13,6 +14,8 @@ import type { Tokens } from "./tokens.ts";
 /** Settings that requests are answered by. */
 export interface ApiSettings {
   passwordMinLength: number;
+  /** Whether a new password may be one of the commonest. */
+  commonPasswords: "refused" | "accepted";
   maxMessageBytes: number;
   /** Open streams of a listener. It accepts more connections than that: others have to get through. */
   maxStreams: number;
@@ -52,6 +55,7 @@ export interface Context {
   publisher: Publisher;
   keyring: Keyring;
   tokens: Tokens;
+  apiTokens: ApiTokens;
   passwords: Passwords;
   revocations: Revocations;
   /** See the broker's. */

@@ -6,7 +6,7 @@ import type { Broker } from "@messenger/broker";
 import { type AddressGuard, newVapidKey, openChannels, VAPID_KEY, vapidPublicKey } from "@messenger/channels";
 import { type Clock, createIds, type Keyring, type Random } from "@messenger/core";
 import { CannotStart, createClosing, loadOwnKey, type Logger, type Registry, type Tracing } from "@messenger/runtime";
-import { appendMessages, deleteOutbox, ping, recentRevocations, type Store, whyUnavailable } from "@messenger/store";
+import { appendMessages, deleteOutbox, ping, recentRevocations, type Store, useApiToken, whyUnavailable } from "@messenger/store";
 import { type App, createApp } from "./app.ts";
 import { type AppendQueueDeps, createAppendQueue } from "./append-queue.ts";
 import type { ApiSettings, Context } from "./context.ts";
@@ -15,6 +15,7 @@ import { createPasswords } from "./passwords.ts";
 import { createPublisher } from "./publisher.ts";
 import { startRevocations } from "./revocations.ts";
 import { createTokens } from "./tokens.ts";
+import { createApiTokens } from "./api-tokens.ts";
 
 export interface ListenerOptions {
   store: Store;
@@ -96,6 +97,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     groupAppends,
     publisher,
     keyring: options.keyring,
+    apiTokens: createApiTokens({ use: (hash) => useApiToken(db, hash), clock }),
     tokens: createTokens({ keys: options.keyring.tokenKeys, ttlSeconds: options.tokenTtlSeconds, clock, random }),
     passwords: await createPasswords(),
     revocations,

@@ -5,6 +5,7 @@ import { isLoopback } from "./networks.ts";
 /** The settings of the API, the same wherever a listener runs. */
 export const apiSettings = {
   passwordMinLength: integer("PASSWORD_MIN_LENGTH", { fallback: 8, min: 1, max: 128 }),
+  commonPasswords: oneOf("COMMON_PASSWORDS", ["refused", "accepted"], "refused"),
   tokenTtlSeconds: integer("TOKEN_TTL_SECONDS", { fallback: 3600, min: 60, max: 7 * 24 * 3600 }),
   signUpsPerHour: integer("SIGN_UPS_PER_HOUR", { fallback: 100, min: 1, max: 1_000_000 }),
   loginAddresses: oneOf("LOGIN_ADDRESSES", ["trusted", "verified"], "trusted"),

@@ -10,6 +10,8 @@ export interface Identity {
   /** The user name, or the e-mail address of a user who has none. */
   name: string;
   role: "user" | "admin";
+  /** What an API token may be used for; undefined for a session, which may be used for all. */
+  scopes?: readonly string[];
 }
 
 export interface Tokens {

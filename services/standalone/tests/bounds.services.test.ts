@@ -30,6 +30,7 @@ function start(name: string, settings: { trustedProxies: string[]; localHostsOnl
       keepAnswers: "all",
       keepAttemptsDays: 30,
       settings: {
+        commonPasswords: "refused" as const,
         passwordMinLength: 8,
         maxMessageBytes: 65_536,
         signUpsPerHour: 5,

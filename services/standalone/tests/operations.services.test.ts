@@ -118,6 +118,18 @@ const unusable = {
   },
 };
 const notVerified = { not_verified: async (world: World): Promise<Ask> => ({ params: { id: await unverifiedOf(world) } }) };
+const NEW_TOKEN = { name: "reports", scopes: ["messages:send"], password: PASSWORD };
+
+async function tokenOf({ ada, call }: World): Promise<number> {
+  return (await call("POST", "tokens", ada, NEW_TOKEN)).json["token_id"] as number;
+}
+
+/** The newest session of Ada's. */
+async function sessionOf({ ada, call }: World): Promise<number> {
+  const { json } = await call("GET", "sessions", ada);
+  return (json["sessions"] as { session_id: number }[])[0]?.session_id as number;
+}
+
 /** A contact of Ada's that is not verified. */
 async function contactOf({ ada, call }: World): Promise<number> {
   const { json } = await call("POST", "contacts", ada, { type: "email", recipient: `${freshName()}@example.org` });
@@ -152,6 +164,19 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
   },
   readAccount: { success: () => ({}), problems: {} },
   changeAccount: { success: () => ({ body: { full_name: "Ada Lovelace", receipts: false } }), problems: {} },
+  changePassword: {
+    success: () => ({ body: { current_password: PASSWORD, password: "a better one than before" } }),
+    problems: {
+      wrong_password: () => ({ body: { current_password: "wrong", password: "a better one than before" } }),
+      async too_many_attempts(world) {
+        const body = { current_password: "wrong", password: "a better one than before" };
+        for (let n = 0; n < 11; n += 1) {
+          await http(`${world.asked}/api/users/me/password`, { method: "PUT", body, token: world.ada.token });
+        }
+        return { body };
+      },
+    },
+  },
   deleteUser: {
     success: ({ ada }) => ({ body: { user_id: ada.id } }),
     problems: {
@@ -188,6 +213,47 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
         return { body, by: null };
       },
     },
+  },
+  listSessions: { success: () => ({}), problems: {} },
+  changeSession: {
+    success: async (world) => ({ params: { id: await sessionOf(world) }, body: { device_name: "other" } }),
+    problems: {
+      no_such_session: async (world) => ({
+        params: { id: await sessionOf(world) },
+        body: { device_name: "other" },
+        by: world.eve,
+      }),
+    },
+  },
+  endSession: {
+    success: async (world) => ({ params: { id: await sessionOf(world) } }),
+    problems: { no_such_session: async (world) => ({ params: { id: await sessionOf(world) }, by: world.eve }) },
+  },
+  listBlocks: { success: () => ({}), problems: {} },
+  blockUser: {
+    success: ["people.services.test.ts", "cannot write to who blocks them"],
+    problems: {
+      no_such_user: () => ({ params: { id: NOBODY } }),
+      full: ["../../../packages/store/src/people.services.test.ts", "blocks a thousand at most"],
+    },
+  },
+  unblockUser: { success: ["people.services.test.ts", "cannot write to who blocks them"], problems: {} },
+  listTokens: { success: () => ({}), problems: {} },
+  createToken: {
+    success: () => ({ body: NEW_TOKEN }),
+    problems: {
+      wrong_password: () => ({ body: { ...NEW_TOKEN, password: "wrong" } }),
+      async too_many_attempts(world) {
+        const body = { ...NEW_TOKEN, password: "wrong" };
+        for (let n = 0; n < 11; n += 1) await http(`${world.asked}/api/tokens`, { body, token: world.ada.token });
+        return { body };
+      },
+      full: ["tokens.services.test.ts", "are fifty at most"],
+    },
+  },
+  deleteToken: {
+    success: async (world) => ({ params: { id: await tokenOf(world) } }),
+    problems: { no_such_token: async (world) => ({ params: { id: await tokenOf(world) }, by: world.eve }) },
   },
   logOut: { success: ({ ada }) => ({ body: { username: ada.name } }), problems: {} },
   refreshToken: {
@@ -385,7 +451,20 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     },
   },
   readEndpoint: { success: ofEndpoint(), problems: noEndpoint() },
-  changeEndpoint: { success: ofEndpoint({ body: { timeout_s: 20 } }), problems: noEndpoint({ body: { timeout_s: 20 } }) },
+  changeEndpoint: {
+    success: ofEndpoint({ body: { timeout_s: 20 } }),
+    problems: {
+      ...noEndpoint({ body: { timeout_s: 20 } }),
+      async taken(world) {
+        const address = `${NOWHERE}/${freshName()}`;
+        await world.call("POST", "endpoints", world.ada, { address });
+        return { params: { id: await unverifiedOf(world) }, body: { address } };
+      },
+      async unusable_address(world) {
+        return { params: { id: await unverifiedOf(world) }, body: { address: "http://10.0.0.1/" } };
+      },
+    },
+  },
   deleteEndpoint: { success: ofEndpoint(), problems: noEndpoint() },
   testEndpoint: {
     success: ofEndpoint(),

@@ -20,6 +20,8 @@ import { up as endpointSettings } from "./0018-endpoint-settings.ts";
 import { up as notifications } from "./0019-notifications.ts";
 import { up as notices } from "./0020-notices.ts";
 import { up as newsOfEndpoints } from "./0021-news-of-endpoints.ts";
+import { up as apiTokens } from "./0023-api-tokens.ts";
+import { up as people } from "./0024-people.ts";
 import { up as endpointsInFlight } from "./0022-endpoints-in-flight.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
@@ -59,4 +61,6 @@ export const steps: Record<string, SchemaStep> = {
   "0020-notices": { up: notices },
   "0021-news-of-endpoints": { up: newsOfEndpoints },
   "0022-endpoints-in-flight": { up: endpointsInFlight },
+  "0023-api-tokens": { up: apiTokens },
+  "0024-people": { up: people, withoutTransaction: true },
 };

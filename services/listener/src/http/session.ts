@@ -1,5 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import { takeTicket } from "@messenger/store";
+import { API_TOKEN_PREFIX } from "../api-tokens.ts";
 import type { Context } from "../context.ts";
 import type { Identity } from "../tokens.ts";
 import { Refused } from "../refused.ts";
@@ -32,12 +33,18 @@ export function requireSessions(app: FastifyInstance, context: Context): void {
     if (authorization === undefined) throw refuse("this needs an access token: Authorization: Bearer <token>");
     const token = BEARER.exec(authorization)?.[1];
     if (token === undefined) throw refuse("the Authorization header is not of the form: Bearer <token>");
-    const identity = await context.tokens.verify(token);
+    const isApiToken = token.startsWith(API_TOKEN_PREFIX);
+    const identity = await (isApiToken ? context.apiTokens.find(token) : context.tokens.verify(token));
     if (identity === undefined) throw refuse("the access token is not valid, or has expired");
     if (!(await context.revocations.freshen())) {
       throw new Refused("store_unavailable", "it cannot be seen which sessions have ended; try again");
     }
     if (context.revocations.has(identity.sessionId)) throw refuse("this session has ended: sign in again");
+    const scope = request.routeOptions.config.route?.scope;
+    if (identity.scopes !== undefined && (scope === undefined || !identity.scopes.includes(scope))) {
+      const needed = scope === undefined ? "an access token of a session" : `the scope ${scope}`;
+      throw new Refused("missing_scope", `this API token is not for this: it needs ${needed}`);
+    }
     request.identity = identity;
   });
 }

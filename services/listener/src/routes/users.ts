@@ -3,15 +3,20 @@ import type { AccountRow } from "@messenger/store";
 import { Value } from "typebox/value";
 import type { Handlers } from "../http/route.ts";
 import { Refused } from "../refused.ts";
+import type { People } from "../use-cases/people.ts";
+import type { Sessions } from "../use-cases/sessions.ts";
 import type { Users } from "../use-cases/users.ts";
 
-export function userHandlers(users: Users): Handlers<typeof USER_ROUTES> {
+export function userHandlers(users: Users, sessions: Sessions, people: People): Handlers<typeof USER_ROUTES> {
   const describe = ({
     id,
     username,
     email,
     phoneNumber,
     fullName,
+    about,
+    foundByEmail,
+    foundByPhone,
     receipts,
     typing,
     presence,
@@ -22,6 +27,9 @@ export function userHandlers(users: Users): Handlers<typeof USER_ROUTES> {
     email,
     phone_number: phoneNumber,
     full_name: fullName,
+    about,
+    found_by_email: foundByEmail,
+    found_by_phone: foundByPhone,
     receipts,
     typing,
     presence,
@@ -35,8 +43,13 @@ export function userHandlers(users: Users): Handlers<typeof USER_ROUTES> {
       return { user_id: id, username, ...tokens };
     },
     async findUser(request) {
-      if (request.query.q !== undefined) {
-        throw new Refused("validation_error", "give username; users cannot be searched for yet, nor by both at once");
+      const { q } = request.query;
+      if (q !== undefined) {
+        if (request.query.username !== undefined) throw new Refused("validation_error", "give username or q, not both");
+        const found = await people.search(request.identity, q);
+        return {
+          users: found.map(({ id, username, fullName, about }) => ({ user_id: id, username, full_name: fullName, about })),
+        };
       }
       const body = request.body ?? {};
       if (!Value.Check(FindUserQuery, body)) {
@@ -44,11 +57,12 @@ export function userHandlers(users: Users): Handlers<typeof USER_ROUTES> {
       }
       const name = request.query.username ?? body.username;
       if (name === undefined) throw new Refused("validation_error", "give username, as a query or as a JSON body");
-      const { id, username, fullName, publicKey } = await users.findByName(name);
-      return { user_id: id, username, full_name: fullName, public_key: publicKey };
+      const { id, username, fullName, about, publicKey } = await users.findByName(name);
+      return { user_id: id, username, full_name: fullName, about, public_key: publicKey };
     },
     readAccount: async ({ identity }) => describe(await users.readAccount(identity)),
     changeAccount: async ({ identity, body }) => describe(await users.changeAccount(identity, body)),
+    changePassword: ({ identity, body, ip }) => sessions.changePassword(identity, body, ip),
     async deleteUser(request) {
       await users.delete(request.identity, request.body);
       return { msg: "User deleted.", user_id: request.body.user_id };

@@ -1,11 +1,17 @@
-import type { Login, SessionTokens, StartSession } from "@messenger/contracts";
+import type { ChangePassword, ChangeSession, Login, SessionTokens, StartSession } from "@messenger/contracts";
 import {
+  changePassword,
+  changeSession,
   type Credentials,
   endSession,
+  findAccount,
   findCredentials,
+  findPasswordHash,
   isFamiliarNetwork,
+  listSessions,
   rememberNetwork,
   rotateRefresh,
+  type SessionRow,
 } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { neighbourhoodOf, networkOf } from "../networks.ts";
@@ -13,6 +19,7 @@ import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { loginKeys } from "./login-keys.ts";
 import { createLoginThrottle } from "./login-throttle.ts";
+import { checkPassword } from "./password-rules.ts";
 import { REFRESH_DAYS, sessionTokens, type StartedSession, startSession } from "./start-session.ts";
 
 /** What an index of PostgreSQL can hold, with something to spare. */
@@ -30,6 +37,15 @@ export interface Sessions {
   logOut(of: Identity, username: string): Promise<void>;
   /** @throws {Refused} unauthorized */
   refresh(token: string): Promise<SessionTokens>;
+  list(by: Identity): Promise<readonly SessionRow[]>;
+  /** @throws {Refused} no_such_session */
+  change(by: Identity, id: number, change: ChangeSession): Promise<SessionRow>;
+  /** @throws {Refused} no_such_session */
+  endOne(by: Identity, id: number): Promise<void>;
+  /** That somebody who is signed in gave their password again. @throws {Refused} wrong_password, too_many_attempts */
+  checkPassword(by: Identity, password: string, ip: string): Promise<void>;
+  /** Ends all other sessions. @throws {Refused} validation_error, wrong_password, too_many_attempts */
+  changePassword(by: Identity, given: ChangePassword, ip: string): Promise<void>;
 }
 
 /** Signing in and out. */
@@ -37,10 +53,15 @@ export function createSessions(context: Context): Sessions {
   const { db, passwords, publisher, revocations } = context;
   const throttle = createLoginThrottle(context.clock);
 
-  async function end(userId: number, sessionId: number): Promise<void> {
-    publisher.wake(await endSession(db, userId, sessionId));
-    revocations.add(sessionId);
+  /** Returns whether it could still be used. */
+  async function end(userId: number, sessionId: number): Promise<boolean> {
+    const changed = await endSession(db, userId, sessionId);
+    publisher.wake(changed);
+    if (changed !== null) revocations.add(sessionId);
+    return changed !== null;
   }
+
+  const noSuchSession = (): Refused => new Refused("no_such_session", "there is no such session, or it is not yours");
 
   /** @throws {Refused} wrong_credentials, too_many_attempts */
   async function authenticate(username: string, password: string, ip: string): Promise<Credentials> {
@@ -62,6 +83,21 @@ export function createSessions(context: Context): Sessions {
     return user;
   }
 
+  /**
+   * Returns the hash of the password, where it is that of the user. Whoever has a session and not the password has no
+   * more guesses than anybody else.
+   *
+   * @throws {Refused} wrong_password, too_many_attempts
+   */
+  async function matchPassword(userId: number, password: string, ip: string): Promise<string> {
+    const hash = await findPasswordHash(db, userId);
+    const isRight = await throttle.attempt({ ip, account: String(userId), isFamiliar: true }, async () =>
+      (await passwords.matches(hash, password, { network: networkOf(ip), urgency: "familiar" })) ? true : null,
+    );
+    if (isRight === null || hash === null) throw new Refused("wrong_password", "your password is another one");
+    return hash;
+  }
+
   return {
     async logIn({ username, password, user_address: address, public_key: publicKey }, ip) {
       if (Buffer.byteLength(address) > MAX_ADDRESS_BYTES) {
@@ -81,6 +117,29 @@ export function createSessions(context: Context): Sessions {
         throw new Refused("validation_error", "username is not the name of the user who is signed in");
       }
       await end(userId, sessionId);
+    },
+    list: ({ userId }) => listSessions(db, userId),
+    async change({ userId }, id, { device_name: deviceName = null, public_key: publicKey = null }) {
+      const changed = await changeSession(db, userId, id, { deviceName, publicKey });
+      if (changed === null) throw noSuchSession();
+      return changed;
+    },
+    async checkPassword({ userId }, password, ip) {
+      await matchPassword(userId, password, ip);
+    },
+    async endOne({ userId }, id) {
+      if (!(await end(userId, id))) throw noSuchSession();
+    },
+    async changePassword({ userId, sessionId }, { current_password: current, password }, ip) {
+      const account = await findAccount(db, userId);
+      if (account === null) throw new Refused("unauthorized", "the account was deleted");
+      checkPassword(password, [account.username, account.email, account.phoneNumber, account.fullName], context.settings);
+      const before = await matchPassword(userId, current, ip);
+      const passwordHash = await passwords.hash(password, networkOf(ip));
+      const changed = await changePassword(db, userId, { before, passwordHash, except: sessionId });
+      if (changed === null) throw new Refused("wrong_password", "the password was changed meanwhile");
+      publisher.wake(changed.changed);
+      for (const ended of changed.ended) revocations.add(ended);
     },
     async refresh(token) {
       const refused = new Refused("unauthorized", "the refresh token is not valid: sign in again");

@@ -22,6 +22,7 @@ import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { sealJson } from "./contents.ts";
 import { keyOr } from "./login-keys.ts";
+import { checkPassword } from "./password-rules.ts";
 import { createSignUpLimit } from "./sign-up-limit.ts";
 import { startSession } from "./start-session.ts";
 
@@ -82,9 +83,7 @@ export function createUsers(context: Context): Users {
     async create(given, ip) {
       const { password } = given;
       const names = namesOf(given);
-      if (Array.from(password).length < settings.passwordMinLength) {
-        throw new Refused("validation_error", `a password has at least ${settings.passwordMinLength} characters`);
-      }
+      checkPassword(password, [names.username, names.email, names.phoneNumber, names.fullName], settings);
       const made = await signUps.attempt(ip, async () => {
         // Before the hash, which is what costs; the database has the last word.
         const taken = await findTaken(db, names);
@@ -106,8 +105,9 @@ export function createUsers(context: Context): Users {
     async readAccount({ userId }) {
       return (await findAccount(db, userId)) ?? isDeleted();
     },
-    async changeAccount({ userId }, { full_name: fullName, ...told }) {
-      return (await changeAccount(db, userId, { fullName, ...told })) ?? isDeleted();
+    async changeAccount({ userId }, given) {
+      const { full_name: fullName, found_by_email: foundByEmail, found_by_phone: foundByPhone, ...told } = given;
+      return (await changeAccount(db, userId, { fullName, foundByEmail, foundByPhone, ...told })) ?? isDeleted();
     },
     async delete(by, { user_id: id }) {
       // Not by the token: an admin that was demoted is none at once.

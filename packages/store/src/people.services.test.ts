@@ -1,0 +1,52 @@
+import { createTestDatabase, type TestDatabase } from "@messenger/testkit";
+import { sql } from "kysely";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+import { openStore, type Store } from "./open-store.ts";
+import { blockUser, listBlocks, unblockUser } from "./people.ts";
+import { deleteUser } from "./users.ts";
+
+let database: TestDatabase;
+let store: Store;
+
+beforeEach(async () => {
+  database = await createTestDatabase(inject("databaseUrl"));
+  store = await openStore({ url: database.url });
+  await sql`insert into users (username, username_key, password_hash) select n, n, '-' from generate_series(1, 1002) n`.execute(
+    store.db,
+  );
+  await sql`insert into inboxes (user_id) select id from users`.execute(store.db);
+});
+afterEach(async () => {
+  await store.close();
+  await database.drop();
+});
+
+const hasBlocks = async (userId: number): Promise<unknown> =>
+  (await sql<{ has: boolean }>`select has_blocks as has from inboxes where user_id = ${userId}`.execute(store.db)).rows[0]?.has;
+
+describe("a user", () => {
+  it("blocks a thousand at most", async () => {
+    await sql`insert into blocks (user_id, blocked_id) select 1, n from generate_series(2, 1000) n`.execute(store.db);
+    expect(await blockUser(store.db, 1, 1001)).toBe("blocked");
+    expect(await blockUser(store.db, 1, 1002)).toBe("full");
+    expect(await blockUser(store.db, 1, 1001)).toBe("blocked");
+    expect(await blockUser(store.db, 1, 2 ** 40)).toBe("no-user");
+    expect(await listBlocks(store.db, 1)).toHaveLength(1000);
+  });
+
+  it("is looked at as one who blocks for as long as they do", async () => {
+    expect(await hasBlocks(1)).toBe(false);
+    await blockUser(store.db, 1, 2);
+    expect(await hasBlocks(1)).toBe(true);
+    await unblockUser(store.db, 1, 2);
+    expect(await hasBlocks(1)).toBe(false);
+  });
+
+  it("that is deleted blocks nobody, is blocked by nobody, and is found by nothing", async () => {
+    await blockUser(store.db, 1, 2);
+    await blockUser(store.db, 3, 1);
+    await deleteUser(store.db, 1, () => ({ eventId: "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f", sealData: () => Buffer.from("") }));
+    expect((await sql`select from blocks`.execute(store.db)).rows).toEqual([]);
+    expect((await sql`select from search_names where user_id = 1`.execute(store.db)).rows).toEqual([]);
+  });
+});

@@ -1,0 +1,43 @@
+import type { NewToken } from "@messenger/contracts";
+import { type ApiTokenRow, createApiToken, endApiToken, listApiTokens } from "@messenger/store";
+import { API_TOKEN_PREFIX } from "../api-tokens.ts";
+import type { Context } from "../context.ts";
+import { Refused } from "../refused.ts";
+import type { Identity } from "../tokens.ts";
+import { tokenHash } from "./one-off-tokens.ts";
+import type { Sessions } from "./sessions.ts";
+
+const MAX_TOKENS = 50;
+const DAYS = 90;
+const TOKEN_BYTES = 32;
+
+/** Tokens that programs use in a user's name. */
+export interface TokensOfUser {
+  list(by: Identity): Promise<readonly ApiTokenRow[]>;
+  /** @throws {Refused} wrong_password, too_many_attempts, full */
+  create(by: Identity, given: NewToken, ip: string): Promise<{ made: ApiTokenRow; token: string }>;
+  /** @throws {Refused} no_such_token */
+  delete(by: Identity, id: number): Promise<void>;
+}
+
+export function createTokensOfUser(context: Context, sessions: Pick<Sessions, "checkPassword">): TokensOfUser {
+  const { db, random, revocations } = context;
+
+  return {
+    list: ({ userId }) => listApiTokens(db, userId),
+    async create(by, { name, scopes, expires_in_days: days = DAYS, password }, ip) {
+      await sessions.checkPassword(by, password, ip);
+      const token = API_TOKEN_PREFIX + Buffer.from(random.bytes(TOKEN_BYTES)).toString("base64url");
+      const hash = tokenHash(token);
+      const made = await createApiToken(db, { userId: by.userId, name, scopes, days, hash, most: MAX_TOKENS });
+      if (made === null) throw new Refused("full", `an account has at most ${MAX_TOKENS} tokens`);
+      return { made, token };
+    },
+    async delete({ userId }, id) {
+      if (!(await endApiToken(db, userId, id))) {
+        throw new Refused("no_such_token", "there is no such token, or it is not yours, or it has ended");
+      }
+      revocations.add(id);
+    },
+  };
+}
