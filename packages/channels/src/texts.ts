@@ -21,6 +21,8 @@ export interface TextValues {
   };
   /** Shows that an address is somebody's. */
   code: { code: string };
+  /** Replaces a forgotten password. */
+  reset: { code: string };
   /** What became of endpoints, for the operator. */
   operator: {
     counts: readonly { kind: string; count: number }[];

@@ -1,5 +1,5 @@
 import { type Static, Type } from "typebox";
-import { Email, FullName, Id, Password, Timestamp } from "./fields.ts";
+import { Email, FullCode, FullName, Id, Password, Timestamp } from "./fields.ts";
 import { MESSAGE_ID } from "./messages.ts";
 import { type Route, shape } from "./route.ts";
 
@@ -81,7 +81,7 @@ export type DoorRegister = Static<typeof DoorRegister>;
 
 export const DoorLogin = shape(
   "DoorLogin",
-  { email: Email, password: Password },
+  { email: Email, password: Password, totp_code: Type.Optional(FullCode) },
   { email: "ada@example.com", password: "correct horse battery staple" },
 );
 export type DoorLogin = Static<typeof DoorLogin>;
@@ -185,10 +185,14 @@ export const DOOR_ROUTES = {
     path: "/auth/login",
     summary: "Sign in",
     description: "By an e-mail address, or another name that one signs in by.",
-    door: { ...COMMON, wrong_credentials: { status: 401, detail: "Invalid credentials" } },
+    door: {
+      ...COMMON,
+      wrong_credentials: { status: 401, detail: "Invalid credentials" },
+      code_needed: { status: 401, detail: "Invalid credentials" },
+    },
     body: DoorLogin,
     answer: { status: 200, description: "Signed in.", body: DoorToken },
-    problems: ["wrong_credentials", "too_many_attempts", "unauthorized"],
+    problems: ["wrong_credentials", "code_needed", "too_many_attempts", "unauthorized"],
   },
   doorNotify: {
     scope: "notify",

@@ -14,6 +14,12 @@ export const FullName = Type.String({ minLength: 1, maxLength: 200 });
 export const LoginName = Type.String({ minLength: 1, maxLength: 254 });
 /** Where messages are pushed to: a URL, or a bare `host` or `host:port`. */
 export const UserAddress = Type.String({ minLength: 1, maxLength: 2000 });
+/** What an authenticator shows, or a recovery code. */
+export const FullCode = Type.String({
+  minLength: 6,
+  maxLength: 20,
+  description: "That the authenticator shows, or a recovery code: for who has set one up.",
+});
 export const PublicKey = Type.String({ minLength: 1, maxLength: 16_384 });
 /** ISO 8601 or `YYYY-MM-DD HH:MM:SS`; UTC where it has no zone. */
 export const SendDate = Type.String({ minLength: 10, maxLength: 40 });

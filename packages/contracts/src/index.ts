@@ -13,6 +13,7 @@ export * from "./problems.ts";
 export * from "./push.ts";
 export * from "./route.ts";
 export * from "./routes.ts";
+export * from "./second-factors.ts";
 export * from "./sessions.ts";
 export * from "./tokens.ts";
 export * from "./users.ts";

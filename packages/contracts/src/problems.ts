@@ -67,6 +67,11 @@ export const PROBLEMS = {
     text: VALIDATION_TEXT,
   },
   wrong_code: { status: 400, about: "The code is wrong, has been tried too often, or is too old." },
+  code_needed: {
+    status: 401,
+    about: "The password is right, and a code of the authenticator is needed, too.",
+    text: "Incorrect username or password.",
+  },
   forged: { status: 401, about: "The signature is not that of the provider, or none is expected." },
   not_the_sender: { status: 401, about: "The sender is not the user who is signed in." },
   unauthorized: { status: 401, about: "There is no valid token, or its session has ended." },

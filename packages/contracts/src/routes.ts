@@ -9,6 +9,7 @@ import { MESSAGE_ROUTES } from "./messages.ts";
 import { NOTIFICATION_ROUTES } from "./notifications.ts";
 import { PEOPLE_ROUTES } from "./people.ts";
 import type { Route } from "./route.ts";
+import { SECOND_FACTOR_ROUTES } from "./second-factors.ts";
 import { SESSION_ROUTES } from "./sessions.ts";
 import { TOKEN_ROUTES } from "./tokens.ts";
 import { USER_ROUTES } from "./users.ts";
@@ -17,6 +18,7 @@ import { USER_ROUTES } from "./users.ts";
 export const ROUTES = {
   ...USER_ROUTES,
   ...SESSION_ROUTES,
+  ...SECOND_FACTOR_ROUTES,
   ...TOKEN_ROUTES,
   ...PEOPLE_ROUTES,
   ...MESSAGE_ROUTES,

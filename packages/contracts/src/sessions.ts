@@ -1,5 +1,5 @@
 import { type Static, Type } from "typebox";
-import { Id, LoginName, Password, PublicKey, Timestamp, UserAddress } from "./fields.ts";
+import { FullCode, Id, LoginName, Password, PublicKey, Timestamp, UserAddress } from "./fields.ts";
 import { type Route, shape, SMALL_BYTES } from "./route.ts";
 import { SessionTokens } from "./users.ts";
 
@@ -8,7 +8,13 @@ const LOGIN_BYTES = 128 * 1024;
 
 export const Login = shape(
   "Login",
-  { username: LoginName, password: Password, user_address: UserAddress, public_key: PublicKey },
+  {
+    username: LoginName,
+    password: Password,
+    user_address: UserAddress,
+    public_key: PublicKey,
+    totp_code: Type.Optional(FullCode),
+  },
   {
     username: "ada",
     password: "correct horse battery staple",
@@ -50,6 +56,7 @@ export const StartSession = shape(
   {
     username: Type.String({ ...LoginName, description: "A user name, an e-mail address or a phone number." }),
     password: Password,
+    totp_code: Type.Optional(FullCode),
     device_name: Type.Optional(device_name),
     public_key: Type.Optional(PublicKey),
   },
@@ -140,7 +147,7 @@ export const SESSION_ROUTES = {
     body: Login,
     bodyLimit: LOGIN_BYTES,
     answer: { status: 200, description: "Signed in.", body: LoggedIn },
-    problems: ["unauthorized", "wrong_credentials", "too_many_attempts"],
+    problems: ["unauthorized", "wrong_credentials", "code_needed", "too_many_attempts"],
   },
   startSession: {
     method: "POST",
@@ -154,7 +161,7 @@ export const SESSION_ROUTES = {
     body: StartSession,
     bodyLimit: LOGIN_BYTES,
     answer: { status: 201, description: "The session.", body: StartedSession },
-    problems: ["unauthorized", "wrong_credentials", "too_many_attempts"],
+    problems: ["unauthorized", "wrong_credentials", "code_needed", "too_many_attempts"],
   },
   listSessions: {
     method: "GET",

@@ -103,6 +103,7 @@ const ACCOUNT_EXAMPLE = {
   receipts: true,
   typing: true,
   presence: true,
+  totp: false,
   created_at: "2026-11-27T09:30:00.412Z",
 };
 /** What others are told of oneself. */
@@ -124,6 +125,7 @@ export const Account = shape(
     full_name: Type.Union([Type.String(), Type.Null()]),
     about,
     ...told,
+    totp: Type.Boolean({ description: "Whether log-ins need a code of an authenticator." }),
     created_at: Timestamp,
   },
   ACCOUNT_EXAMPLE,

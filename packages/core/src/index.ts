@@ -26,6 +26,8 @@ export {
   contactCodeContext,
   contactSecretContext,
   contactTokenContext,
+  resetCodeContext,
+  totpContext,
   createKeyring,
   endpointHeadersContext,
   type Keyring,

@@ -174,6 +174,16 @@ export function contactCodeContext(contact: number): string {
   return `contact-code/${contact}`;
 }
 
+/** What the code for a forgotten password is sealed under. */
+export function resetCodeContext(user: number): string {
+  return `reset-code/${user}`;
+}
+
+/** What the secret of a user's authenticator is sealed under. */
+export function totpContext(user: number): string {
+  return `totp/${user}`;
+}
+
 /** What an endpoint's webhook secret is sealed under. */
 export function webhookSecretContext(inbox: number, address: string): string {
   return `endpoint/${inbox}/${address}`;

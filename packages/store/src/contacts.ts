@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Db } from "./database.ts";
 import {
   addNotification,
@@ -189,12 +189,40 @@ export async function changeContact(db: Db, userId: number, id: number, change: 
 }
 
 /** Between two codes for one contact. */
-const CODE_PAUSE_S = 60;
+export const CODE_PAUSE_S = 60;
 /** Of one user, and to one address. */
 const CODES_IN_AN_HOUR = 5;
 const CODES_TO_ADDRESS_IN_A_DAY = 10;
-const CODE_LASTS_MINUTES = 15;
-const CODE_TRIES = 5;
+export const CODE_LASTS_MINUTES = 15;
+export const CODE_TRIES = 5;
+
+/** Whether one more code may be sent: for a user, to an address, and by a channel. */
+export const isWithinCodeLimits = (to: {
+  userId: number;
+  type: RawBuilder<unknown>;
+  address: RawBuilder<unknown>;
+  mostInADay: number;
+}) => sql`(
+  ${CODES_IN_AN_HOUR} > (
+    select count(*) from notifications n where n.user_id = ${to.userId} and n.purpose = 'code' and n.created_at > now() - interval '1 hour'
+  )
+  and ${to.mostInADay} > (
+    select count(*) from (
+      select from notifications n
+      where n.type = ${to.type} and n.purpose = 'code' and n.created_at > now() - interval '1 day' limit ${to.mostInADay}
+    ) few
+  )
+  and exists (
+    select from (
+      select count(*) as today, count(*) filter (where n.created_at > now() - interval '1 hour') as lately
+      from notifications n join inboxes b on b.id = n.inbox_id
+      where b.address = ${to.address} and n.purpose = 'code' and n.created_at > now() - interval '1 day'
+    ) sent where today < ${CODES_TO_ADDRESS_IN_A_DAY} and lately < ${CODES_IN_AN_HOUR}
+  )
+)`;
+
+/** Codes by one channel are sent one after the other. */
+export const lockCodesBy = (tx: Db, type: string): Promise<void> => lockOne(tx, `codes by ${type}`);
 
 /** A code on its way to a contact. */
 export interface NewCode {
@@ -217,28 +245,13 @@ export async function sendCode(
   { userId, contact, code, mostInADay, notification }: NewCode,
 ): Promise<MadeNotification | { status: "too-many" }> {
   return db.transaction().execute(async (tx) => {
-    await lockOne(tx, `codes by ${notification.type}`);
+    await lockCodesBy(tx, notification.type);
     await lockUser(tx, userId);
     const { rows } = await sql`
       update contacts k set code = ${code}, code_at = now(), code_tries = 0
       where id = ${contact} and user_id = ${userId} and verified_at is null
         and coalesce(code_at, '-infinity') < now() - ${CODE_PAUSE_S} * interval '1 second'
-        and ${CODES_IN_AN_HOUR} > (
-          select count(*) from notifications n where n.user_id = ${userId} and n.purpose = 'code' and n.created_at > now() - interval '1 hour'
-        )
-        and ${mostInADay} > (
-          select count(*) from (
-            select from notifications n
-            where n.type = k.type and n.purpose = 'code' and n.created_at > now() - interval '1 day' limit ${mostInADay}
-          ) few
-        )
-        and exists (
-          select from (
-            select count(*) as today, count(*) filter (where n.created_at > now() - interval '1 hour') as lately
-            from notifications n join inboxes b on b.id = n.inbox_id
-            where b.address = k.address and n.purpose = 'code' and n.created_at > now() - interval '1 day'
-          ) sent where today < ${CODES_TO_ADDRESS_IN_A_DAY} and lately < ${CODES_IN_AN_HOUR}
-        )
+        and ${isWithinCodeLimits({ userId, type: sql`k.type`, address: sql`k.address`, mostInADay })}
       returning id
     `.execute(tx);
     return rows.length === 0 ? { status: "too-many" } : addNotification(tx, notification);

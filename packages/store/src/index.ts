@@ -188,6 +188,8 @@ export {
   type WhichDeadLetters,
 } from "./delivery-log.ts";
 export { type ApiTokenHolder, type ApiTokenRow, createApiToken, endApiToken, listApiTokens, useApiToken } from "./api-tokens.ts";
+export { findResetContact, resetPassword, sendResetCode, tryResetCode } from "./password-resets.ts";
+export { beginTotp, confirmTotp, deleteTotp, findTotp, takeRecoveryCode, takeTotpStep, type TotpRow } from "./second-factors.ts";
 export { blockUser, type FoundUser, listBlocks, searchUsers, unblockUser } from "./people.ts";
 export { GONE } from "./gone-addresses.ts";
 export { type OperatorDigest, type OperatorNews, tellOperator } from "./operator-news.ts";

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { pruneContacts } from "./contacts.ts";
 import { pruneGone } from "./gone-addresses.ts";
+import { pruneResets } from "./password-resets.ts";
 import { deleteSome } from "./delete-some.ts";
 import { eraseAbandonedGroups } from "./groups.ts";
 import { pruneNotices } from "./notices.ts";
@@ -32,6 +33,7 @@ export async function prune(db: Db, days: number): Promise<void> {
   await sql`delete from stream_tickets where expires_at < now()`.execute(db);
   await sql`delete from probes where created_at < now() - interval '1 hour'`.execute(db);
   await pruneGone(db);
+  await pruneResets(db);
   await pruneContacts(db);
   await pruneNotices(db);
   await pruneOwnNotifications(db);

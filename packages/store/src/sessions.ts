@@ -173,13 +173,19 @@ export async function changePassword(
       update users set password_hash = ${passwordHash} where id = ${userId} and password_hash = ${before} returning id
     `.execute(tx);
     if (inbox === null || changed.length === 0) return null;
-    const { rows } = await sql<{ id: number }>`
-      select id from sessions s where s.user_id = ${userId} and ${IS_DEVICE} and ${IS_LIVE} and s.id <> ${except}
-    `.execute(tx);
-    const ended = rows.map(({ id }) => id);
-    await endSessions(tx, ended, "the password was changed");
+    const ended = await endDeviceSessions(tx, userId, except);
     return { ended, changed: await announceChange(tx, inbox.id) };
   });
+}
+
+/** Ends all sessions of a user but one, as the password was changed; returns which. The inbox and its endpoints are locked. */
+export async function endDeviceSessions(tx: Db, userId: number, except: number | null): Promise<readonly number[]> {
+  const { rows } = await sql<{ id: number }>`
+    select id from sessions s where s.user_id = ${userId} and ${IS_DEVICE} and ${IS_LIVE} and s.id is distinct from ${except}
+  `.execute(tx);
+  const ended = rows.map(({ id }) => id);
+  await endSessions(tx, ended, "the password was changed");
+  return ended;
 }
 
 export type RefreshResult =

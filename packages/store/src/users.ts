@@ -132,6 +132,8 @@ export interface AccountRow {
   receipts: boolean;
   typing: boolean;
   presence: boolean;
+  /** Whether log-ins need a code. */
+  hasTotp: boolean;
   createdAt: Date;
 }
 
@@ -168,7 +170,8 @@ export async function findAccount(db: Db, userId: number): Promise<AccountRow | 
 
 const ACCOUNT_COLUMNS = sql`
   id, username, email, phone_number as "phoneNumber", full_name as "fullName", about, found_by_email as "foundByEmail",
-  found_by_phone as "foundByPhone", receipts, typing, presence, created_at as "createdAt"
+  found_by_phone as "foundByPhone", receipts, typing, presence, created_at as "createdAt",
+  exists (select from totp where totp.user_id = users.id and confirmed_at is not null) as "hasTotp"
 `;
 
 /** What became of a deletion: the groups that the user was in are told; false where there is no such user. */
@@ -239,6 +242,9 @@ async function endAccount(tx: Db, userId: number): Promise<number | "member" | n
     update reactions set user_id = -nextval(pg_get_serial_sequence('users', 'id')) where user_id = ${userId}
   `.execute(tx);
   await sql`delete from bans where user_id = ${userId}`.execute(tx);
+  for (const table of ["totp", "recovery_codes", "password_resets"]) {
+    await sql`delete from ${sql.table(table)} where user_id = ${userId}`.execute(tx);
+  }
   await sql`delete from blocks where user_id = ${userId} or blocked_id = ${userId}`.execute(tx);
   await sql`delete from users where id = ${userId}`.execute(tx);
   return inbox;

@@ -12,6 +12,7 @@ import {
   NOTIFICATION_ROUTES,
   ROUTES,
   PEOPLE_ROUTES,
+  SECOND_FACTOR_ROUTES,
   SESSION_ROUTES,
   TOKEN_ROUTES,
   USER_ROUTES,
@@ -50,6 +51,7 @@ import { groupHandlers } from "./routes/groups.ts";
 import { healthHandlers } from "./routes/health.ts";
 import { messageHandlers } from "./routes/messages.ts";
 import { notificationHandlers } from "./routes/notifications.ts";
+import { secondFactorHandlers } from "./routes/second-factors.ts";
 import { sessionHandlers } from "./routes/sessions.ts";
 import { peopleHandlers } from "./routes/people.ts";
 import { tokenHandlers } from "./routes/tokens.ts";
@@ -62,6 +64,7 @@ import { createEvents } from "./use-cases/events.ts";
 import { createGroups } from "./use-cases/groups.ts";
 import { createMessages } from "./use-cases/messages.ts";
 import { createNotifications } from "./use-cases/notifications.ts";
+import { createPasswordResets } from "./use-cases/password-resets.ts";
 import { createPeople } from "./use-cases/people.ts";
 import { createReports } from "./use-cases/reports.ts";
 import { createSessions } from "./use-cases/sessions.ts";
@@ -217,6 +220,7 @@ export async function createApp(context: Context): Promise<App> {
   const signals = createSignals(context);
   addRoutes(app, USER_ROUTES, userHandlers(users, sessions, people));
   addRoutes(app, SESSION_ROUTES, sessionHandlers(sessions));
+  addRoutes(app, SECOND_FACTOR_ROUTES, secondFactorHandlers(sessions, createPasswordResets(context)));
   addRoutes(app, PEOPLE_ROUTES, peopleHandlers(people));
   addRoutes(app, TOKEN_ROUTES, tokenHandlers(createTokensOfUser(context, sessions)));
   addRoutes(app, MESSAGE_ROUTES, messageHandlers(messages));

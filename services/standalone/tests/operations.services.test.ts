@@ -146,6 +146,7 @@ const noContact = (more: Ask = {}) => ({
 });
 const noProvider: Elsewhere = ["contacts.services.test.ts", "are refused where nobody delivers there"];
 const reported: Elsewhere = ["notifications.services.test.ts", "are what their provider reports, in any order and however often"];
+const withTotp: Elsewhere = ["second-factors.services.test.ts", "need a code, too, from then on"];
 const onlyAdmins: Elsewhere = ["notifications.services.test.ts", "are for administrators, and where somebody delivers them"];
 const noSender: Elsewhere = ["endpoints.services.test.ts", "says so where no sender is there to make a test"];
 
@@ -191,6 +192,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     }),
     problems: {
       unauthorized: tooLate,
+      code_needed: withTotp,
       wrong_credentials: ({ ada }) => ({
         body: { username: ada.name, password: "wrong", user_address: "http://127.0.0.1:9/", public_key: "k" },
         by: null,
@@ -206,6 +208,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     success: ({ ada }) => ({ body: { username: ada.name, password: PASSWORD, device_name: "phone" }, by: null }),
     problems: {
       unauthorized: tooLate,
+      code_needed: withTotp,
       wrong_credentials: ({ ada }) => ({ body: { username: ada.name, password: "wrong" }, by: null }),
       async too_many_attempts(world) {
         const body = { username: world.ada.name, password: "wrong" };
@@ -228,6 +231,55 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
   endSession: {
     success: async (world) => ({ params: { id: await sessionOf(world) } }),
     problems: { no_such_session: async (world) => ({ params: { id: await sessionOf(world) }, by: world.eve }) },
+  },
+  beginTotp: {
+    success: () => ({ body: { password: PASSWORD } }),
+    problems: {
+      wrong_password: () => ({ body: { password: "wrong" } }),
+      async too_many_attempts(world) {
+        const body = { password: "wrong" };
+        for (let n = 0; n < 11; n += 1) await http(`${world.asked}/api/users/me/totp`, { body, token: world.ada.token });
+        return { body };
+      },
+      taken: withTotp,
+    },
+  },
+  confirmTotp: {
+    success: withTotp,
+    problems: {
+      wrong_code: () => ({ body: { code: "000000" } }),
+      taken: withTotp,
+      async too_many_attempts(world) {
+        const body = { code: "000000" };
+        for (let n = 0; n < 11; n += 1) await http(`${world.asked}/api/users/me/totp/confirm`, { body, token: world.ada.token });
+        return { body };
+      },
+    },
+  },
+  deleteTotp: {
+    success: withTotp,
+    problems: {
+      wrong_password: () => ({ body: { password: "wrong", code: "000000" } }),
+      wrong_code: withTotp,
+      async too_many_attempts(world) {
+        const body = { password: "wrong", code: "000000" };
+        for (let n = 0; n < 11; n += 1) {
+          await http(`${world.asked}/api/users/me/totp`, { method: "DELETE", body, token: world.ada.token });
+        }
+        return { body };
+      },
+    },
+  },
+  requestReset: {
+    success: ({ ada }) => ({ body: { username: ada.name }, by: null }),
+    problems: { too_many_attempts: ["second-factors.services.test.ts", "no more often than it should be"] },
+  },
+  confirmReset: {
+    success: ["second-factors.services.test.ts", "is replaced by a code that was sent"],
+    problems: {
+      wrong_code: ({ ada }) => ({ body: { username: ada.name, code: "000000", password: "a better one than before" }, by: null }),
+      too_many_attempts: ["second-factors.services.test.ts", "no more often than it should be"],
+    },
   },
   listBlocks: { success: () => ({}), problems: {} },
   blockUser: {
@@ -625,6 +677,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     },
     problems: {
       unauthorized: tooLate,
+      code_needed: withTotp,
       wrong_credentials: () => ({ body: mail(), by: null }),
       async too_many_attempts(world) {
         const body = mail();

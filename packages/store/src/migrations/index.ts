@@ -22,6 +22,7 @@ import { up as notices } from "./0020-notices.ts";
 import { up as newsOfEndpoints } from "./0021-news-of-endpoints.ts";
 import { up as apiTokens } from "./0023-api-tokens.ts";
 import { up as people } from "./0024-people.ts";
+import { up as secondFactors } from "./0025-second-factors.ts";
 import { up as endpointsInFlight } from "./0022-endpoints-in-flight.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
@@ -63,4 +64,5 @@ export const steps: Record<string, SchemaStep> = {
   "0022-endpoints-in-flight": { up: endpointsInFlight },
   "0023-api-tokens": { up: apiTokens },
   "0024-people": { up: people, withoutTransaction: true },
+  "0025-second-factors": { up: secondFactors },
 };

@@ -15,8 +15,9 @@ export function authDoor(users: Users, sessions: Sessions): Handlers<Pick<typeof
       return { access_token: tokens.access_token, token_type: BEARER };
     },
     async doorLogin(request) {
-      const { email, password } = request.body;
-      const { userId, tokens } = await sessions.start({ username: email, password }, request.ip);
+      const { email, password, totp_code } = request.body;
+      const code = totp_code === undefined ? {} : { totp_code };
+      const { userId, tokens } = await sessions.start({ username: email, password, ...code }, request.ip);
       request.signedInAs = userId;
       return { access_token: tokens.access_token, token_type: BEARER };
     },

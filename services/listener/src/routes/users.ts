@@ -20,6 +20,7 @@ export function userHandlers(users: Users, sessions: Sessions, people: People): 
     receipts,
     typing,
     presence,
+    hasTotp,
     createdAt,
   }: AccountRow): Account => ({
     user_id: id,
@@ -33,6 +34,7 @@ export function userHandlers(users: Users, sessions: Sessions, people: People): 
     receipts,
     typing,
     presence,
+    totp: hasTotp,
     created_at: createdAt.toISOString(),
   });
 

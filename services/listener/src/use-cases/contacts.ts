@@ -1,14 +1,12 @@
-import { randomInt, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import {
   addressOf,
-  compose,
   type Language,
   originOfWebPush,
   packKeys,
   recipientOf,
   refusalOfKeys,
   refusalOfWebPush,
-  SECRET_BYTES,
   webPushAddress,
   type WrittenScheme,
 } from "@messenger/channels";
@@ -24,7 +22,6 @@ import {
   findContactByToken,
   findProvider,
   listContacts,
-  type NewNotification,
   renewAddress,
   sendCode as storeCode,
   tryCode,
@@ -33,7 +30,7 @@ import {
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { sealJson } from "./contents.ts";
+import { codeNotification, newCode } from "./codes.ts";
 import { newToken, tokenHash } from "./one-off-tokens.ts";
 import { readRecipient } from "./recipients.ts";
 
@@ -71,7 +68,6 @@ const SCHEMES = {
   push: "webpush:",
 } as const satisfies Record<ContactType, WrittenScheme | "webpush:">;
 const MAX_CONTACTS = 20;
-const CODE_DIGITS = 6;
 const DEFAULTS = { showsContent: false, language: "en", windowS: 300, quietFrom: null, quietUntil: null, timeZone: "UTC" };
 const delayOf = (type: ContactType): number => (type === "push" ? 5 : 60);
 
@@ -107,7 +103,7 @@ function settingsOf(before: ContactSettings, given: ChangeContact): ContactSetti
 }
 
 export function createContacts(context: Context): Contacts {
-  const { db, keyring, ids, random, publisher, settings, guard, pushKey } = context;
+  const { db, keyring, random, publisher, settings, guard, pushKey } = context;
 
   const open = ({ address, type, language, ...row }: ContactRow): OpenedContact => ({
     ...row,
@@ -159,25 +155,11 @@ export function createContacts(context: Context): Contacts {
     const type = contact.type as ContactType;
     if (contact.isVerified) throw new Refused("taken", "it is verified already");
     const provider = await providerOf(type);
-    const code = String(randomInt(10 ** CODE_DIGITS)).padStart(CODE_DIGITS, "0");
+    const code = newCode();
     // Sealed, and not hashed: whoever has the hash of six digits has the digits.
     const sealed = keyring.contents.seal(contactCodeContext(contact.id), Buffer.from(code));
-    const id = ids.next();
-    const { subject, text, html, short } = compose(contact.language as Language, "code", { code });
-    const notification: NewNotification = {
-      id,
-      userId: by.userId,
-      type,
-      purpose: "code",
-      address: contact.address,
-      recipient: sealJson(keyring, id, { recipient: open(contact).recipient }),
-      data: sealJson(keyring, id, type === "email" ? { subject, content: text, html } : { content: short }),
-      provider,
-      sendAt: null,
-      sealSecret: (inbox) =>
-        keyring.webhookSecrets.seal(webhookSecretContext(inbox, contact.address), random.bytes(SECRET_BYTES)),
-      request: null,
-    };
+    const to = { ...contact, userId: by.userId, recipient: open(contact).recipient, provider };
+    const notification = codeNotification(context, to, { code, isFor: "code" });
     const { codesPerDay: mostInADay } = settings;
     const made = await storeCode(db, { userId: by.userId, contact: contact.id, code: sealed, mostInADay, notification });
     if (made.status === "too-many") {

@@ -1,4 +1,4 @@
-import type { ChangePassword, ChangeSession, Login, SessionTokens, StartSession } from "@messenger/contracts";
+import type { ChangePassword, ChangeSession, DeleteTotp, Login, SessionTokens, StartSession } from "@messenger/contracts";
 import {
   changePassword,
   changeSession,
@@ -20,6 +20,7 @@ import type { Identity } from "../tokens.ts";
 import { loginKeys } from "./login-keys.ts";
 import { createLoginThrottle } from "./login-throttle.ts";
 import { checkPassword } from "./password-rules.ts";
+import { createSecondFactor } from "./second-factor.ts";
 import { REFRESH_DAYS, sessionTokens, type StartedSession, startSession } from "./start-session.ts";
 
 /** What an index of PostgreSQL can hold, with something to spare. */
@@ -28,10 +29,10 @@ const MAX_ADDRESS_BYTES = 2_000;
 export interface Sessions {
   /**
    * Signs in, and has messages pushed to an address.
-   * @throws {Refused} validation_error, wrong_credentials, too_many_attempts
+   * @throws {Refused} validation_error, wrong_credentials, code_needed, too_many_attempts
    */
   logIn(given: Login, ip: string): Promise<StartedSession & { userId: number }>;
-  /** Signs in, without an address. @throws {Refused} wrong_credentials, too_many_attempts */
+  /** Signs in, without an address. @throws {Refused} wrong_credentials, code_needed, too_many_attempts */
   start(given: StartSession, ip: string): Promise<StartedSession & { userId: number }>;
   /** Ends a session; `username` must be its user's. @throws {Refused} validation_error */
   logOut(of: Identity, username: string): Promise<void>;
@@ -42,6 +43,12 @@ export interface Sessions {
   change(by: Identity, id: number, change: ChangeSession): Promise<SessionRow>;
   /** @throws {Refused} no_such_session */
   endOne(by: Identity, id: number): Promise<void>;
+  /** @throws {Refused} wrong_password, too_many_attempts, taken */
+  beginTotp(by: Identity, password: string, ip: string): Promise<{ secret: string; uri: string }>;
+  /** @throws {Refused} wrong_code, too_many_attempts, taken */
+  confirmTotp(by: Identity, code: string, ip: string): Promise<readonly string[]>;
+  /** @throws {Refused} wrong_password, wrong_code, too_many_attempts */
+  deleteTotp(by: Identity, given: DeleteTotp, ip: string): Promise<void>;
   /** That somebody who is signed in gave their password again. @throws {Refused} wrong_password, too_many_attempts */
   checkPassword(by: Identity, password: string, ip: string): Promise<void>;
   /** Ends all other sessions. @throws {Refused} validation_error, wrong_password, too_many_attempts */
@@ -52,6 +59,7 @@ export interface Sessions {
 export function createSessions(context: Context): Sessions {
   const { db, passwords, publisher, revocations } = context;
   const throttle = createLoginThrottle(context.clock);
+  const secondFactor = createSecondFactor(context);
 
   /** Returns whether it could still be used. */
   async function end(userId: number, sessionId: number): Promise<boolean> {
@@ -63,8 +71,8 @@ export function createSessions(context: Context): Sessions {
 
   const noSuchSession = (): Refused => new Refused("no_such_session", "there is no such session, or it is not yours");
 
-  /** @throws {Refused} wrong_credentials, too_many_attempts */
-  async function authenticate(username: string, password: string, ip: string): Promise<Credentials> {
+  /** @throws {Refused} wrong_credentials, code_needed, too_many_attempts */
+  async function authenticate(username: string, password: string, code: string | undefined, ip: string): Promise<Credentials> {
     const keys = loginKeys(username);
     const nameKey = keys.usernameKey ?? keys.emailKey ?? username;
     if (throttle.checkRemembered(ip, nameKey)) passwords.checkRoom({ network: networkOf(ip), urgency: "log-in" });
@@ -74,10 +82,13 @@ export function createSessions(context: Context): Sessions {
     const account = found === null ? nameKey : String(found.id);
     throttle.remember(nameKey, { ip, account, isFamiliar });
     const from = { network: networkOf(ip), urgency: isFamiliar ? ("familiar" as const) : ("log-in" as const) };
-    const user = await throttle.attempt({ ip, account, isFamiliar }, async () =>
-      (await passwords.matches(found?.passwordHash ?? null, password, from)) ? found : null,
-    );
+    const user = await throttle.attempt({ ip, account, isFamiliar }, async () => {
+      if (!(await passwords.matches(found?.passwordHash ?? null, password, from)) || found === null) return null;
+      const second = await secondFactor.check(found.id, code);
+      return second === "wrong" ? null : { ...found, isCodeNeeded: second === "needed" };
+    });
     if (user === null) throw new Refused("wrong_credentials", "Incorrect username or password.");
+    if (user.isCodeNeeded) throw new Refused("code_needed", "give the code that your authenticator shows, too, as totp_code");
     await rememberNetwork(db, user.id, neighbourhoodOf(ip));
     throttle.remember(nameKey, { ip, account, isFamiliar: true });
     return user;
@@ -98,16 +109,32 @@ export function createSessions(context: Context): Sessions {
     return hash;
   }
 
+  /** A code that is wrong counts as a log-in that failed does. @throws {Refused} wrong_code, too_many_attempts */
+  async function guessing<Result>(userId: number, ip: string, run: () => Promise<Result>): Promise<Result> {
+    let wrong: Refused | undefined;
+    const result = await throttle.attempt({ ip, account: String(userId), isFamiliar: true }, async () => {
+      try {
+        return { value: await run() };
+      } catch (error) {
+        if (!(error instanceof Refused) || error.code !== "wrong_code") throw error;
+        wrong = error;
+        return null;
+      }
+    });
+    if (result === null) throw wrong as Refused;
+    return result.value;
+  }
+
   return {
-    async logIn({ username, password, user_address: address, public_key: publicKey }, ip) {
+    async logIn({ username, password, totp_code: code, user_address: address, public_key: publicKey }, ip) {
       if (Buffer.byteLength(address) > MAX_ADDRESS_BYTES) {
         throw new Refused("validation_error", `user_address has at most ${MAX_ADDRESS_BYTES} bytes of UTF-8`);
       }
-      const { id: userId, name, role } = await authenticate(username, password, ip);
+      const { id: userId, name, role } = await authenticate(username, password, code, ip);
       return { userId, ...(await startSession(context, { userId, name, role }, { publicKey, address })) };
     },
-    async start({ username, password, device_name, public_key: publicKey = null }, ip) {
-      const { id: userId, name, role } = await authenticate(username, password, ip);
+    async start({ username, password, totp_code: code, device_name, public_key: publicKey = null }, ip) {
+      const { id: userId, name, role } = await authenticate(username, password, code, ip);
       const device = { name: device_name ?? null, publicKey, address: null };
       return { userId, ...(await startSession(context, { userId, name, role }, device)) };
     },
@@ -123,6 +150,19 @@ export function createSessions(context: Context): Sessions {
       const changed = await changeSession(db, userId, id, { deviceName, publicKey });
       if (changed === null) throw noSuchSession();
       return changed;
+    },
+    async beginTotp(by, password, ip) {
+      await matchPassword(by.userId, password, ip);
+      return secondFactor.begin(by);
+    },
+    confirmTotp: (by, code, ip) => guessing(by.userId, ip, () => secondFactor.confirm(by, code)),
+    async deleteTotp(by, { password, code }, ip) {
+      await matchPassword(by.userId, password, ip);
+      await guessing(by.userId, ip, async () => {
+        if ((await secondFactor.check(by.userId, code)) === "wrong")
+          throw new Refused("wrong_code", "the code is wrong, or was used");
+      });
+      await secondFactor.delete(by);
     },
     async checkPassword({ userId }, password, ip) {
       await matchPassword(userId, password, ip);
