@@ -215,6 +215,17 @@ export const USER_ROUTES = {
     answer: { status: 200, description: "One's account as it is now.", body: Account },
     problems: [],
   },
+  exportAccount: {
+    method: "GET",
+    path: "/api/users/me/export",
+    auth: "session",
+    tag: "account",
+    summary: "Export one's account",
+    description:
+      "A zip of JSON files, and of pages to read: the account, its sessions, tokens, contacts and endpoints (without their secrets), whom one blocks, and all conversations with their messages. It is made as it is read; one at a time.",
+    answer: { status: 200, description: "The zip.", stream: "application/zip" },
+    problems: [],
+  },
   changePassword: {
     method: "PUT",
     path: "/api/users/me/password",

@@ -165,6 +165,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
   },
   readAccount: { success: () => ({}), problems: {} },
   changeAccount: { success: () => ({ body: { full_name: "Ada Lovelace", receipts: false } }), problems: {} },
+  exportAccount: { success: ["export.services.test.ts", "is a zip of all that one has"], problems: {} },
   changePassword: {
     success: () => ({ body: { current_password: PASSWORD, password: "a better one than before" } }),
     problems: {

@@ -3,11 +3,12 @@ import type { AccountRow } from "@messenger/store";
 import { Value } from "typebox/value";
 import type { Handlers } from "../http/route.ts";
 import { Refused } from "../refused.ts";
+import type { Export } from "../use-cases/export.ts";
 import type { People } from "../use-cases/people.ts";
 import type { Sessions } from "../use-cases/sessions.ts";
 import type { Users } from "../use-cases/users.ts";
 
-export function userHandlers(users: Users, sessions: Sessions, people: People): Handlers<typeof USER_ROUTES> {
+export function userHandlers(users: Users, sessions: Sessions, people: People, exported: Export): Handlers<typeof USER_ROUTES> {
   const describe = ({
     id,
     username,
@@ -64,6 +65,12 @@ export function userHandlers(users: Users, sessions: Sessions, people: People): 
     },
     readAccount: async ({ identity }) => describe(await users.readAccount(identity)),
     changeAccount: async ({ identity, body }) => describe(await users.changeAccount(identity, body)),
+    async exportAccount({ identity }, reply) {
+      const gone = new AbortController();
+      reply.raw.once("close", () => gone.abort());
+      reply.header("content-disposition", `attachment; filename="messenger-${identity.userId}.zip"`);
+      return exported.open(identity, gone.signal);
+    },
     changePassword: ({ identity, body, ip }) => sessions.changePassword(identity, body, ip),
     async deleteUser(request) {
       await users.delete(request.identity, request.body);
