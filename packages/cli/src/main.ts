@@ -6,6 +6,9 @@ import { listen } from "./console/listen.ts";
 import { demo } from "./demo.ts";
 import type { Given } from "./given.ts";
 import { migrateDatabase } from "./migrate.ts";
+import { runAdmin, runUser } from "./operators/accounts.ts";
+import { runDoctor } from "./operators/doctor.ts";
+import { runSeed } from "./operators/seed.ts";
 import { repairQueue } from "./repair.ts";
 import { makeSecrets, prepareSecret, usePreparedSecret } from "./secrets.ts";
 
@@ -43,6 +46,28 @@ const COMMANDS: Record<string, Command> = {
   certificate: {
     help: "hand the edge its certificate, self-signed where there is none (CERTS_DIR, EDGE_DIR)",
     run: prepareCertificate,
+  },
+  admin: {
+    help: "list, create, grant or revoke admins, or print what operators did (DATABASE_URL, or DATA_DIR of a stopped Messenger)",
+    arguments: ["list|create|grant|revoke|log", "user name"],
+    options: { json: flag },
+    run: runAdmin,
+  },
+  user: {
+    help: "list or show users, suspend or restore one (likewise)",
+    arguments: ["list|show|suspend|restore", "user name"],
+    options: { json: flag },
+    run: runUser,
+  },
+  doctor: {
+    help: "look at settings, database, schema, broker, secret, clock, certificate and disk, and say what to mend",
+    options: { json: flag },
+    run: runDoctor,
+  },
+  seed: {
+    help: "fill a database to try it: Alice, Bob and Charlie, a group, messages; or many more (likewise, MESSENGER_SECRET)",
+    options: { users: text, messages: text },
+    run: runSeed,
   },
   demo: { help: "show the main job, on a running instance or a fresh one (MESSENGER_URL)", run: demo },
   listen: {

@@ -268,7 +268,7 @@ export const CONVERSATION_ROUTES = {
     problems: ["no_such_conversation"],
   },
   markRead: {
-    scope: "messages:read",
+    scope: "messages:send",
     method: "POST",
     path: "/api/conversations/{id}/read",
     auth: "session",

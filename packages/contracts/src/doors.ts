@@ -192,7 +192,7 @@ export const DOOR_ROUTES = {
     },
     body: DoorLogin,
     answer: { status: 200, description: "Signed in.", body: DoorToken },
-    problems: ["wrong_credentials", "code_needed", "too_many_attempts", "unauthorized"],
+    problems: ["wrong_credentials", "code_needed", "suspended", "too_many_attempts", "unauthorized"],
   },
   doorNotify: {
     scope: "notify",

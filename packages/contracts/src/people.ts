@@ -39,7 +39,7 @@ export const PEOPLE_ROUTES = {
     path: "/api/users/{id}/block",
     summary: "Block a user",
     description:
-      "What they send to oneself is answered as if there were no such receiver; they do not find one by a search, cannot add one to a group, and do not see when one types or is there. Groups that both are in stay as they are. They are not told.",
+      "What they send to oneself is answered as if there were no such receiver, and they cannot edit what they wrote before, or react to it. They do not find one by a search, cannot add one to a group, and see neither how far one has read, nor when one types or is there. Groups that both are in stay as they are. They are not told.",
     answer: { status: 204, description: "The user is blocked." },
     problems: ["no_such_user", "full"],
   },

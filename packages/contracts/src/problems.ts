@@ -84,6 +84,7 @@ export const PROBLEMS = {
   banned: { status: 403, about: "This user is banned from the group." },
   forbidden: { status: 403, about: "Whoever is signed in may not do this." },
   missing_scope: { status: 403, about: "The API token is not for this." },
+  suspended: { status: 403, about: "The account is suspended.", text: "This account is suspended." },
   no_such_contact: { status: 404, about: "There is no such contact, or it is not yours." },
   no_such_conversation: { status: 404, about: "There is no such conversation, or you do not take part in it." },
   no_such_invite: { status: 404, about: "There is no such invite, or it has ended." },

@@ -18,7 +18,7 @@ export const TAGS = {
   account: "Accounts: making, finding and deleting them.",
   sessions: "Signing in and out.",
   tokens: "API tokens: for programs that act in a user's name.",
-  people: "Whom one wants nothing from.",
+  people: "Blocking people.",
   messages: "Sending and reading messages.",
   conversations: "Who writes with whom, and what was written.",
   groups: "Conversations of many: who takes part, and who may do what.",

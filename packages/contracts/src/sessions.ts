@@ -147,7 +147,7 @@ export const SESSION_ROUTES = {
     body: Login,
     bodyLimit: LOGIN_BYTES,
     answer: { status: 200, description: "Signed in.", body: LoggedIn },
-    problems: ["unauthorized", "wrong_credentials", "code_needed", "too_many_attempts"],
+    problems: ["unauthorized", "wrong_credentials", "code_needed", "suspended", "too_many_attempts"],
   },
   startSession: {
     method: "POST",
@@ -161,7 +161,7 @@ export const SESSION_ROUTES = {
     body: StartSession,
     bodyLimit: LOGIN_BYTES,
     answer: { status: 201, description: "The session.", body: StartedSession },
-    problems: ["unauthorized", "wrong_credentials", "code_needed", "too_many_attempts"],
+    problems: ["unauthorized", "wrong_credentials", "code_needed", "suspended", "too_many_attempts"],
   },
   listSessions: {
     method: "GET",

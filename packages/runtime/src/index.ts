@@ -5,7 +5,11 @@ export { serviceSettings } from "./common-settings.ts";
 export { type Closing, createClosing } from "./close-all.ts";
 export { createLogger, LOG_LEVELS, type Logger, type LogLevel } from "./log.ts";
 export { Counter, createRegistry, Gauge, Histogram, Registry, serveMetrics } from "./metrics.ts";
+export { type DataFolder, openDataFolder } from "./data-folder.ts";
+export { FolderInUse } from "./folder-lock.ts";
 export { loadOwnKey } from "./own-key.ts";
+export { ownSecret } from "./own-secret.ts";
+export { hashPassword, normalPassword, verifyPassword } from "./password-hash.ts";
 export { CannotStart, EXIT_SETTINGS, isOperators, runService, type Running } from "./run.ts";
 export {
   integer,

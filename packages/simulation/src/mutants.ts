@@ -317,6 +317,13 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "go-on-after-a-rejection",
+    rule: "of pushes in flight at the same time, those after one that was rejected do not count once their lane has ended",
+    file: LANE,
+    firstWorld: 1_700_000_000,
+    changes: [{ from: `        if (!isTaken) return false;`, to: `        if (isLast) return false;` }],
+  },
+  {
     name: "more-than-may-be-in-flight",
     rule: "no more pushes to an endpoint are in flight at the same time than it takes",
     file: LANE,

@@ -155,6 +155,10 @@ export function createReceivers(
         return { result: "transient", status, mayBeTheEvent: status === 500 };
       }
       case "rejecting":
+        if (world.windowed && chance.happens(0.3)) {
+          rejections.set(keyOf(address, seq), TRIES);
+          return { result: "rejected", status: 400, isFinal: true };
+        }
         rejections.set(keyOf(address, seq), (rejections.get(keyOf(address, seq)) ?? 0) + 1);
         return { result: "rejected", status: 400 };
       case "unreachable":

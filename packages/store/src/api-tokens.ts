@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { lockInbox } from "./endpoints.ts";
-import { IS_LIVE } from "./sessions.ts";
+import { IS_LIVE, isStillPassword } from "./sessions.ts";
 
 /** An API token, as its user sees it. */
 export interface ApiTokenRow {
@@ -19,20 +19,32 @@ const ROW = sql`
   s.refresh_expires_at as "expiresAt"
 `;
 
-/** Makes a token; null where the user has as many as `most`, or is no more. Locks the user's inbox. */
+/**
+ * Makes a token. `full` where the user has as many as `most`; `changed` where the account is no more, or its password is
+ * another one than was given. Locks the user's inbox.
+ */
 export async function createApiToken(
   db: Db,
-  token: { userId: number; name: string; scopes: readonly string[]; days: number; hash: Uint8Array; most: number },
-): Promise<ApiTokenRow | null> {
+  token: {
+    userId: number;
+    /** Of the password that was given. */
+    passwordHash: string;
+    name: string;
+    scopes: readonly string[];
+    days: number;
+    hash: Uint8Array;
+    most: number;
+  },
+): Promise<ApiTokenRow | "full" | "changed"> {
   return db.transaction().execute(async (tx) => {
-    if ((await lockInbox(tx, token.userId)) === null) return null;
+    if ((await lockInbox(tx, token.userId)) === null || !(await isStillPassword(tx, token))) return "changed";
     const { rows } = await sql<ApiTokenRow>`
       insert into sessions as s (user_id, device_name, scopes, token_hash, refresh_expires_at)
       select ${token.userId}, ${token.name}, ${token.scopes}::text[], ${token.hash}::bytea, now() + ${token.days} * interval '1 day'
       where ${token.most} > (select count(*) from sessions s where s.user_id = ${token.userId} and s.token_hash is not null and ${IS_LIVE})
       returning ${ROW}
     `.execute(tx);
-    return rows[0] ?? null;
+    return rows[0] ?? "full";
   });
 }
 
@@ -71,7 +83,7 @@ export async function useApiToken(db: Db, hash: Uint8Array): Promise<ApiTokenHol
       where s.token_hash = ${hash} and ${IS_LIVE} and (s.last_seen_at = s.created_at or s.last_seen_at < now() - interval '1 minute')
     )
     select s.id as "sessionId", u.id as "userId", coalesce(u.username, u.email) as name, u.role, s.scopes, s.refresh_expires_at as "expiresAt"
-    from sessions s join users u on u.id = s.user_id where s.token_hash = ${hash} and ${IS_LIVE}
+    from sessions s join users u on u.id = s.user_id and u.suspended_at is null where s.token_hash = ${hash} and ${IS_LIVE}
   `.execute(db);
   return rows[0] ?? null;
 }

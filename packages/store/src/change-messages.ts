@@ -3,6 +3,7 @@ import { announce, type AppendedEvents, IS_VISIBLE, lockInboxes, transactionOfMe
 import type { Db } from "./database.ts";
 import { reconsiderNotices, withdrawNoticesOf } from "./notices.ts";
 import type { Role } from "./groups.ts";
+import { findBlocks } from "./people.ts";
 
 export interface MessageChange {
   messageId: string;
@@ -24,10 +25,13 @@ interface LockedMessage {
 export type ChangeResult<Changed> =
   { status: "changed"; change: Changed & AppendedEvents } | { status: "no-message" | "not-own" };
 
-/** Locks the inboxes of a message's conversation, then the message. */
+/**
+ * Locks the inboxes of a message's conversation, then the message. What is `said` by the change, nobody says to who blocks
+ * them.
+ */
 function changeMessage<Changed>(
   db: Db,
-  { messageId, userId, mayChange }: MessageChange & { mayChange: (message: LockedMessage) => boolean },
+  { messageId, userId, mayChange, isSaid }: MessageChange & { mayChange: (message: LockedMessage) => boolean; isSaid: boolean },
   change: (tx: Db, message: LockedMessage, inboxes: readonly number[]) => Promise<Changed & AppendedEvents>,
 ): Promise<ChangeResult<Changed>> {
   return transactionOfMembers(db, async (tx) => {
@@ -47,6 +51,7 @@ function changeMessage<Changed>(
     `.execute(tx);
     const [message] = rows;
     if (message === undefined) return { status: "no-message" };
+    if (isSaid && (await findBlocks(tx, conversation, userId)).isBlocked) return { status: "no-message" };
     if (!mayChange(message)) return { status: message.content === null ? "no-message" : "not-own" };
     return { status: "changed", change: await change(tx, message, inboxes) };
   });
@@ -66,7 +71,7 @@ export function editMessage(
 ): Promise<ChangeResult<{ version: number | null; isDeleted: boolean }>> {
   const { messageId, userId, eventId, content, isSame } = change;
   const mayChange = ({ senderId }: LockedMessage): boolean => senderId === userId;
-  return changeMessage(db, { ...change, mayChange }, async (tx, message, inboxes) => {
+  return changeMessage(db, { ...change, mayChange, isSaid: true }, async (tx, message, inboxes) => {
     const { conversation } = message;
     const isDeleted = message.content === null;
     const unchanged = { isDeleted, events: [], outboxId: null };
@@ -95,7 +100,7 @@ export function editMessage(
 export function deleteMessage(db: Db, change: MessageChange): Promise<ChangeResult<object>> {
   const { messageId, userId, eventId } = change;
   const mayChange = ({ senderId, role }: LockedMessage): boolean => senderId === userId || role === "owner" || role === "admin";
-  return changeMessage(db, { ...change, mayChange }, async (tx, { conversation, version, content }, inboxes) => {
+  return changeMessage(db, { ...change, mayChange, isSaid: false }, async (tx, { conversation, version, content }, inboxes) => {
     if (content === null) return { events: [], outboxId: null };
     await sql`delete from message_versions where message_id = ${messageId}`.execute(tx);
     await sql`delete from reactions where message_id = ${messageId}`.execute(tx);
@@ -108,7 +113,7 @@ export function deleteMessage(db: Db, change: MessageChange): Promise<ChangeResu
 
 /**
  * Moves a user's read marker forward to a message, and tells those who take part, or only the user where that
- * one's receipts are switched off; one that is further already stays. Null where the user cannot read that
+ * one's receipts are switched off, or one of two blocks the other; one that is further already stays. Null where the user cannot read that
  * message, or it is not in the conversation. Locks the inboxes of those who take part, by id, then the
  * participant.
  */
@@ -138,7 +143,9 @@ export function markRead(
     if (moved.rows.length === 0) return { events: [], outboxId: null };
     if (hasContacts) await reconsiderNotices(tx, userId, conversation);
     const read = { kind: "receipt.read", eventId, conversation, message: { id: messageId, version }, data };
-    return announce(tx, receipts ? inboxes : inboxes.filter((id) => id === inbox), read);
+    const { isBlocked, isBlocking } = await findBlocks(tx, conversation, userId);
+    const isTold = receipts && !isBlocked && !isBlocking;
+    return announce(tx, isTold ? inboxes : inboxes.filter((id) => id === inbox), read);
   });
 }
 
@@ -155,7 +162,7 @@ export function react(
 ): Promise<ChangeResult<{ refused: "deleted" | "too-many" | null }>> {
   const { messageId, userId, eventId, emoji, isThere, data } = reaction;
   const nothing = { refused: null, events: [], outboxId: null };
-  return changeMessage(db, { ...reaction, mayChange: () => true }, async (tx, message, inboxes) => {
+  return changeMessage(db, { ...reaction, mayChange: () => true, isSaid: isThere }, async (tx, message, inboxes) => {
     const { conversation, version, content } = message;
     if (content === null) return { ...nothing, refused: "deleted" };
     if (isThere) {

@@ -101,6 +101,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
   ) {
     const session = await beginSession(store.db, {
       userId,
+      passwordHash: null,
       refreshHash: () => systemRandom.bytes(32),
       refreshDays: 1,
       deviceName: null,
@@ -668,7 +669,7 @@ describe.each(backends)("the store on $name", ({ open }) => {
 
   it("gives a repeat of a refresh the same answer for 30 s, and notices a later one", async () => {
     const [first, second, third] = [systemRandom.bytes(32), systemRandom.bytes(32), systemRandom.bytes(32)];
-    const none = { deviceName: null, publicKey: null, endpoint: null };
+    const none = { passwordHash: null, deviceName: null, publicKey: null, endpoint: null };
     const begun = await beginSession(store.db, { ...none, userId: bob.id, refreshHash: () => first, refreshDays: 1 });
     const sessionId = begun?.sessionId as number;
     const rotate = async (presented: Uint8Array, ...successors: [Uint8Array, ...Uint8Array[]]) => {

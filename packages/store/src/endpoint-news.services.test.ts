@@ -95,6 +95,16 @@ describe("an address that answered 410 Gone", () => {
 });
 
 describe("what a provider took and said nothing of", () => {
+  it("is asked for by when it was sent, however long before it was asked to be", async () => {
+    const made = newNotification({ type: "sms", address: "sms:+4930123456", sendAt: new Date(Date.now() - 1_000) });
+    await createNotification(store.db, made);
+    await noteProviderId(store.db, made.id, "SM1");
+    await sql`update notifications set created_at = now() - interval '12 days', send_at = now() - interval '2 days'`.execute(
+      store.db,
+    );
+    expect(await takeUnreported(store.db, 10)).toHaveLength(1);
+  });
+
   it("is asked for after a day, once a day, until it has said something", async () => {
     const made = newNotification({ type: "sms", address: "sms:+4930123456" });
     await createNotification(store.db, made);
@@ -203,6 +213,26 @@ describe("owners of endpoints are told, once", () => {
     expect(digests[1]).toMatchObject({ counts: [{ kind: "endpoint.disabled", count: 1 }] });
     const { rows } = await sql<{ purpose: string }>`select purpose from notifications`.execute(store.db);
     expect(rows).toEqual([{ purpose: "operator" }, { purpose: "operator" }]);
+  });
+
+  it("and the operator, later, where nothing is sent to the operator's address now", async () => {
+    const address = "mailto:ops@example.org";
+    await createNotification(store.db, newNotification({ address }));
+    await sql`update endpoints set state = 'off', reason = '550', failing_since = now() where address = ${address}`.execute(
+      store.db,
+    );
+    const { id } = await endpointOf();
+    await record(id, { off: "gone" });
+    await tell(true);
+    const digest = () => tellOperator(store.db, () => newNotification({ purpose: "operator", address }));
+    await expect(digest()).rejects.toThrow("550");
+    await sql`update endpoints set state = 'active' where address = ${address}`.execute(store.db);
+    expect(await digest()).toMatchObject({ status: "made" });
+    await sql`insert into operator_news (kind, endpoint_id, at) values ('endpoint.disabled', 1, now() - interval '8 days')`.execute(
+      store.db,
+    );
+    await prune(store.db, 30);
+    expect((await sql`select from operator_news`.execute(store.db)).rows).toEqual([]);
   });
 
   it("beside one another: two senders make one event", async () => {

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { parseAddress } from "@messenger/core";
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 
@@ -6,7 +8,13 @@ export const GONE = "the address answered 410 Gone";
 
 const REMEMBERED_DAYS = 1;
 
-const hashOf = (address: string) => sql`sha256(convert_to(${address}::text, 'UTF8'))`;
+/** Of an address as it is asked, so that another spelling of it is the same one. */
+function hashOf(address: string) {
+  const read = parseAddress(address);
+  return createHash("sha256")
+    .update(read.usable ? read.url.href.replace(/[?#]+$/u, "") : address)
+    .digest();
+}
 
 /** Remembers for a day that an address wants nothing more of this inbox: no other one has anything sent there. */
 export async function rememberGone(db: Db, inbox: number, address: string): Promise<void> {

@@ -190,7 +190,18 @@ export {
 export { type ApiTokenHolder, type ApiTokenRow, createApiToken, endApiToken, listApiTokens, useApiToken } from "./api-tokens.ts";
 export { findResetContact, resetPassword, sendResetCode, tryResetCode } from "./password-resets.ts";
 export { beginTotp, confirmTotp, deleteTotp, findTotp, takeRecoveryCode, takeTotpStep, type TotpRow } from "./second-factors.ts";
-export { blockUser, type FoundUser, listBlocks, searchUsers, unblockUser } from "./people.ts";
+export { type DatabaseHealth, readHealth } from "./health.ts";
+export {
+  type AccountOfOperator,
+  type AuditEntry,
+  setRole,
+  findAccountByKey,
+  listAccounts,
+  listAudit,
+  restoreUser,
+  suspendUser,
+} from "./operators.ts";
+export { blockUser, foldName, type FoundUser, listBlocks, searchUsers, unblockUser } from "./people.ts";
 export { GONE } from "./gone-addresses.ts";
 export { type OperatorDigest, type OperatorNews, tellOperator } from "./operator-news.ts";
 export { askProbe, endProbe, type Probe, type ProbeResult, readProbe, settleChallenge, takeProbes } from "./probes.ts";

@@ -2,7 +2,9 @@ import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { pruneContacts } from "./contacts.ts";
 import { pruneGone } from "./gone-addresses.ts";
+import { pruneOperatorNews } from "./operator-news.ts";
 import { pruneResets } from "./password-resets.ts";
+import { pruneBlocks } from "./people.ts";
 import { deleteSome } from "./delete-some.ts";
 import { eraseAbandonedGroups } from "./groups.ts";
 import { pruneNotices } from "./notices.ts";
@@ -34,6 +36,8 @@ export async function prune(db: Db, days: number): Promise<void> {
   await sql`delete from probes where created_at < now() - interval '1 hour'`.execute(db);
   await pruneGone(db);
   await pruneResets(db);
+  await pruneBlocks(db);
+  await pruneOperatorNews(db);
   await pruneContacts(db);
   await pruneNotices(db);
   await pruneOwnNotifications(db);

@@ -409,9 +409,10 @@ export async function takeUnreported(
   const { rows } = await sql<{ id: string; address: string; providerId: string }>`
     with taken as materialized (
       select id from notifications
-      where provider_id is not null and reported is null and created_at > now() - ${UNREPORTED_UNTIL_DAYS} * interval '1 day'
-        and coalesce(asked_at, coalesce(send_at, created_at)) < now() - ${UNREPORTED_FROM_DAYS} * interval '1 day'
-      order by created_at limit ${limit} for update skip locked
+      where provider_id is not null and reported is null
+        and coalesce(send_at, created_at) > now() - ${UNREPORTED_UNTIL_DAYS} * interval '1 day'
+        and coalesce(asked_at, send_at, created_at) < now() - ${UNREPORTED_FROM_DAYS} * interval '1 day'
+      order by coalesce(send_at, created_at) limit ${limit} for update skip locked
     )
     update notifications n set asked_at = now() from taken, inboxes b where n.id = taken.id and b.id = n.inbox_id
     returning n.id, b.address, n.provider_id as "providerId"

@@ -16,8 +16,10 @@ export interface OperatorDigest {
 }
 
 const FIRST = 20;
-/** Of what has happened at most so much is kept, should nothing deliver it. */
-const MOST_KEPT = 100_000;
+/** Told of at once, at most; what comes after that is told of an hour later. */
+const MOST_TOLD = 100_000;
+/** What could not be told for so long is forgotten. */
+const KEPT = sql`interval '7 days'`;
 const LOCK = 1_129_530_727;
 /** After it was told of something, the operator is told of nothing for so long. */
 const TOLD_EVERY = sql`interval '1 hour'`;
@@ -30,9 +32,15 @@ export async function noteForOperator(
   await sql`insert into operator_news (kind, endpoint_id, reason) values (${kind}, ${endpoint}, ${reason})`.execute(tx);
 }
 
+/** Nothing is sent to the operator's address now: what there is to tell waits. */
+class NotTold extends Error {
+  override readonly name = "NotTold";
+}
+
 /**
  * Tells the operator what there is to tell, once an hour at most: `make` makes a notification of it. Null where there is
  * nothing to tell, or not yet. One process at a time.
+ * @throws {NotTold} where the address is suppressed.
  */
 export async function tellOperator(db: Db, make: (digest: OperatorDigest) => NewNotification): Promise<MadeNotification | null> {
   return db.transaction().execute(async (tx) => {
@@ -43,13 +51,20 @@ export async function tellOperator(db: Db, make: (digest: OperatorDigest) => New
     `.execute(tx);
     if (lately.length > 0) return null;
     const { rows: gone } = await sql<OperatorNews & { id: number }>`
-      delete from operator_news where id in (select id from operator_news order by id limit ${MOST_KEPT})
+      delete from operator_news where id in (select id from operator_news order by id limit ${MOST_TOLD})
       returning id, kind, endpoint_id as endpoint, reason
     `.execute(tx);
     if (gone.length === 0) return null;
     const inOrder = [...gone].sort((one, other) => one.id - other.id);
     const byKind = Map.groupBy(inOrder, ({ kind }) => kind);
     const counts = [...byKind].map(([kind, { length: count }]) => ({ kind, count }));
-    return addNotification(tx, make({ first: inOrder.slice(0, FIRST), counts }));
+    const made = await addNotification(tx, make({ first: inOrder.slice(0, FIRST), counts }));
+    if (made.status === "suppressed") throw new NotTold(made.reason);
+    return made;
   });
+}
+
+/** Forgets what was told to nobody for long. */
+export async function pruneOperatorNews(db: Db): Promise<void> {
+  await sql`delete from operator_news where at < now() - ${KEPT}`.execute(db);
 }

@@ -81,8 +81,8 @@ export interface NewOwnedEndpoint extends EndpointSettings {
   address: string;
   /** Each seals what belongs to the endpoint; gets the inbox, which it is sealed for. Null for none. */
   sealSecret: (inbox: number) => Uint8Array;
-  sealHeaders: ((inbox: number) => Uint8Array) | null;
-  sealSigningKey: ((inbox: number) => Uint8Array) | null;
+  sealHeaders: ((inbox: number, address: string) => Uint8Array) | null;
+  sealSigningKey: ((inbox: number, address: string) => Uint8Array) | null;
   /** The event after which it begins: the last one of the inbox if not given. */
   after: number | undefined;
   /** It is not enabled once its address is verified. */
@@ -116,7 +116,7 @@ export async function createEndpoint(db: Db, endpoint: NewOwnedEndpoint): Promis
       insert into endpoints (inbox_id, address, kinds, secret, headers, signing_key, is_thin, timeout_s, max_per_second, max_in_flight, cursor,
         attached_at, kept_by, begins_off, state, reason)
       values (${inbox.id}, ${endpoint.address}, ${endpoint.kinds}::text[], ${endpoint.sealSecret(inbox.id)},
-        ${endpoint.sealHeaders?.(inbox.id) ?? null}::bytea, ${endpoint.sealSigningKey?.(inbox.id) ?? null}::bytea,
+        ${endpoint.sealHeaders?.(inbox.id, endpoint.address) ?? null}::bytea, ${endpoint.sealSigningKey?.(inbox.id, endpoint.address) ?? null}::bytea,
         ${endpoint.isThin}, ${endpoint.timeoutS}, ${endpoint.maxPerSecond}, ${endpoint.maxInFlight}, ${cursor}, ${cursor}, 'owner', ${endpoint.beginsOff}, 'off', ${UNVERIFIED})
       on conflict (inbox_id, address) do nothing returning id
     `.execute(tx);
@@ -158,9 +158,9 @@ export interface SealedForAddress {
 export interface EndpointChange extends Partial<EndpointSettings> {
   /** Another address, which is to be verified anew; seals what belongs to the endpoint for it. */
   move?: { address: string; reseal: (inbox: number, from: string, sealed: SealedForAddress) => SealedForAddress } | undefined;
-  /** Null for none; left alone if not given. */
-  sealHeaders?: ((inbox: number) => Uint8Array) | null;
-  sealSigningKey?: ((inbox: number) => Uint8Array) | null;
+  /** Null for none; left alone if not given. They get the address that the endpoint has then. */
+  sealHeaders?: ((inbox: number, address: string) => Uint8Array) | null;
+  sealSigningKey?: ((inbox: number, address: string) => Uint8Array) | null;
 }
 
 /**
@@ -200,6 +200,8 @@ export async function changeEndpoint(
   const { kinds, isThin, timeoutS, maxPerSecond, maxInFlight, sealHeaders, sealSigningKey } = change;
   const changed = await changeOne(db, userId, id, async (tx, inbox) => {
     if (change.move !== undefined && !(await moveEndpoint(tx, { inbox, id }, change.move))) return "taken";
+    const { rows: known } = await sql<{ address: string }>`select address from endpoints where id = ${id}`.execute(tx);
+    const { address } = known[0] as { address: string };
     await sql`
       update endpoints e set
         kinds = coalesce(${kinds ?? null}::text[], kinds),
@@ -207,8 +209,8 @@ export async function changeEndpoint(
         timeout_s = coalesce(${timeoutS ?? null}::smallint, timeout_s),
         max_per_second = case when ${maxPerSecond !== undefined}::boolean then ${maxPerSecond ?? null}::integer else max_per_second end,
         max_in_flight = coalesce(${maxInFlight ?? null}::smallint, max_in_flight),
-        headers = case when ${sealHeaders !== undefined}::boolean then ${sealHeaders?.(inbox) ?? null}::bytea else headers end,
-        signing_key = case when ${sealSigningKey !== undefined}::boolean then ${sealSigningKey?.(inbox) ?? null}::bytea else signing_key end,
+        headers = case when ${sealHeaders !== undefined}::boolean then ${sealHeaders?.(inbox, address) ?? null}::bytea else headers end,
+        signing_key = case when ${sealSigningKey !== undefined}::boolean then ${sealSigningKey?.(inbox, address) ?? null}::bytea else signing_key end,
         ${KEEP_LEASE}, generation = generation + 1
       where id = ${id}
     `.execute(tx);

@@ -1,6 +1,7 @@
 import { createTestDatabase, type TestDatabase } from "@messenger/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+import { prune } from "./maintenance.ts";
 import { openStore, type Store } from "./open-store.ts";
 import { blockUser, listBlocks, unblockUser } from "./people.ts";
 import { deleteUser } from "./users.ts";
@@ -40,6 +41,25 @@ describe("a user", () => {
     expect(await hasBlocks(1)).toBe(true);
     await unblockUser(store.db, 1, 2);
     expect(await hasBlocks(1)).toBe(false);
+  });
+
+  it("blocks nobody any more whose account ended meanwhile", async () => {
+    await deleteUser(store.db, 1, () => ({ eventId: "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f", sealData: () => Buffer.from("") }));
+    expect(await blockUser(store.db, 1, 2)).toBe("no-user");
+    await sql`insert into blocks (user_id, blocked_id) values (1, 2), (2, 1), (3, 4)`.execute(store.db);
+    await prune(store.db, 30);
+    expect((await sql`select user_id from blocks`.execute(store.db)).rows).toEqual([{ user_id: 3 }]);
+  });
+
+  it("is found by an index, however many there are", async () => {
+    await sql`insert into search_names (key, user_id) select 'zz' || md5(n::text), n + 10000 from generate_series(1, 20000) n`.execute(
+      store.db,
+    );
+    await sql`analyze search_names`.execute(store.db);
+    const explained = await sql<{ "QUERY PLAN": string }>`
+      explain select key from search_names where key ~>=~ 'zzab' and key ~<~ ${"zzab\u{10FFFF}"} order by key using ~<~ limit 500
+    `.execute(store.db);
+    expect(explained.rows.map((row) => row["QUERY PLAN"]).join("\n")).toMatch(/Index.*search_names_key/u);
   });
 
   it("that is deleted blocks nobody, is blocked by nobody, and is found by nothing", async () => {

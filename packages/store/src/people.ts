@@ -11,8 +11,19 @@ export interface FoundUser {
 
 const FOUND = 20;
 
+/** Of names that begin alike, so many are looked at. */
+const LOOKED_AT = 500;
+/** Comes after every other character, in the order of bytes. */
+const LAST = "\u{10FFFF}";
+
+/** A name as it is searched for: without case and accents. */
+export async function foldName(db: Db, name: string): Promise<string> {
+  const { rows } = await sql<{ folded: string }>`select fold_name(${name}) as folded`.execute(db);
+  return (rows[0] as { folded: string }).folded;
+}
+
 /**
- * Up to 20 users whose user name, full name, or a word of it begins with `prefix`, whatever its case and accents; or who
+ * Up to 20 users whose user name, full name, or a word of it begins with `prefix`, as `foldName` gives it; or who
  * can be found by this e-mail address or phone number. None who block the one who searches. Locks nothing.
  */
 export async function searchUsers(
@@ -21,9 +32,9 @@ export async function searchUsers(
   { prefix, emailKey, phoneKey }: { prefix: string; emailKey: string | null; phoneKey: string | null },
 ): Promise<readonly FoundUser[]> {
   const { rows } = await sql<FoundUser>`
-    with wanted as (select replace(replace(replace(fold_name(${prefix}), '\\', '\\\\'), '%', '\\%'), '_', '\\_') || '%' as pattern),
-    found as (
-      select user_id, min(key) as key from search_names where key like (select pattern from wanted) group by user_id
+    with found as (
+      -- a range, and not a pattern, which an index could not be used for where it is a parameter
+      (select user_id, key from search_names where key ~>=~ ${prefix} and key ~<~ ${prefix + LAST} order by key using ~<~ limit ${LOOKED_AT})
       union all
       select id, '' from users where (found_by_email and email_key = ${emailKey}) or (found_by_phone and phone_key = ${phoneKey})
     )
@@ -44,7 +55,8 @@ const MAX_BLOCKS = 1_000;
  */
 export async function blockUser(db: Db, userId: number, blocked: number): Promise<"blocked" | "no-user" | "full"> {
   return db.transaction().execute(async (tx) => {
-    await sql`select from inboxes where user_id = ${userId} for no key update`.execute(tx);
+    const own = await sql`select from inboxes where user_id = ${userId} for no key update`.execute(tx);
+    if (own.rows.length === 0) return "no-user";
     const { rows } = await sql<{ isThere: boolean; count: number }>`
       select exists (select from users where id = ${blocked}) as "isThere",
         (select count(*)::integer from blocks where user_id = ${userId} and blocked_id <> ${blocked}) as count
@@ -74,6 +86,14 @@ async function markInbox(tx: Db, userId: number): Promise<void> {
   `.execute(tx);
 }
 
+/** Forgets blocks of users who are no more, or of whom nothing is left: one may have been made while the account ended. */
+export async function pruneBlocks(db: Db): Promise<void> {
+  await sql`
+    delete from blocks b
+    where not exists (select from users u where u.id = b.user_id) or not exists (select from users u where u.id = b.blocked_id)
+  `.execute(db);
+}
+
 /** Whom a user blocks, the latest first. Locks nothing. */
 export async function listBlocks(db: Db, userId: number): Promise<readonly (FoundUser & { at: Date })[]> {
   const { rows } = await sql<FoundUser & { at: Date }>`
@@ -81,6 +101,21 @@ export async function listBlocks(db: Db, userId: number): Promise<readonly (Foun
     from blocks b join users u on u.id = b.blocked_id where b.user_id = ${userId} order by b.at desc, u.id
   `.execute(db);
   return rows;
+}
+
+/** In a conversation of two: whether the other one blocks a user, and whether that user blocks the other one. Locks nothing. */
+export async function findBlocks(
+  db: Db,
+  conversation: number,
+  userId: number,
+): Promise<{ isBlocked: boolean; isBlocking: boolean }> {
+  const { rows } = await sql<{ isBlocked: boolean; isBlocking: boolean }>`
+    select coalesce(bool_or(b.blocked_id = ${userId}), false) as "isBlocked", coalesce(bool_or(b.user_id = ${userId}), false) as "isBlocking"
+    from conversations c join blocks b
+      on (b.user_id = c.low_user_id and b.blocked_id = c.high_user_id) or (b.user_id = c.high_user_id and b.blocked_id = c.low_user_id)
+    where c.id = ${conversation}
+  `.execute(db);
+  return rows[0] as { isBlocked: boolean; isBlocking: boolean };
 }
 
 /** Whether one of these users blocks somebody. Locks nothing. */

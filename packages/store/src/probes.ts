@@ -100,23 +100,26 @@ export async function endProbe(db: Db, id: string, { result, status, ms, error, 
 }
 
 /**
- * An endpoint's address has shown that it wants pushes, or (`refusal`) has not, for good where it `isGone`: it is active from then on, unless
+ * The address of an endpoint has shown that it wants pushes, or (`refusal`) has not, for good where it `isGone`. Where the
+ * endpoint has another address by now, that says nothing of it. Otherwise it is active from then on, unless
  * its owner wants it disabled at first. Locks the inbox, then its endpoints.
  */
 export async function settleChallenge(
   db: Db,
-  endpointId: number,
+  { id: endpointId, address }: { id: number; address: string },
   refusal: string | null,
   isGone: boolean,
 ): Promise<EndpointsChanged | null> {
   return db.transaction().execute(async (tx) => {
-    const { rows } = await sql<{ userId: number | null; address: string }>`
-      select b.user_id as "userId", e.address from endpoints e join inboxes b on b.id = e.inbox_id where e.id = ${endpointId}
+    const { rows } = await sql<{ userId: number | null }>`
+      select b.user_id as "userId" from endpoints e join inboxes b on b.id = e.inbox_id where e.id = ${endpointId}
     `.execute(tx);
     const userId = rows[0]?.userId ?? null;
     const inbox = userId === null ? null : await lockInbox(tx, userId);
     if (inbox === null) return null;
-    const { address } = rows[0] as { address: string };
+    // Under the lock: it may have moved since it was asked, or while the lock was waited for.
+    const { rows: still } = await sql`select from endpoints where id = ${endpointId} and address = ${address}`.execute(tx);
+    if (still.length === 0) return null;
     if (isGone) await rememberGone(tx, inbox.id, address);
     else if (refusal === null) await forgetGone(tx, inbox.id, address);
     if (refusal !== null) {

@@ -19,7 +19,10 @@ const LOCK_PAUSE_MS = 250;
 /** A lock was not had in time, or two waited for each other. */
 const LOCKED = new Set<unknown>(["55P03", "40P01"]);
 
-async function appliedSteps(db: Db): Promise<ReadonlySet<string>> {
+/** The names of all steps that this version knows, in their order. */
+export const newestSteps = (): readonly string[] => Object.keys(steps);
+
+export async function appliedSteps(db: Db): Promise<ReadonlySet<string>> {
   const applied = new Set<string>();
   for (const table of [FIRST_TABLE, "schema_steps"]) {
     const found = await sql<{ found: boolean }>`select to_regclass(${table}) is not null as found`.execute(db);

@@ -7,6 +7,8 @@ const MAX_LIVE_SESSIONS = 100;
 
 export interface NewSession {
   userId: number;
+  /** The hash of the password that was given; null where the account was made just now. */
+  passwordHash: string | null;
   /** SHA-256 of the refresh token that belongs to this session. */
   refreshHash(sessionId: number): Uint8Array;
   refreshDays: number;
@@ -61,6 +63,17 @@ export async function endExpiredSessions(db: Db): Promise<void> {
   }
 }
 
+/** Whether a user's password is the one that was given: it may have been changed, or its user suspended, until the inbox was locked. */
+export async function isStillPassword(
+  tx: Db,
+  { userId, passwordHash }: Pick<NewSession, "userId" | "passwordHash">,
+): Promise<boolean> {
+  const { rows } = await sql`
+    select from users where id = ${userId} and suspended_at is null and password_hash = coalesce(${passwordHash}, password_hash)
+  `.execute(tx);
+  return rows.length > 0;
+}
+
 export interface BegunSession {
   sessionId: number;
   /** The secret of its endpoint, if it has one: a new one, or that which the endpoint had. */
@@ -72,12 +85,13 @@ export interface BegunSession {
 
 /**
  * Begins a session, with its endpoint if it has one; `changed` where that changed the inbox's endpoints.
- * Returns null where the user was deleted meanwhile. Locks the inbox, then its endpoints.
+ * Returns null where the user was deleted meanwhile, or suspended, or has another password. Locks the inbox, then its
+ * endpoints.
  */
 export async function beginSession(db: Db, session: NewSession): Promise<BegunSession | null> {
   return db.transaction().execute(async (tx) => {
     const inbox = await lockInbox(tx, session.userId);
-    if (inbox === null) return null;
+    if (inbox === null || !(await isStillPassword(tx, session))) return null;
     const endpoint = session.endpoint === null ? null : await attachEndpoint(tx, inbox, session.endpoint);
     const { rows } = await sql<{ id: number }>`
       insert into sessions (user_id, refresh_expires_at, device_name, public_key, endpoint_id)
@@ -159,8 +173,8 @@ export async function changeSession(
 }
 
 /**
- * Gives a user another password, if the one they have is still `before`, and ends all their sessions but one. Null where
- * it is not. Locks the inbox, then its endpoints.
+ * Gives a user another password, and ends all their sessions but one. Returns null if the password was changed meanwhile:
+ * `before` is the hash of the one that was given. Locks the inbox, then its endpoints.
  */
 export async function changePassword(
   db: Db,

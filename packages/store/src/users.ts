@@ -55,6 +55,7 @@ export interface Credentials {
   name: string;
   role: "user" | "admin";
   passwordHash: string;
+  isSuspended: boolean;
 }
 
 /** The forms in which what somebody typed as their name may be known. */
@@ -67,7 +68,8 @@ export interface LoginKeys {
 /** Finds who signs in: a user name, an e-mail address and a phone number are each one person's. */
 export async function findCredentials(db: Db, keys: LoginKeys): Promise<Credentials | null> {
   const { rows } = await sql<Credentials>`
-    select u.id, coalesce(u.username, u.email) as name, u.role, u.password_hash as "passwordHash"
+    select u.id, coalesce(u.username, u.email) as name, u.role, u.password_hash as "passwordHash",
+      u.suspended_at is not null as "isSuspended"
     from names n join users u on u.id = n.user_id
     where n.key in (${keys.usernameKey}, ${keys.emailKey}, ${keys.phoneKey})
     order by (n.key is not distinct from ${keys.usernameKey}) desc, (n.key is not distinct from ${keys.emailKey}) desc

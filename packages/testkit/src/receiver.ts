@@ -36,6 +36,8 @@ export interface ScriptedReceiver {
   readonly challenges: readonly Arrival[];
   /** Whether challenges are answered from now on. */
   answerChallenges(answers: boolean): void;
+  /** Challenges are answered so much later from now on. */
+  answerChallengesAfter(ms: number): void;
   /** Decides on every arrival from now on, but challenges. */
   behave(behaviour: Behaviour | ((arrival: Arrival) => Behaviour)): void;
   close(): Promise<void>;
@@ -70,6 +72,7 @@ export async function startScriptedReceiver(): Promise<ScriptedReceiver> {
   const arrivals: Arrival[] = [];
   const challenges: Arrival[] = [];
   let answersChallenges = true;
+  let challengesTakeMs = 0;
   let decide: (arrival: Arrival) => Behaviour = () => ({ status: 204 });
 
   const server = createServer((request, response) => {
@@ -89,8 +92,8 @@ export async function startScriptedReceiver(): Promise<ScriptedReceiver> {
         };
         if (body["type"] === "endpoint.verification") {
           challenges.push(arrival);
-          response.writeHead(200).end(answersChallenges ? JSON.stringify({ challenge: body["challenge"] }) : "hello");
-          return undefined;
+          const answer = answersChallenges ? JSON.stringify({ challenge: body["challenge"] }) : "hello";
+          return sleep(challengesTakeMs).then(() => void response.writeHead(200).end(answer));
         }
         arrivals.push(arrival);
         return act(decide(arrival), response);
@@ -109,6 +112,7 @@ export async function startScriptedReceiver(): Promise<ScriptedReceiver> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     arrivals,
     challenges,
+    answerChallengesAfter: (ms) => void (challengesTakeMs = ms),
     answerChallenges: (answers) => void (answersChallenges = answers),
     behave(behaviour) {
       decide = typeof behaviour === "function" ? behaviour : () => behaviour;

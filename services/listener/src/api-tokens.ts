@@ -7,6 +7,8 @@ import { tokenHash } from "./use-cases/one-off-tokens.ts";
 /** What an API token begins with. */
 export const API_TOKEN_PREFIX = "mt_";
 
+const API_TOKEN = /^mt_[\w-]{43}$/u;
+
 /** Finds whose an API token is. */
 export interface ApiTokens {
   /** Undefined where it is none that can be used. Does not know of tokens that ended within the last half minute. */
@@ -27,6 +29,7 @@ export function createApiTokens(deps: {
 
   return {
     async find(token) {
+      if (!API_TOKEN.test(token)) return undefined;
       const hash = tokenHash(token);
       const key = Buffer.from(hash).toString("latin1");
       const remembered = known.get(key);

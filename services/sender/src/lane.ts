@@ -810,9 +810,10 @@ export class Lane {
       // What was made beside it stays on record.
       const beside = isLast ? pushed.splice(0).flatMap((one) => this.#judge(endpoint, begun.at, one, standing).attempts) : [];
       if (epoch !== this.#epoch) {
-        const reached = judgement.verdict.next === "advance" ? event.seq : 0;
-        await this.#reportOld(endpoint, standing, reached, [...attempts, ...beside]);
-        if (isLast) return false;
+        // Only what comes before the first that was not taken counts: a dead letter is not written without its endpoint's lane.
+        const isTaken = judgement.verdict.next === "advance";
+        await this.#reportOld(endpoint, standing, isTaken ? event.seq : 0, [...attempts, ...beside]);
+        if (!isTaken) return false;
       } else if (!this.#follow(judgement, event, [...attempts, ...beside], false)) return false;
     }
     return epoch === this.#epoch;
@@ -839,12 +840,13 @@ export class Lane {
       this.#inFlight = { seq: (events.at(-1) as InboxEvent).seq, epoch, permits, since: started };
       if (this.state === "pushing") this.#deps.longWaits.line.begin(this);
       this.#deps.lingers.begin(this);
-      const push = async (event: InboxEvent): Promise<Pushed> => {
+      const push = async (event: InboxEvent, n: number): Promise<Pushed> => {
         const result = await this.#deps.push(endpoint, event);
+        permits[n]?.release(); // one that hangs beside it keeps its own alone
         return { event, result, ms: clock.monotonic() - started };
       };
       const [only] = events as [InboxEvent];
-      return { at, pushed: events.length === 1 ? [await push(only)] : await Promise.all(events.map(push)) };
+      return { at, pushed: events.length === 1 ? [await push(only, 0)] : await Promise.all(events.map(push)) };
     } finally {
       this.#inFlight = undefined;
       this.#deps.longWaits.line.end(this);

@@ -7,7 +7,11 @@ import { errorText } from "./progress.ts";
 export interface ProberStore {
   takeProbes(limit: number): Promise<readonly { probe: Probe; endpoint: EndpointRow }[]>;
   endProbe(id: string, result: ProbeResult): Promise<void>;
-  settleChallenge(endpoint: number, refusal: string | null, isGone: boolean): Promise<EndpointsChanged | null>;
+  settleChallenge(
+    endpoint: { id: number; address: string },
+    refusal: string | null,
+    isGone: boolean,
+  ): Promise<EndpointsChanged | null>;
 }
 
 const EVERY_MS = 1_000;
@@ -66,7 +70,7 @@ export function startProber(deps: {
       const status = pushed.status === undefined ? undefined : `it answered ${pushed.status}`;
       const isVerified = pushed.result === "delivered" && !isRefused;
       const refusal = isVerified ? null : `${UNVERIFIED}: ${error ?? status ?? pushed.result}`;
-      const changed = await store.settleChallenge(endpoint.id, refusal, pushed.result === "gone");
+      const changed = await store.settleChallenge(endpoint, refusal, pushed.result === "gone");
       if (changed !== null) deps.wake(changed);
     }
     await store.endProbe(id, {

@@ -186,6 +186,7 @@ describe("a sender", () => {
   async function logIn(address: string, userId = bob.id): Promise<number> {
     const begun = await beginSession(database.store.db, {
       userId,
+      passwordHash: null,
       refreshHash: () => systemRandom.bytes(32),
       refreshDays: 1,
       deviceName: null,

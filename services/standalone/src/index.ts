@@ -1,2 +1,2 @@
-export { FolderInUse } from "./folder-lock.ts";
+export { FolderInUse } from "@messenger/runtime";
 export { type Standalone, type StandaloneOptions, startStandalone } from "./standalone.ts";

@@ -1,6 +1,5 @@
 import type { Language } from "@messenger/channels";
-import { chmod, mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import {
   createAddressGuard,
   type EgressProxy,
@@ -17,14 +16,14 @@ import {
   loadOwnKey,
   type Logger,
   openBackends,
+  openDataFolder,
+  ownSecret,
   openTracing,
   serveMetrics,
   type TracingOptions,
 } from "@messenger/runtime";
 import { createSenderMetrics, senderStore, startNotices, startSender, watchBacklog } from "@messenger/sender";
 import { breakLeases, createEmbeddedMaintenance, migrate, readBacklog, type Store } from "@messenger/store";
-import { lockFolder } from "./folder-lock.ts";
-import { ownSecret } from "./own-secret.ts";
 
 export interface StandaloneOptions {
   dataDir: string;
@@ -98,20 +97,15 @@ async function open(
   log: Logger,
   closing: ReturnType<typeof createClosing>,
 ): Promise<Listener> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  // The folder itself may have been there, open to others: the database in it is not.
-  const databaseDir = join(dataDir, "postgres");
-  await mkdir(databaseDir, { recursive: true, mode: 0o700 });
-  await chmod(databaseDir, 0o700);
-  const lock = await lockFolder(dataDir);
-  closing.add(() => lock.release());
+  const folder = await openDataFolder(dataDir);
+  closing.add(() => folder.release());
 
   const clock = systemClock;
   const random = systemRandom;
   const registry = createRegistry();
   const { store, broker, keyring } = await openBackends(
     {
-      databaseUrl: `pglite:${databaseDir}`,
+      databaseUrl: folder.databaseUrl,
       amqpUrl: "in-process:",
       partitions: options.partitions,
       secret: options.secret ?? (await ownSecret(dataDir)),

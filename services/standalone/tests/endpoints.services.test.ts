@@ -154,6 +154,38 @@ describe.each(deployments)("endpoints, $name", ({ deploy }) => {
     expect(await call("PATCH", `/${String(ofLogin)}`, { address: `${receiver.url}/x` })).toMatchObject({ status: 400 });
   });
 
+  it("is not verified at another address by what the one before answers, late", async () => {
+    const slow = await startScriptedReceiver();
+    try {
+      slow.answerChallengesAfter(2_500);
+      const making = call("POST", "", { address: `${slow.url}/mine` });
+      await waitFor(() => slow.challenges.length === 1, { what: "the challenge" });
+      const { endpoints } = (await call("GET", "")).json as { endpoints: Record<string, unknown>[] };
+      const id = String(endpoints[0]?.["endpoint_id"]);
+      receiver.answerChallenges(false);
+      expect(await call("PATCH", `/${id}`, { address: `${receiver.url}/theirs` })).toMatchObject({ status: 200 });
+      await making;
+      expect((await call("GET", `/${id}`)).json).toMatchObject({ address: `${receiver.url}/theirs`, state: "unverified" });
+      await sendSurely(base, ada, bob, "not for them");
+      expect(at("/theirs")).toEqual([]);
+    } finally {
+      await slow.close();
+    }
+  });
+
+  it("keeps what is sealed for it whatever is changed at the same time", async () => {
+    const { id } = await make({ headers: { "x-a": "1" }, signatures: ["v1", "v1a"] });
+    for (let round = 0; round < 5; round += 1) {
+      const changes = [
+        call("PATCH", `/${id}`, { address: `${receiver.url}/round${round}` }),
+        call("PATCH", `/${id}`, { headers: { "x-a": String(round) } }),
+        call("PATCH", `/${id}`, { signatures: [["v1"], ["v1", "v1a"]][round % 2] }),
+      ];
+      for (const { status } of await Promise.all(changes)) expect(status).toBe(200);
+      expect(await call("GET", "")).toMatchObject({ status: 200 });
+    }
+  }, 120_000);
+
   it("has as many pushes in flight as it wants, and gets all that it did not take again", async () => {
     const tookMs = 30;
     let refusals = 1;

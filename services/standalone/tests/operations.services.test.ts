@@ -194,6 +194,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     problems: {
       unauthorized: tooLate,
       code_needed: withTotp,
+      suspended: ["commands.services.test.ts", "suspends a user, who is signed out everywhere"],
       wrong_credentials: ({ ada }) => ({
         body: { username: ada.name, password: "wrong", user_address: "http://127.0.0.1:9/", public_key: "k" },
         by: null,
@@ -210,6 +211,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     problems: {
       unauthorized: tooLate,
       code_needed: withTotp,
+      suspended: ["commands.services.test.ts", "suspends a user, who is signed out everywhere"],
       wrong_credentials: ({ ada }) => ({ body: { username: ada.name, password: "wrong" }, by: null }),
       async too_many_attempts(world) {
         const body = { username: world.ada.name, password: "wrong" };
@@ -679,6 +681,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     problems: {
       unauthorized: tooLate,
       code_needed: withTotp,
+      suspended: ["commands.services.test.ts", "suspends a user, who is signed out everywhere"],
       wrong_credentials: () => ({ body: mail(), by: null }),
       async too_many_attempts(world) {
         const body = mail();

@@ -52,7 +52,7 @@ describe.each(deployments)("people, $name", ({ deploy }) => {
     expect(await search(`${mark.slice(0, 3)}_${mark.slice(4)}`)).toEqual([]);
     expect(await search(zoe.name)).toEqual([zoe.id]);
     expect(await search(mark, zoe)).toEqual([]); // oneself
-    for (const q of ["", "ab", "  a "])
+    for (const q of ["", "ab", "  a ", "\u0301\u0301\u0301", "a\u0301\u0301"])
       expect(await call("GET", `users?q=${encodeURIComponent(q)}`, ada)).toMatchObject({ status: 400 });
 
     expect(await call("PATCH", "users/me", zoe, { full_name: "Somebody Else" })).toMatchObject({ status: 200 });
@@ -120,6 +120,28 @@ describe.each(deployments)("people, $name", ({ deploy }) => {
     await sendSurely(base, ada, bob, "again");
     expect(await search(bob.name)).toEqual([bob.id]);
     expect(await call("PUT", `users/${bob.id}/block`, bob)).toMatchObject({ status: 400 });
+  });
+
+  it("say nothing to who blocks them, by an edit or a reaction, and neither sees how far the other has read", async () => {
+    const toBob = await sendSurely(base, ada, bob, "before");
+    const toAda = await sendSurely(base, bob, ada, "an answer");
+    const { conversation_id: direct } = (await call("GET", `messages/${toBob}`, ada)).json as { conversation_id: number };
+    await call("PUT", `users/${ada.id}/block`, bob);
+    const seqOf = async (by: Person) => (await call("GET", "conversations", by)).json["seq"] as number;
+    const before = [await seqOf(ada), await seqOf(bob)] as const;
+
+    expect(await call("PATCH", `messages/${toBob}`, ada, { message: "edited" })).toMatchObject({ status: 404 });
+    expect(await call("PUT", `messages/${toAda}/reactions/${encodeURIComponent("👍")}`, ada)).toMatchObject({ status: 404 });
+    expect(await call("POST", `conversations/${direct}/read`, ada, { message_id: toAda })).toMatchObject({ status: 200 });
+    expect(await call("POST", `conversations/${direct}/read`, bob, { message_id: toBob })).toMatchObject({ status: 200 });
+    // Each of them is told of their own marker alone.
+    expect([await seqOf(ada), await seqOf(bob)]).toEqual([before[0] + 1, before[1] + 1]);
+    expect((await call("GET", `messages/${toBob}`, bob)).json).toMatchObject({ message: "before", reactions: [] });
+    expect(await call("PATCH", `messages/${toAda}`, bob, { message: "the other way it goes" })).toMatchObject({ status: 200 });
+    expect(await call("DELETE", `messages/${toBob}`, ada)).toMatchObject({ status: 204 });
+
+    await call("DELETE", `users/${ada.id}/block`, bob);
+    expect(await call("PUT", `messages/${toAda}/reactions/${encodeURIComponent("👍")}`, ada)).toMatchObject({ status: 204 });
   });
 
   it("who blocks somebody is not seen typing by them", async () => {

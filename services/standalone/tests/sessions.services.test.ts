@@ -98,6 +98,24 @@ describe.each(deployments)("sessions, $name", ({ deploy }) => {
     expect(endpoints).toMatchObject([{ state: "disabled", reason: "the password was changed" }]);
   });
 
+  it("none begins by a password that was changed while it was looked at", async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const person = await register(base);
+      const change = { current_password: PASSWORD, password: "a better one than before" };
+      const log = () => http(`${base}/api/sessions/`, { body: { username: person.name, password: PASSWORD } });
+      const token = { name: "t", scopes: ["messages:read"], password: PASSWORD };
+      const [changed, ...others] = await Promise.all([
+        call("PUT", "users/me/password", person.token, change),
+        log(),
+        log(),
+        call("POST", "tokens", person.token, token),
+      ]);
+      expect(changed.status).toBe(204);
+      // What began before it has ended with it, but for a token, which was made by the password of then.
+      for (const { status, json } of others.slice(0, 2)) if (status === 201) await ended(json["access_token"] as string);
+    }
+  });
+
   it("of two changes of a password at once, one is made", async () => {
     const change = (password: string): Promise<Answer> =>
       call("PUT", "users/me/password", bob.token, { current_password: PASSWORD, password });

@@ -52,6 +52,19 @@ describe.each(deployments)("API tokens, $name", ({ deploy }) => {
     }
   });
 
+  it("of endpoints make none without what it would be pushed", async () => {
+    const token = tokens.get("endpoints") as string;
+    const address = "http://127.0.0.1:1024/leak";
+    expect(await call("POST", "endpoints", token, { address })).toMatchObject({ status: 403, json: { code: "missing_scope" } });
+    const both = (await make({ scopes: ["endpoints", "messages:read"] })).json["token"] as string;
+    const made = await call("POST", "endpoints", both, { address });
+    expect(made).toMatchObject({ status: 201 });
+    const one = `endpoints/${String(made.json["endpoint_id"])}`;
+    expect(await call("PATCH", one, token, { kinds: ["*"] })).toMatchObject({ status: 403 });
+    expect(await call("GET", one, token)).toMatchObject({ status: 200 });
+    expect(await call("DELETE", one, token)).toMatchObject({ status: 204 });
+  });
+
   it("act in their user's name, until they are ended", async () => {
     const { status, json } = await make({ expires_in_days: 30 });
     expect({ status, json }).toMatchObject({

@@ -22,9 +22,6 @@ export async function up(db: Db): Promise<void> {
     `,
     sql`alter table notifications add column if not exists provider_id text`,
     sql`alter table notifications add column if not exists asked_at timestamptz`,
-    sql`
-      create index if not exists notifications_unreported on notifications (created_at) where provider_id is not null and reported is null
-    `,
   ];
   for (const statement of statements) await statement.execute(db);
 }

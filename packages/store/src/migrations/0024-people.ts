@@ -64,12 +64,12 @@ export async function up(db: Db): Promise<void> {
   await fill(db);
 }
 
-/** Locks the users it looks at against being deleted meanwhile. */
+/** Locks the users it looks at against being renamed or deleted meanwhile. */
 async function fill(db: Db): Promise<void> {
   for (let after = 0; ;) {
     const { rows } = await sql<{ last: number | null }>`
       with slice as materialized (
-        select id, username, full_name from users where id > ${after} order by id limit ${AT_ONCE} for key share
+        select id, username, full_name from users where id > ${after} order by id limit ${AT_ONCE} for share
       ),
       written as (
         insert into search_names (key, user_id)

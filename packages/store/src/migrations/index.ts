@@ -23,6 +23,8 @@ import { up as newsOfEndpoints } from "./0021-news-of-endpoints.ts";
 import { up as apiTokens } from "./0023-api-tokens.ts";
 import { up as people } from "./0024-people.ts";
 import { up as secondFactors } from "./0025-second-factors.ts";
+import { up as operators } from "./0026-operators.ts";
+import { up as unreportedNotifications } from "./0027-unreported-notifications.ts";
 import { up as endpointsInFlight } from "./0022-endpoints-in-flight.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
@@ -65,4 +67,6 @@ export const steps: Record<string, SchemaStep> = {
   "0023-api-tokens": { up: apiTokens },
   "0024-people": { up: people, withoutTransaction: true },
   "0025-second-factors": { up: secondFactors },
+  "0026-operators": { up: operators },
+  "0027-unreported-notifications": { up: unreportedNotifications, withoutTransaction: true },
 };

@@ -26,11 +26,12 @@ export function createTokensOfUser(context: Context, sessions: Pick<Sessions, "c
   return {
     list: ({ userId }) => listApiTokens(db, userId),
     async create(by, { name, scopes, expires_in_days: days = DAYS, password }, ip) {
-      await sessions.checkPassword(by, password, ip);
+      const passwordHash = await sessions.checkPassword(by, password, ip);
       const token = API_TOKEN_PREFIX + Buffer.from(random.bytes(TOKEN_BYTES)).toString("base64url");
       const hash = tokenHash(token);
-      const made = await createApiToken(db, { userId: by.userId, name, scopes, days, hash, most: MAX_TOKENS });
-      if (made === null) throw new Refused("full", `an account has at most ${MAX_TOKENS} tokens`);
+      const made = await createApiToken(db, { userId: by.userId, passwordHash, name, scopes, days, hash, most: MAX_TOKENS });
+      if (made === "changed") throw new Refused("wrong_password", "the password was changed meanwhile");
+      if (made === "full") throw new Refused("full", `an account has at most ${MAX_TOKENS} tokens`);
       return { made, token };
     },
     async delete({ userId }, id) {

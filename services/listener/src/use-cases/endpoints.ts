@@ -123,6 +123,12 @@ function checkHeaders(headers: Readonly<Record<string, string>> | undefined): vo
   if (refusal !== undefined) throw new Refused("validation_error", `headers: ${refusal}`);
 }
 
+/** What an endpoint is pushed, a token that makes or changes one must be able to read. @throws {Refused} missing_scope */
+function requireReader({ scopes }: Identity): void {
+  if (scopes === undefined || scopes.includes("messages:read")) return;
+  throw new Refused("missing_scope", "endpoints are pushed messages: this API token needs the scope messages:read, too");
+}
+
 export function createEndpoints(context: Context): Endpoints {
   const { db, keyring, random, ids, clock, publisher, channels, settings } = context;
 
@@ -171,19 +177,19 @@ export function createEndpoints(context: Context): Endpoints {
     return found;
   }
 
-  /** What belongs to an address, sealed for it. */
-  function sealers(address: string, given: { headers?: Record<string, string>; signatures?: readonly string[] }) {
+  /** What belongs to an address, sealed for the one that the endpoint has. */
+  function sealers(given: { headers?: Record<string, string>; signatures?: readonly string[] }) {
     const { headers, signatures } = given;
     const isEmpty = headers === undefined || Object.keys(headers).length === 0;
     const lower = Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
     return {
       sealHeaders: isEmpty
         ? null
-        : (inbox: number) =>
+        : (inbox: number, address: string) =>
             keyring.webhookSecrets.seal(endpointHeadersContext(inbox, address), Buffer.from(JSON.stringify(lower))),
       sealSigningKey:
         signatures?.includes("v1a") === true
-          ? (inbox: number) => keyring.webhookSecrets.seal(signingKeyContext(inbox, address), newSigningKey())
+          ? (inbox: number, address: string) => keyring.webhookSecrets.seal(signingKeyContext(inbox, address), newSigningKey())
           : null,
     };
   }
@@ -240,7 +246,7 @@ export function createEndpoints(context: Context): Endpoints {
       await probe(endpoint, "challenge");
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      if (error.code === "unusable_address") await settleChallenge(db, endpoint.id, `${UNVERIFIED}: ${error.message}`, false);
+      if (error.code === "unusable_address") await settleChallenge(db, endpoint, `${UNVERIFIED}: ${error.message}`, false);
     }
   }
 
@@ -268,6 +274,7 @@ export function createEndpoints(context: Context): Endpoints {
   return {
     list: async (by) => (await listEndpoints(db, by.userId)).map(open),
     async create(by, given) {
+      requireReader(by);
       const address = readAddress(given.address);
       checkKinds(given.kinds);
       checkHeaders(given.headers);
@@ -281,7 +288,7 @@ export function createEndpoints(context: Context): Endpoints {
         maxPerSecond: given.max_per_second ?? DEFAULTS.maxPerSecond,
         maxInFlight: given.max_in_flight ?? DEFAULTS.maxInFlight,
         sealSecret: (inbox) => keyring.webhookSecrets.seal(webhookSecretContext(inbox, address), secret),
-        ...sealers(address, given),
+        ...sealers(given),
         after: given.after,
         beginsOff: given.enabled === false,
         most: settings.maxEndpoints,
@@ -295,10 +302,11 @@ export function createEndpoints(context: Context): Endpoints {
     },
     read: async (by, id) => open(await find(by, id)),
     async change(by, id, change) {
+      requireReader(by);
       checkKinds(change.kinds);
       checkHeaders(change.headers);
       const before = await find(by, id);
-      const { sealHeaders, sealSigningKey } = sealers(change.address?.trim() ?? before.address, change);
+      const { sealHeaders, sealSigningKey } = sealers(change);
       const move = change.address === undefined ? undefined : readAddress(change.address);
       const moves = move !== undefined && move !== before.address;
       if (moves && before.keptBy === "sessions") {

@@ -22,6 +22,7 @@ describe("a new password", () => {
     expect(() => check("a".repeat(7))).toThrow("at least 8");
     expect(() => check("😀".repeat(7))).toThrow("at least 8");
     expect(() => check("e\u0301".repeat(7))).toThrow("at least 8");
+    expect(() => check("\uFDFA")).toThrow("at least 8"); // 18 characters once it is normal
     expect(() => check("😀".repeat(8))).not.toThrow();
   });
 

@@ -1,6 +1,6 @@
 import { dictionary } from "@zxcvbn-ts/language-common";
+import { normalPassword } from "@messenger/runtime";
 import type { ApiSettings } from "../context.ts";
-import { normalPassword } from "../passwords.ts";
 import { Refused } from "../refused.ts";
 
 /** Of leaked passwords, the commonest first (OWASP ASVS 2.1.7 asks for the first 3,000 that are long enough). */
@@ -19,7 +19,8 @@ export function checkPassword(
   { passwordMinLength, commonPasswords }: Pick<ApiSettings, "passwordMinLength" | "commonPasswords">,
 ): void {
   const normal = normalPassword(password);
-  if (Array.from(normal).length < passwordMinLength) {
+  // Before it is normal, too: one character may become many.
+  if (Math.min(Array.from(password).length, Array.from(normal).length) < passwordMinLength) {
     throw new Refused("validation_error", `a password has at least ${passwordMinLength} characters`);
   }
   const lower = normal.toLowerCase();

@@ -1,5 +1,5 @@
 import { emailKey, phoneKey } from "@messenger/core";
-import { blockUser, type FoundUser, listBlocks, searchUsers, unblockUser } from "@messenger/store";
+import { blockUser, foldName, type FoundUser, listBlocks, searchUsers, unblockUser } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
@@ -20,14 +20,15 @@ const MIN_LENGTH = 3;
 export function createPeople({ db }: Context): People {
   return {
     async search({ userId }, query) {
-      const prefix = query.trim();
+      const given = query.trim();
+      const prefix = await foldName(db, given);
       if (Array.from(prefix).length < MIN_LENGTH) {
         throw new Refused("validation_error", `q has at least ${MIN_LENGTH} characters: the beginning of a name`);
       }
       return searchUsers(db, userId, {
         prefix,
-        emailKey: prefix.includes("@") ? keyOr(emailKey, prefix) : null,
-        phoneKey: /\d/u.test(prefix) ? keyOr(phoneKey, prefix) : null,
+        emailKey: given.includes("@") ? keyOr(emailKey, given) : null,
+        phoneKey: /\d/u.test(given) ? keyOr(phoneKey, given) : null,
       });
     },
     listBlocks: ({ userId }) => listBlocks(db, userId),

@@ -29,10 +29,10 @@ const MAX_ADDRESS_BYTES = 2_000;
 export interface Sessions {
   /**
    * Signs in, and has messages pushed to an address.
-   * @throws {Refused} validation_error, wrong_credentials, code_needed, too_many_attempts
+   * @throws {Refused} validation_error, wrong_credentials, code_needed, suspended, too_many_attempts
    */
   logIn(given: Login, ip: string): Promise<StartedSession & { userId: number }>;
-  /** Signs in, without an address. @throws {Refused} wrong_credentials, code_needed, too_many_attempts */
+  /** Signs in, without an address. @throws {Refused} wrong_credentials, code_needed, suspended, too_many_attempts */
   start(given: StartSession, ip: string): Promise<StartedSession & { userId: number }>;
   /** Ends a session; `username` must be its user's. @throws {Refused} validation_error */
   logOut(of: Identity, username: string): Promise<void>;
@@ -49,8 +49,8 @@ export interface Sessions {
   confirmTotp(by: Identity, code: string, ip: string): Promise<readonly string[]>;
   /** @throws {Refused} wrong_password, wrong_code, too_many_attempts */
   deleteTotp(by: Identity, given: DeleteTotp, ip: string): Promise<void>;
-  /** That somebody who is signed in gave their password again. @throws {Refused} wrong_password, too_many_attempts */
-  checkPassword(by: Identity, password: string, ip: string): Promise<void>;
+  /** That somebody who is signed in gave their password again: returns its hash. @throws {Refused} wrong_password, too_many_attempts */
+  checkPassword(by: Identity, password: string, ip: string): Promise<string>;
   /** Ends all other sessions. @throws {Refused} validation_error, wrong_password, too_many_attempts */
   changePassword(by: Identity, given: ChangePassword, ip: string): Promise<void>;
 }
@@ -71,7 +71,7 @@ export function createSessions(context: Context): Sessions {
 
   const noSuchSession = (): Refused => new Refused("no_such_session", "there is no such session, or it is not yours");
 
-  /** @throws {Refused} wrong_credentials, code_needed, too_many_attempts */
+  /** @throws {Refused} wrong_credentials, code_needed, suspended, too_many_attempts */
   async function authenticate(username: string, password: string, code: string | undefined, ip: string): Promise<Credentials> {
     const keys = loginKeys(username);
     const nameKey = keys.usernameKey ?? keys.emailKey ?? username;
@@ -88,6 +88,7 @@ export function createSessions(context: Context): Sessions {
       return second === "wrong" ? null : { ...found, isCodeNeeded: second === "needed" };
     });
     if (user === null) throw new Refused("wrong_credentials", "Incorrect username or password.");
+    if (user.isSuspended) throw new Refused("suspended", "this account is suspended: ask whoever runs this Messenger");
     if (user.isCodeNeeded) throw new Refused("code_needed", "give the code that your authenticator shows, too, as totp_code");
     await rememberNetwork(db, user.id, neighbourhoodOf(ip));
     throttle.remember(nameKey, { ip, account, isFamiliar: true });
@@ -130,12 +131,13 @@ export function createSessions(context: Context): Sessions {
       if (Buffer.byteLength(address) > MAX_ADDRESS_BYTES) {
         throw new Refused("validation_error", `user_address has at most ${MAX_ADDRESS_BYTES} bytes of UTF-8`);
       }
-      const { id: userId, name, role } = await authenticate(username, password, code, ip);
-      return { userId, ...(await startSession(context, { userId, name, role }, { publicKey, address })) };
+      const { id: userId, name, role, passwordHash } = await authenticate(username, password, code, ip);
+      const device = { passwordHash, publicKey, address };
+      return { userId, ...(await startSession(context, { userId, name, role }, device)) };
     },
     async start({ username, password, totp_code: code, device_name, public_key: publicKey = null }, ip) {
-      const { id: userId, name, role } = await authenticate(username, password, code, ip);
-      const device = { name: device_name ?? null, publicKey, address: null };
+      const { id: userId, name, role, passwordHash } = await authenticate(username, password, code, ip);
+      const device = { passwordHash, name: device_name ?? null, publicKey, address: null };
       return { userId, ...(await startSession(context, { userId, name, role }, device)) };
     },
     async logOut({ userId, sessionId }, username) {
@@ -164,9 +166,7 @@ export function createSessions(context: Context): Sessions {
       });
       await secondFactor.delete(by);
     },
-    async checkPassword({ userId }, password, ip) {
-      await matchPassword(userId, password, ip);
-    },
+    checkPassword: ({ userId }, password, ip) => matchPassword(userId, password, ip),
     async endOne({ userId }, id) {
       if (!(await end(userId, id))) throw noSuchSession();
     },

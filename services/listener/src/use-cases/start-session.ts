@@ -35,7 +35,13 @@ export async function sessionTokens(context: Context, identity: Identity, refres
 export async function startSession(
   context: Context,
   user: Omit<Identity, "sessionId">,
-  device: { name?: string | null; publicKey: string | null; address: string | null },
+  device: {
+    /** Of the password that was given; null where the account was made just now. */
+    passwordHash: string | null;
+    name?: string | null;
+    publicKey: string | null;
+    address: string | null;
+  },
 ): Promise<StartedSession> {
   const { keyring, guard, random } = context;
   let refreshToken = "";
@@ -44,6 +50,7 @@ export async function startSession(
   const begin = (renewSecret: boolean): Promise<BegunSession | null> =>
     beginSession(context.db, {
       userId: user.userId,
+      passwordHash: device.passwordHash,
       refreshHash(sessionId) {
         const refresh = context.tokens.newRefreshToken(sessionId);
         refreshToken = refresh.token;
@@ -84,7 +91,8 @@ export async function startSession(
     begun = await begin(true);
     if (begun?.secret != null) secret = unseal(begun.secret);
   }
-  if (begun === null) throw new Refused("unauthorized", "the account was deleted");
+  if (begun === null)
+    throw new Refused("unauthorized", "the account was deleted or suspended, or its password changed, meanwhile");
   context.publisher.wake(begun.changed);
   const { unverified } = begun;
   if (unverified !== null) {

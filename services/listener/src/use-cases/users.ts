@@ -93,7 +93,7 @@ export function createUsers(context: Context): Users {
       if ("taken" in made) throw isTaken(made.taken);
       await rememberNetwork(db, made.id, neighbourhoodOf(ip));
       const user = { userId: made.id, name: names.username ?? names.email ?? "", role: "user" as const };
-      const { tokens } = await startSession(context, user, { publicKey: null, address: null });
+      const { tokens } = await startSession(context, user, { passwordHash: null, publicKey: null, address: null });
       return { id: made.id, username: names.username, tokens };
     },
     async findByName(name) {

@@ -1,0 +1,108 @@
+import { sql } from "kysely";
+import type { Db } from "./database.ts";
+import { announceChange, KEEP_LEASE, lockInbox } from "./endpoints.ts";
+
+/** An account, as an operator sees it. */
+export interface AccountOfOperator {
+  id: number;
+  username: string | null;
+  email: string | null;
+  role: "user" | "admin";
+  suspendedAt: Date | null;
+  createdAt: Date;
+  /** Sessions that can be used. */
+  sessions: number;
+  /** Endpoints that are pushed to. */
+  endpoints: number;
+}
+
+const ACCOUNT = sql`
+  u.id, u.username, u.email, u.role, u.suspended_at as "suspendedAt", u.created_at as "createdAt",
+  (select count(*)::integer from sessions s where s.user_id = u.id and s.revoked_at is null) as sessions,
+  (select count(*)::integer from endpoints e join inboxes b on b.id = e.inbox_id where b.user_id = u.id and e.state = 'active') as endpoints
+`;
+
+/** Accounts by their ids, after one of them: up to `limit`; admins alone, or all. Locks nothing. */
+export async function listAccounts(
+  db: Db,
+  { after, limit, onlyAdmins }: { after: number; limit: number; onlyAdmins: boolean },
+): Promise<readonly AccountOfOperator[]> {
+  const { rows } = await sql<AccountOfOperator>`
+    select ${ACCOUNT} from users u where u.id > ${after} and (not ${onlyAdmins}::boolean or u.role = 'admin') order by u.id limit ${limit}
+  `.execute(db);
+  return rows;
+}
+
+/** The account that has a name, in one of the forms in which names are compared; null where there is none. Locks nothing. */
+export async function findAccountByKey(db: Db, keys: readonly string[]): Promise<AccountOfOperator | null> {
+  const { rows } = await sql<AccountOfOperator>`
+    select ${ACCOUNT} from users u where u.id in (select user_id from names where key = any(${keys}::text[])) order by u.id limit 1
+  `.execute(db);
+  return rows[0] ?? null;
+}
+
+/** Writes down what an operator did. `actor` is whoever did it: `command line`, or an admin's name. */
+async function note(tx: Db, actor: string, action: string, userId: number): Promise<void> {
+  await sql`insert into audit_log (actor, action, user_id) values (${actor}, ${action}, ${userId})`.execute(tx);
+}
+
+/** Makes a user an admin, or none; false where there is no such user, or it was so. */
+export async function setRole(db: Db, actor: string, userId: number, role: "user" | "admin"): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const { rows } = await sql`update users set role = ${role} where id = ${userId} and role <> ${role} returning id`.execute(tx);
+    if (rows.length === 0) return false;
+    await note(tx, actor, role === "admin" ? "admin.granted" : "admin.revoked", userId);
+    return true;
+  });
+}
+
+/**
+ * Suspends a user: nobody signs in to the account, its sessions and API tokens end, and nothing is pushed to its
+ * endpoints; what is sent to it waits. False where there is no such user, or it was so. Locks the inbox, then its
+ * endpoints.
+ */
+export async function suspendUser(db: Db, actor: string, userId: number): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const inbox = await lockInbox(tx, userId);
+    const { rows } = await sql`
+      update users set suspended_at = now() where id = ${userId} and suspended_at is null returning id
+    `.execute(tx);
+    if (inbox === null || rows.length === 0) return false;
+    await sql`update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null`.execute(tx);
+    await sql`
+      update endpoints e set state = 'off', reason = 'the account is suspended', ${KEEP_LEASE}, generation = generation + 1
+      where inbox_id = ${inbox.id} and state = 'active'
+    `.execute(tx);
+    await announceChange(tx, inbox.id);
+    await note(tx, actor, "user.suspended", userId);
+    return true;
+  });
+}
+
+/** Ends that: the user signs in anew, and enables their endpoints. False where it was not so. */
+export async function restoreUser(db: Db, actor: string, userId: number): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const { rows } = await sql`
+      update users set suspended_at = null where id = ${userId} and suspended_at is not null returning id
+    `.execute(tx);
+    if (rows.length === 0) return false;
+    await note(tx, actor, "user.restored", userId);
+    return true;
+  });
+}
+
+/** What an operator did. */
+export interface AuditEntry {
+  at: Date;
+  actor: string;
+  action: string;
+  userId: number | null;
+}
+
+/** The latest of it, the newest first. Locks nothing. */
+export async function listAudit(db: Db, limit: number): Promise<readonly AuditEntry[]> {
+  const { rows } = await sql<AuditEntry>`
+    select at, actor, action, user_id as "userId" from audit_log order by id desc limit ${limit}
+  `.execute(db);
+  return rows;
+}
