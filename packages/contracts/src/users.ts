@@ -1,5 +1,5 @@
 import { type Static, Type } from "typebox";
-import { Email, FullName, Id, Password, PhoneNumber, PublicKey, Timestamp, Username } from "./fields.ts";
+import { Email, FullCode, FullName, Id, Password, PhoneNumber, PublicKey, Timestamp, Username } from "./fields.ts";
 import { type Route, shape } from "./route.ts";
 
 /** Its largest field can be written in escapes, of six bytes for each character. */
@@ -156,6 +156,33 @@ export const ChangePassword = shape(
 );
 export type ChangePassword = Static<typeof ChangePassword>;
 
+export const DeleteAccount = shape(
+  "DeleteAccount",
+  { password: Password, totp_code: Type.Optional(FullCode) },
+  { password: "correct horse battery staple" },
+  { additionalProperties: false },
+);
+export type DeleteAccount = Static<typeof DeleteAccount>;
+
+export const DeletedAccount = shape(
+  "DeletedAccount",
+  {
+    user_id: Id,
+    receipt: Type.String({
+      description: "A JWT that says what was erased, and when; `readReceiptKey` gives the key that verifies it.",
+    }),
+  },
+  { user_id: 17, receipt: "eyJhbGciOiJFZERTQSJ9.eyJpc3MiOiJtZXNzZW5nZXIiLCJzdWIiOiIxNyJ9.c2lnbmF0dXJl" },
+);
+
+export const ReceiptKey = shape(
+  "ReceiptKey",
+  { kty: Type.String(), crv: Type.String(), x: Type.String(), alg: Type.String(), use: Type.String() },
+  { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", alg: "EdDSA", use: "sig" },
+  { description: "A public key (RFC 7517, 8037)." },
+);
+export type ReceiptKey = Static<typeof ReceiptKey>;
+
 export const DeleteUser = shape("DeleteUser", { user_id: Id }, { user_id: 17 });
 export type DeleteUser = Static<typeof DeleteUser>;
 
@@ -238,6 +265,30 @@ export const USER_ROUTES = {
     bodyLimit: USER_BYTES,
     answer: { status: 204, description: "The password is another one." },
     problems: ["wrong_password", "too_many_attempts"],
+  },
+  deleteAccount: {
+    method: "DELETE",
+    path: "/api/users/me",
+    auth: "session",
+    tag: "account",
+    summary: "Delete one's own account",
+    description:
+      "By the password, and a code where there is an authenticator. Sessions and tokens end, addresses get no more pushes, and what is known of the account is erased; what it sent stays with those who received it. The answer is signed.",
+    isSecret: true,
+    body: DeleteAccount,
+    bodyLimit: USER_BYTES,
+    answer: { status: 200, description: "The account is gone.", body: DeletedAccount },
+    problems: ["wrong_password", "wrong_code", "too_many_attempts"],
+  },
+  readReceiptKey: {
+    method: "GET",
+    path: "/api/receipt-key",
+    auth: "public",
+    tag: "account",
+    summary: "Read the key that verifies receipts",
+    description: "It never changes.",
+    answer: { status: 200, description: "The key.", body: ReceiptKey },
+    problems: [],
   },
   deleteUser: {
     method: "DELETE",

@@ -147,7 +147,9 @@ export {
 export {
   type AccountRow,
   changeAccount,
+  countErasable,
   createUser,
+  type ErasableCounts,
   type Credentials,
   deleteUser,
   type DeletedUser,

@@ -176,6 +176,32 @@ const ACCOUNT_COLUMNS = sql`
   exists (select from totp where totp.user_id = users.id and confirmed_at is not null) as "hasTotp"
 `;
 
+/** What an account has that is erased with it. */
+export interface ErasableCounts {
+  sessions: number;
+  api_tokens: number;
+  endpoints: number;
+  contacts: number;
+  notifications: number;
+  events: number;
+  groups: number;
+}
+
+/** Counts what erasing an account erases. Locks nothing. */
+export async function countErasable(db: Db, userId: number): Promise<ErasableCounts> {
+  const { rows } = await sql<ErasableCounts>`
+    select
+      (select count(*)::integer from sessions where user_id = ${userId} and token_hash is null) as sessions,
+      (select count(*)::integer from sessions where user_id = ${userId} and token_hash is not null) as api_tokens,
+      (select count(*)::integer from endpoints e join inboxes b on b.id = e.inbox_id where b.user_id = ${userId}) as endpoints,
+      (select count(*)::integer from contacts where user_id = ${userId}) as contacts,
+      (select count(*)::integer from notifications where user_id = ${userId}) as notifications,
+      (select head from inboxes where user_id = ${userId}) as events,
+      (select count(*)::integer from participants where user_id = ${userId} and role is not null) as groups
+  `.execute(db);
+  return rows[0] as ErasableCounts;
+}
+
 /** What became of a deletion: the groups that the user was in are told; false where there is no such user. */
 export interface DeletedUser {
   isDeleted: boolean;
@@ -210,6 +236,7 @@ export async function deleteUser(
     if (inbox === "member") throw new Error("the user joins groups faster than they are left");
     if (inbox === null) return { isDeleted: false, told };
     await eraseInbox(db, inbox);
+    await eraseDeletedAccounts(db); // and the outside addresses that nobody else has sent to
     return { isDeleted: true, told };
   }
 }

@@ -224,7 +224,7 @@ export async function createApp(context: Context): Promise<App> {
   const contacts = createContacts(context);
   const tokens = createTokensOfUser(context, sessions);
   const exported = createExport(context, { users, sessions, tokens, contacts, endpoints, people, conversations });
-  addRoutes(app, USER_ROUTES, userHandlers(users, sessions, people, exported));
+  addRoutes(app, USER_ROUTES, userHandlers(users, sessions, people, exported, context.receipts.publicKey));
   addRoutes(app, SESSION_ROUTES, sessionHandlers(sessions));
   addRoutes(app, SECOND_FACTOR_ROUTES, secondFactorHandlers(sessions, createPasswordResets(context)));
   addRoutes(app, PEOPLE_ROUTES, peopleHandlers(people));

@@ -8,6 +8,7 @@ import type { AppendQueue } from "./append-queue.ts";
 import type { ListenerMetrics } from "./metrics.ts";
 import type { Passwords } from "./passwords.ts";
 import type { Publisher } from "./publisher.ts";
+import type { Receipts } from "./receipts.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -58,6 +59,7 @@ export interface Context {
   apiTokens: ApiTokens;
   passwords: Passwords;
   revocations: Revocations;
+  receipts: Receipts;
   /** See the broker's. */
   subscribe: Broker["subscribe"];
   notify: Broker["notify"];

@@ -14,6 +14,7 @@ import { createListenerMetrics } from "./metrics.ts";
 import { createPasswords } from "./passwords.ts";
 import { createPublisher } from "./publisher.ts";
 import { startRevocations } from "./revocations.ts";
+import { createReceipts, newReceiptKey, RECEIPT_KEY } from "./receipts.ts";
 import { createTokens } from "./tokens.ts";
 import { createApiTokens } from "./api-tokens.ts";
 
@@ -101,6 +102,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     tokens: createTokens({ keys: options.keyring.tokenKeys, ttlSeconds: options.tokenTtlSeconds, clock, random }),
     passwords: await createPasswords(),
     revocations,
+    receipts: await createReceipts(await loadOwnKey(db, options.keyring, RECEIPT_KEY, newReceiptKey), clock),
     subscribe: (inbox, onNotice) => broker.subscribe(inbox, onNotice),
     notify: (notices) => broker.notify(notices),
     closing: stopping.signal,

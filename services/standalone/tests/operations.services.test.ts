@@ -179,6 +179,20 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
       },
     },
   },
+  deleteAccount: {
+    success: () => ({ body: { password: PASSWORD } }),
+    problems: {
+      wrong_password: () => ({ body: { password: "wrong" } }),
+      wrong_code: ["erasure.services.test.ts", "needs a code, too, where there is an authenticator"],
+      async too_many_attempts(world) {
+        const body = { password: "wrong" };
+        for (let n = 0; n < 11; n += 1)
+          await http(`${world.asked}/api/users/me`, { method: "DELETE", body, token: world.ada.token });
+        return { body };
+      },
+    },
+  },
+  readReceiptKey: { success: () => ({ by: null }), problems: {} },
   deleteUser: {
     success: ({ ada }) => ({ body: { user_id: ada.id } }),
     problems: {

@@ -1,4 +1,4 @@
-import { type Account, FindUserQuery, type USER_ROUTES } from "@messenger/contracts";
+import { type Account, FindUserQuery, type ReceiptKey, type USER_ROUTES } from "@messenger/contracts";
 import type { AccountRow } from "@messenger/store";
 import { Value } from "typebox/value";
 import type { Handlers } from "../http/route.ts";
@@ -8,7 +8,13 @@ import type { People } from "../use-cases/people.ts";
 import type { Sessions } from "../use-cases/sessions.ts";
 import type { Users } from "../use-cases/users.ts";
 
-export function userHandlers(users: Users, sessions: Sessions, people: People, exported: Export): Handlers<typeof USER_ROUTES> {
+export function userHandlers(
+  users: Users,
+  sessions: Sessions,
+  people: People,
+  exported: Export,
+  receiptKey: object,
+): Handlers<typeof USER_ROUTES> {
   const describe = ({
     id,
     username,
@@ -72,6 +78,11 @@ export function userHandlers(users: Users, sessions: Sessions, people: People, e
       return exported.open(identity, gone.signal);
     },
     changePassword: ({ identity, body, ip }) => sessions.changePassword(identity, body, ip),
+    async deleteAccount({ identity, body, ip }) {
+      await sessions.checkAll(identity, body, ip);
+      return { user_id: identity.userId, receipt: await users.deleteOwn(identity) };
+    },
+    readReceiptKey: () => Promise.resolve(receiptKey as ReceiptKey),
     async deleteUser(request) {
       await users.delete(request.identity, request.body);
       return { msg: "User deleted.", user_id: request.body.user_id };

@@ -49,6 +49,8 @@ export interface Sessions {
   confirmTotp(by: Identity, code: string, ip: string): Promise<readonly string[]>;
   /** @throws {Refused} wrong_password, wrong_code, too_many_attempts */
   deleteTotp(by: Identity, given: DeleteTotp, ip: string): Promise<void>;
+  /** Likewise, and a code where there is an authenticator. @throws {Refused} wrong_password, wrong_code, too_many_attempts */
+  checkAll(by: Identity, given: { password: string; totp_code?: string }, ip: string): Promise<void>;
   /** That somebody who is signed in gave their password again: returns its hash. @throws {Refused} wrong_password, too_many_attempts */
   checkPassword(by: Identity, password: string, ip: string): Promise<string>;
   /** Ends all other sessions. @throws {Refused} validation_error, wrong_password, too_many_attempts */
@@ -126,6 +128,18 @@ export function createSessions(context: Context): Sessions {
     return result.value;
   }
 
+  async function checkAll(
+    { userId }: Identity,
+    { password, totp_code: code }: { password: string; totp_code?: string },
+    ip: string,
+  ): Promise<void> {
+    await matchPassword(userId, password, ip);
+    await guessing(userId, ip, async () => {
+      if ((await secondFactor.check(userId, code)) === "fine") return;
+      throw new Refused("wrong_code", "the code of the authenticator is missing or wrong, or was used");
+    });
+  }
+
   return {
     async logIn({ username, password, totp_code: code, user_address: address, public_key: publicKey }, ip) {
       if (Buffer.byteLength(address) > MAX_ADDRESS_BYTES) {
@@ -159,13 +173,10 @@ export function createSessions(context: Context): Sessions {
     },
     confirmTotp: (by, code, ip) => guessing(by.userId, ip, () => secondFactor.confirm(by, code)),
     async deleteTotp(by, { password, code }, ip) {
-      await matchPassword(by.userId, password, ip);
-      await guessing(by.userId, ip, async () => {
-        if ((await secondFactor.check(by.userId, code)) === "wrong")
-          throw new Refused("wrong_code", "the code is wrong, or was used");
-      });
+      await checkAll(by, { password, totp_code: code }, ip);
       await secondFactor.delete(by);
     },
+    checkAll,
     checkPassword: ({ userId }, password, ip) => matchPassword(userId, password, ip),
     async endOne({ userId }, id) {
       if (!(await end(userId, id))) throw noSuchSession();

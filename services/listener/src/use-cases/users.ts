@@ -3,6 +3,7 @@ import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "@me
 import {
   type AccountRow,
   changeAccount,
+  countErasable,
   createUser,
   deleteUser as deleteStored,
   findAccount,
@@ -72,12 +73,26 @@ export interface Users {
   changeAccount(by: Identity, given: ChangeAccount): Promise<AccountRow>;
   /** Deletes an account: one's own, or any as an admin. @throws {Refused} forbidden, no_such_user */
   delete(by: Identity, given: DeleteUser): Promise<void>;
+  /** Deletes one's own, and says what that erased, signed. */
+  deleteOwn(by: Identity): Promise<string>;
 }
 
 /** Accounts. */
 export function createUsers(context: Context): Users {
-  const { db, ids, keyring, passwords, publisher, revocations, settings } = context;
+  const { db, ids, keyring, passwords, publisher, receipts, revocations, settings } = context;
   const signUps = createSignUpLimit(context.clock, settings.signUpsPerHour);
+
+  async function remove(by: Identity, id: number): Promise<void> {
+    const { isDeleted: wasThere, told } = await deleteStored(db, id, (newOwner) => {
+      const eventId = ids.next();
+      const sealData = ({ members }: GroupNow): Uint8Array =>
+        sealJson(keyring, eventId, { user_id: id, members, owner_id: newOwner });
+      return { eventId, sealData };
+    });
+    for (const events of told) publishEvents(publisher, events);
+    if (!wasThere) throw noSuchUser();
+    if (id === by.userId) revocations.add(by.sessionId);
+  }
 
   return {
     async create(given, ip) {
@@ -114,15 +129,12 @@ export function createUsers(context: Context): Users {
       if (id !== by.userId && (await findRole(db, by.userId)) !== "admin") {
         throw new Refused("forbidden", "only an admin deletes another user's account");
       }
-      const { isDeleted: wasThere, told } = await deleteStored(db, id, (newOwner) => {
-        const eventId = ids.next();
-        const sealData = ({ members }: GroupNow): Uint8Array =>
-          sealJson(keyring, eventId, { user_id: id, members, owner_id: newOwner });
-        return { eventId, sealData };
-      });
-      for (const events of told) publishEvents(publisher, events);
-      if (!wasThere) throw noSuchUser();
-      if (id === by.userId) revocations.add(by.sessionId);
+      await remove(by, id);
+    },
+    async deleteOwn(by) {
+      const erased = await countErasable(db, by.userId);
+      await remove(by, by.userId);
+      return receipts.sign(by.userId, { erased });
     },
   };
 }
