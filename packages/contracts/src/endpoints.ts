@@ -11,7 +11,8 @@ const kinds = Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
   minItems: 1,
   maxItems: 64,
   uniqueItems: true,
-  description: "The `type`s of events that are pushed to it; `*` for all, those that come later, too.",
+  description:
+    "The `type`s of events that are pushed to it; `*` for all, those that come later, too. `message.created` alone if not given.",
 });
 const body = Type.Union([Type.Literal("full"), Type.Literal("thin")], {
   description:
@@ -29,7 +30,7 @@ const max_in_flight = Type.Integer({
   minimum: 1,
   maximum: 32,
   description:
-    "Pushes of it in flight at the same time, at most: 1 if not given. With more, it may get events that came one after the other in any order, and what was pushed beside one that it did not take again.",
+    "Pushes of it in flight at the same time, at most: 1 if not given. So many are pushed together, and the next ones once all are answered. With more than one, it may get events that came one after the other in any order, and what was pushed beside one that it did not take again.",
 });
 const signatures = Type.Array(Type.Union([Type.Literal("v1"), Type.Literal("v1a")]), {
   minItems: 1,
@@ -315,7 +316,7 @@ export const ENDPOINT_ROUTES = {
     bodyLimit: ENDPOINT_BYTES,
     answer: {
       status: 201,
-      description: "The endpoint: `active`, or `unverified` with the reason.",
+      description: "The endpoint: `active`, or `unverified` with the reason. An API token needs the scope `messages:read`, too.",
       body: MadeEndpoint,
       headers: { location: { description: "Where it can be read.", schema: Type.String() } },
     },
@@ -337,7 +338,7 @@ export const ENDPOINT_ROUTES = {
     path: ONE,
     summary: "Change an endpoint",
     description:
-      "What is not named stays as it is; `headers` replaces all of them. Another `address` has to answer a challenge; what happens meanwhile waits.",
+      "What is not named stays as it is; `headers` replaces all of them. Another `address` has to answer a challenge; what happens meanwhile waits. An API token needs the scope `messages:read`, too.",
     params,
     body: ChangeEndpoint,
     bodyLimit: ENDPOINT_BYTES,

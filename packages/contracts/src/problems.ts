@@ -69,8 +69,8 @@ export const PROBLEMS = {
   wrong_code: { status: 400, about: "The code is wrong, has been tried too often, or is too old." },
   code_needed: {
     status: 401,
-    about: "The password is right, and a code of the authenticator is needed, too.",
-    text: "Incorrect username or password.",
+    about: "The password is right, and a code of the authenticator is needed, too; or that code is wrong, or was used before.",
+    text: "A code of your authenticator is needed, too.",
   },
   forged: { status: 401, about: "The signature is not that of the provider, or none is expected." },
   not_the_sender: { status: 401, about: "The sender is not the user who is signed in." },

@@ -41,6 +41,8 @@ export async function findAccountByKey(db: Db, keys: readonly string[]): Promise
   return rows[0] ?? null;
 }
 
+const SUSPENDED = "the account is suspended";
+
 /** Writes down what an operator did. `actor` is whoever did it: `command line`, or an admin's name. */
 async function note(tx: Db, actor: string, action: string, userId: number): Promise<void> {
   await sql`insert into audit_log (actor, action, user_id) values (${actor}, ${action}, ${userId})`.execute(tx);
@@ -70,7 +72,8 @@ export async function suspendUser(db: Db, actor: string, userId: number): Promis
     if (inbox === null || rows.length === 0) return false;
     await sql`update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null`.execute(tx);
     await sql`
-      update endpoints e set state = 'off', reason = 'the account is suspended', ${KEEP_LEASE}, generation = generation + 1
+      update endpoints e set state = 'off', reason = case when kept_by = 'owner' then ${SUSPENDED} else 'signed out' end, ${KEEP_LEASE},
+        generation = generation + 1
       where inbox_id = ${inbox.id} and state = 'active'
     `.execute(tx);
     await announceChange(tx, inbox.id);
@@ -79,13 +82,22 @@ export async function suspendUser(db: Db, actor: string, userId: number): Promis
   });
 }
 
-/** Ends that: the user signs in anew, and enables their endpoints. False where it was not so. */
+/**
+ * Ends that: the user signs in anew, and what waits is pushed to the endpoints that were active, but for those of log-ins,
+ * which begin again with a log-in. False where it was not so. Locks the inbox, then its endpoints.
+ */
 export async function restoreUser(db: Db, actor: string, userId: number): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
+    const inbox = await lockInbox(tx, userId);
     const { rows } = await sql`
       update users set suspended_at = null where id = ${userId} and suspended_at is not null returning id
     `.execute(tx);
-    if (rows.length === 0) return false;
+    if (inbox === null || rows.length === 0) return false;
+    await sql`
+      update endpoints e set state = 'active', reason = null, ${KEEP_LEASE}, generation = generation + 1
+      where inbox_id = ${inbox.id} and state = 'off' and reason = ${SUSPENDED}
+    `.execute(tx);
+    await announceChange(tx, inbox.id);
     await note(tx, actor, "user.restored", userId);
     return true;
   });

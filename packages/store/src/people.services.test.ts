@@ -1,9 +1,10 @@
-import { createTestDatabase, type TestDatabase } from "@messenger/testkit";
+import { createEmptyDatabase, createTestDatabase, type TestDatabase } from "@messenger/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { prune } from "./maintenance.ts";
 import { openStore, type Store } from "./open-store.ts";
-import { blockUser, listBlocks, unblockUser } from "./people.ts";
+import { blockUser, foldName, listBlocks, searchUsers, unblockUser } from "./people.ts";
+import { migrate } from "./schema.ts";
 import { deleteUser } from "./users.ts";
 
 let database: TestDatabase;
@@ -24,6 +25,29 @@ afterEach(async () => {
 
 const hasBlocks = async (userId: number): Promise<unknown> =>
   (await sql<{ has: boolean }>`select has_blocks as has from inboxes where user_id = ${userId}`.execute(store.db)).rows[0]?.has;
+
+it("a database that takes bytes as they come has users who are found, by the case that it knows", async () => {
+  const ascii = await createEmptyDatabase(inject("databaseUrl"), "SQL_ASCII");
+  try {
+    const { db } = ascii.store;
+    await migrate(db);
+    await sql`insert into users (username, username_key, full_name, password_hash) values ('zoë', 'zoë', 'Zoë Ångström', '-'), ('x', 'x', null, '-')`.execute(
+      db,
+    );
+    const search = async (name: string) => {
+      const prefix = await foldName(db, name);
+      return (await searchUsers(db, 2, { prefix, emailKey: null, phoneKey: null })).map(({ username }) => username);
+    };
+    expect([await search("ZO"), await search("zoë å"), await search("Zoë Å"), await search("zoe")]).toEqual([
+      ["zoë"],
+      [],
+      ["zoë"],
+      [],
+    ]);
+  } finally {
+    await ascii.drop();
+  }
+});
 
 describe("a user", () => {
   it("blocks a thousand at most", async () => {

@@ -20,9 +20,10 @@ async function admin(url: string, statement: string): Promise<void> {
 }
 
 /** A database of the test's own on this server, with nothing in it. */
-export async function createEmptyDatabase(serverUrl: string): Promise<TestDatabase> {
+export async function createEmptyDatabase(serverUrl: string, encoding?: "SQL_ASCII"): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString("hex")}`;
-  await admin(serverUrl, `create database ${name}`);
+  const options = encoding === undefined ? "" : ` encoding '${encoding}' locale 'C' template template0`;
+  await admin(serverUrl, `create database ${name}${options}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   const store = await openStore({ url: url.href });

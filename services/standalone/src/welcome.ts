@@ -15,17 +15,17 @@ Messenger listens on ${url}
 Try it, in another terminal:
 
   curl ${url}/api/users/ ${json} \\
-    -d '{"username": "ada", "phone_number": "+441234567", "password": "correct horse"}'
+    -d '{"username": "grace", "phone_number": "+441234567", "password": "correct horse"}'
 
   curl ${url}/api/login/ ${json} \\
-    -d '{"username": "ada", "password": "correct horse", "user_address": "127.0.0.1:9000", "public_key": "none yet"}'
+    -d '{"username": "grace", "password": "correct horse", "user_address": "127.0.0.1:9000", "public_key": "none yet"}'
 
   id=<the user_id that both answered> token=<the token of either>
 
   curl ${url}/api/messages/ ${json} -H "authorization: Bearer $token" \\
-    -d '{"message": "hello", "sender_id": '$id', "sender_username": "ada", "receiver_id": '$id', "send_date": "2026-01-02 03:04:05"}'
+    -d '{"message": "hello", "sender_id": '$id', "sender_username": "grace", "receiver_id": '$id', "send_date": "2026-01-02 03:04:05"}'
 
-(ada writes to herself; her messages go to port 9000 of this machine, where a program of yours may listen)
+(grace writes to herself; her messages go to port 9000 of this machine, where a program of yours may listen)
 or see the whole of it: PORT=${new URL(url).port} npx -y pnpm demo
 Ctrl-C stops it; all that was accepted is kept.
 

@@ -108,15 +108,21 @@ describe("an operator without SQL", () => {
     const { json } = await http(`${url}/api/sessions/`, { body: { username: "alice", password } });
     const listed = await http(`${url}/api/conversations/`, { token: json["access_token"] as string });
     const { conversations } = listed.json as { conversations: { kind: string; last_message: { message: string } }[] };
-    expect(conversations.filter(({ kind }) => kind === "group").length).toBeGreaterThanOrEqual(1);
     expect(conversations.length).toBeGreaterThanOrEqual(8);
+    expect(conversations.filter(({ kind }) => kind === "group")).toHaveLength(1);
+    const taken = { username: "user-7", phone_number: "tel user-7", password: PASSWORD };
+    expect((await http(`${url}/api/users/`, { body: taken })).status).toBe(201);
+    expect(await run(["seed", "--users", "7"], env)).toMatchObject({
+      code: 1,
+      output: expect.stringContaining("user-7 already"),
+    });
     for (const wrong of ["-1", "1.5", "many"]) {
       expect(await run(["seed", "--messages", wrong], env)).toMatchObject({ code: 64 });
     }
   });
 
   it("does so on the embedded database of a Messenger that is stopped", async () => {
-    const { DATABASE_URL: _, ...embedded } = env;
+    const embedded = { DATA_DIR: folder, CERTS_DIR: folder };
     expect(await run(["admin", "list"], embedded)).toMatchObject({
       code: 1,
       output: expect.stringContaining("no embedded database"),
@@ -126,12 +132,17 @@ describe("an operator without SQL", () => {
       return { started, url: await printed(started, /http:\/\/127\.0\.0\.1:\d+/u) };
     };
     const first = await start();
+    expect(await run(["doctor"], embedded)).toMatchObject({ code: 0, output: expect.stringContaining("stop it to have") });
     expect(await run(["admin", "create", "root-of-it"], embedded)).toMatchObject({
       code: 78,
       output: expect.stringContaining("another Messenger runs"),
     });
     await first.started.kill("SIGTERM");
     await first.started.exited;
+    expect(await run(["doctor"], embedded)).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(/✓ database[\s\S]*✓ secret/u),
+    });
     const made = await run(["admin", "create", "root-of-it"], embedded);
     expect(made.code).toBe(0);
     const second = await start();
@@ -150,9 +161,9 @@ describe("an operator without SQL", () => {
     ): Promise<{ code: number | null; wrong: string[]; output: string }> => {
       const { code, output } = await run(["doctor", "--json"], { ...env, ...more });
       const { findings } = JSON.parse(output) as {
-        findings: { what: string; isFine?: boolean; detail: string; mend?: string }[];
+        findings: { what: string; is_fine: boolean | null; detail: string; mend?: string }[];
       };
-      const wrong = findings.filter(({ isFine }) => isFine === false);
+      const wrong = findings.filter(({ is_fine: isFine }) => isFine === false);
       for (const { mend } of wrong) expect(mend).toEqual(expect.any(String));
       return { code, wrong: wrong.map(({ what, detail }) => `${what}: ${detail}`), output };
     };
@@ -215,11 +226,11 @@ describe("an operator without SQL", () => {
       const server = createServer((socket) => void socket.on("error", () => undefined).end("HTTP/1.1 400 Bad Request\r\n\r\n"));
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
       try {
-        await writeFile(join(folder, "cert.pem"), "no certificate");
+        await writeFile(join(folder, "certificate.pem"), "no certificate");
         const { port } = server.address() as AddressInfo;
         expect(await doctor({ AMQP_URL: `amqp://127.0.0.1:${port}/` })).toMatchObject({
           code: 1,
-          wrong: [expect.stringContaining("is no RabbitMQ"), "certificate: cert.pem is no certificate"],
+          wrong: [expect.stringContaining("is no RabbitMQ"), "certificate: certificate.pem is no certificate"],
         });
       } finally {
         server.close();

@@ -75,12 +75,15 @@ describe.each(deployments)("signing in, $name", ({ deploy }) => {
       expect(await start({ password: "wrong" })).toMatchObject({ status: 401, json: { code: "wrong_credentials" } });
       const login = { username: ada.name, password: PASSWORD, user_address: "http://127.0.0.1:9/", public_key: "k" };
       const byContract = await http(`${base}/api/login/`, { body: login });
-      expect([byContract.status, byContract.text]).toEqual([401, "Incorrect username or password."]);
+      expect([byContract.status, byContract.text]).toEqual([401, "A code of your authenticator is needed, too."]);
       const byDoor = await http(`${base}/auth/login`, { body: { email: ada.name, password: PASSWORD } });
       expect([byDoor.status, byDoor.json]).toEqual([401, { detail: "Invalid credentials" }]);
 
       // The code that confirmed it was used; that of the step after it was not.
-      expect(await start({ totp_code: totp(secret, at) })).toMatchObject({ status: 401, json: { code: "wrong_credentials" } });
+      expect(await start({ totp_code: totp(secret, at) })).toMatchObject({
+        status: 401,
+        json: { code: "code_needed", detail: expect.stringContaining("used before") as string },
+      });
       const next = totp(secret, at + 30_000);
       const both = await Promise.all([start({ totp_code: next }), start({ totp_code: next })]);
       expect(both.map(({ status }) => status).toSorted((one, other) => one - other)).toEqual([201, 401]);

@@ -35,7 +35,7 @@ async function request(base: string, method: string, path: string, token: string
   if (response.ok) return answer;
   const { detail, code } = (answer ?? {}) as { detail?: string; code?: string };
   throw new ApiError(
-    `${method} /api/${path.split("?", 1)[0] ?? ""} at ${base} was answered ${response.status}: ${detail ?? text.slice(0, 200)}${code === undefined ? "" : ` (${code})`}`,
+    `${method} /api/${path.split("?", 1)[0] ?? ""} at ${base} was answered ${response.status}: ${detail ?? text.slice(0, 200)}${code === undefined ? "" : ` (${code})`}${code === "code_needed" ? "; give an API token as MESSENGER_TOKEN instead" : ""}`,
   );
 }
 

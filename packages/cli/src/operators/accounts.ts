@@ -156,7 +156,11 @@ export function runUser(env: NodeJS.ProcessEnv, given: Given): Promise<number> {
     },
     async restore(store, name) {
       const { id } = await find(store, name);
-      said(await restoreUser(store.db, ACTOR, id), `${name} can sign in again.`, `${name} was not suspended.`);
+      said(
+        await restoreUser(store.db, ACTOR, id),
+        `${name} can sign in again. Endpoints of log-ins begin again with a log-in; API tokens have to be made anew.`,
+        `${name} was not suspended.`,
+      );
     },
   });
 }

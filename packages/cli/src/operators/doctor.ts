@@ -1,9 +1,20 @@
 import { X509Certificate } from "node:crypto";
 import { readFile, statfs } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { createKeyring, systemRandom } from "@messenger/core";
-import { optional, readSettings, serviceSettings, type SettingsValues, string } from "@messenger/runtime";
+import {
+  FolderInUse,
+  openDataFolder,
+  optional,
+  ownSecret,
+  readSettings,
+  serviceSettings,
+  type Setting,
+  type SettingsValues,
+  string,
+} from "@messenger/runtime";
 import { type DatabaseHealth, openStore, readHealth } from "@messenger/store";
 import { printJson } from "../console/print.ts";
 import type { Given } from "../given.ts";
@@ -37,13 +48,13 @@ const SETTINGS = { databaseUrl, amqpUrl, secret, previousSecrets, partitions };
 /** Those that can be read. */
 type SomeSettings = Partial<SettingsValues<typeof SETTINGS>>;
 
-/** Each setting by itself, so that one that is wrong hides no other. */
-function checkSettings(env: NodeJS.ProcessEnv): { findings: Finding[]; given: SomeSettings } {
+/** Each setting by itself, so that one that is wrong hides no other. An embedded Messenger needs none of them. */
+function checkSettings(env: NodeJS.ProcessEnv, isEmbedded: boolean): { findings: Finding[]; given: SomeSettings } {
   const given: SomeSettings = {};
   const faults: string[] = [];
   for (const [key, setting] of Object.entries(SETTINGS)) {
     try {
-      Object.assign(given, readSettings({ [key]: setting }, env));
+      Object.assign(given, readSettings({ [key]: isEmbedded ? optional(setting as Setting<unknown>) : setting }, env));
     } catch (error) {
       faults.push((error as Error).message);
     }
@@ -170,12 +181,12 @@ async function checkBroker(url: string): Promise<Finding> {
 async function checkCertificate(folder: string): Promise<Finding[]> {
   let text: string;
   try {
-    text = await readFile(join(folder, "cert.pem"), "utf8");
+    text = await readFile(join(folder, "certificate.pem"), "utf8");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return code === "ENOENT"
       ? []
-      : [wrong("certificate", `cert.pem cannot be read (${String(code)})`, "correct its permissions")];
+      : [wrong("certificate", `certificate.pem cannot be read (${String(code)})`, "correct its permissions")];
   }
   try {
     const { validTo } = new X509Certificate(text);
@@ -190,7 +201,7 @@ async function checkCertificate(folder: string): Promise<Finding[]> {
           ),
     ];
   } catch {
-    return [wrong("certificate", "cert.pem is no certificate", "put the certificate and its chain there, in PEM")];
+    return [wrong("certificate", "certificate.pem is no certificate", "put the certificate and its chain there, in PEM")];
   }
 }
 
@@ -207,22 +218,48 @@ async function checkDisk(folder: string): Promise<Finding> {
   }
 }
 
+/** The database in the folder of an embedded Messenger, which is its own while it runs. */
+async function checkEmbedded(dataDir: string, given: SomeSettings): Promise<Finding[]> {
+  try {
+    const folder = await openDataFolder(dataDir);
+    try {
+      const { findings, health } = await checkDatabase(folder.databaseUrl);
+      if (health === undefined) return findings;
+      return [...findings, ...checkAgreement(health, { ...given, secret: given.secret ?? (await ownSecret(folder.path)) })];
+    } finally {
+      await folder.release();
+    }
+  } catch (error) {
+    if (error instanceof FolderInUse) return [fine("Messenger", `runs on ${dataDir}: stop it to have its database looked at`)];
+    throw error;
+  }
+}
+
 /** Looks at all that a deployment stands on, and says what is wrong and what to do. */
 export async function runDoctor(env: NodeJS.ProcessEnv, { values }: Given): Promise<number> {
-  const { findings, given } = checkSettings(env);
   const folders = readSettings(
-    { certs: optional(string("CERTS_DIR", { fallback: "" })), data: string("DATA_DIR", { fallback: "." }) },
+    { certs: optional(string("CERTS_DIR", { fallback: "" })), data: string("DATA_DIR", { fallback: "./data" }) },
     env,
   );
+  const isEmbedded = !env["DATABASE_URL"] && !env["DATABASE_URL_FILE"] && existsSync(join(folders.data, "postgres"));
+  const { findings, given } = checkSettings(env, isEmbedded);
+  if (isEmbedded) findings.push(...(await checkEmbedded(folders.data, given)));
   if (given.databaseUrl !== undefined) {
     const database = await checkDatabase(given.databaseUrl);
     findings.push(...database.findings);
     if (database.health !== undefined) findings.push(...checkAgreement(database.health, given));
   }
   if (given.amqpUrl !== undefined) findings.push(await checkBroker(given.amqpUrl));
-  findings.push(...(await checkCertificate(folders.certs ?? "./certs")), await checkDisk(folders.data));
+  findings.push(
+    ...(await checkCertificate(folders.certs ?? "./certs")),
+    await checkDisk(existsSync(folders.data) ? folders.data : "."),
+  );
   const isFine = findings.every((finding) => finding.isFine !== false);
-  if (values["json"] === true) printJson({ is_fine: isFine, findings });
+  if (values["json"] === true)
+    printJson({
+      is_fine: isFine,
+      findings: findings.map(({ what, isFine: how = null, detail, mend }) => ({ what, is_fine: how, detail, mend })),
+    });
   else {
     for (const { what, isFine: how, detail, mend } of findings) {
       const mark = how === undefined ? "?" : how ? "✓" : "✗";

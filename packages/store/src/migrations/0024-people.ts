@@ -31,8 +31,17 @@ export async function up(db: Db): Promise<void> {
     sql`create table if not exists search_names (key text not null, user_id bigint not null, primary key (user_id, key))`,
     sql`create index if not exists search_names_key on search_names (key text_pattern_ops)`,
     sql`
-      create or replace function fold_name(name text) returns text language sql immutable parallel safe as
-      $$ select lower(regexp_replace(normalize(name, NFKD), '[\u0300-\u036f]', '', 'g')) $$
+      create or replace function fold_name(name text) returns text language plpgsql immutable parallel safe as $$
+      begin
+        if name is null then
+          return null;
+        end if;
+        -- a database that takes bytes as they come knows no accents
+        if getdatabaseencoding() <> 'UTF8' then
+          return lower(name);
+        end if;
+        return lower(regexp_replace(normalize(name, NFKD), '[\u0300-\u036f]', '', 'g'));
+      end $$
     `,
     sql`
       create or replace function search_keys(username text, full_name text) returns setof text language sql immutable as $$

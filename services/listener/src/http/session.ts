@@ -35,11 +35,13 @@ export function requireSessions(app: FastifyInstance, context: Context): void {
     if (token === undefined) throw refuse("the Authorization header is not of the form: Bearer <token>");
     const isApiToken = token.startsWith(API_TOKEN_PREFIX);
     const identity = await (isApiToken ? context.apiTokens.find(token) : context.tokens.verify(token));
-    if (identity === undefined) throw refuse("the access token is not valid, or has expired");
+    if (identity === undefined)
+      throw refuse(isApiToken ? "there is no such API token, or it has ended" : "the access token is not valid, or has expired");
     if (!(await context.revocations.freshen())) {
       throw new Refused("store_unavailable", "it cannot be seen which sessions have ended; try again");
     }
-    if (context.revocations.has(identity.sessionId)) throw refuse("this session has ended: sign in again");
+    if (context.revocations.has(identity.sessionId))
+      throw refuse(isApiToken ? "this API token has ended" : "this session has ended: sign in again");
     const scope = request.routeOptions.config.route?.scope;
     if (identity.scopes !== undefined && (scope === undefined || !identity.scopes.includes(scope))) {
       const needed = scope === undefined ? "an access token of a session" : `the scope ${scope}`;

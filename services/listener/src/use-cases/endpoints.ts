@@ -246,7 +246,8 @@ export function createEndpoints(context: Context): Endpoints {
       await probe(endpoint, "challenge");
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      if (error.code === "unusable_address") await settleChallenge(db, endpoint, `${UNVERIFIED}: ${error.message}`, false);
+      const why = error.code === "unusable_address" ? error.message : "it could not be asked just now: verify it in some seconds";
+      await settleChallenge(db, endpoint, `${UNVERIFIED}: ${why}`, false);
     }
   }
 

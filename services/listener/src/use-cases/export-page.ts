@@ -54,7 +54,7 @@ interface IndexPage {
 
 async function* index({ name, at, index: conversations }: IndexPage): AsyncGenerator<string> {
   yield `${head(`Messenger: ${name}`)}<h1 dir="auto">${escape(name)}</h1>
-<p>What Messenger had of this account on ${escape(at.toISOString())}. The same is in the JSON files beside this page.</p>
+<p>The conversations of this account on ${escape(at.toISOString())}. The account, its sessions, tokens, contacts, endpoints and blocks are in the JSON files beside this page.</p>
 <h2>Conversations</h2>
 <ul>
 `;

@@ -211,7 +211,11 @@ export function createMessages(context: Context): Messages {
       const queue = "user" in to ? context.appends : context.groupAppends;
       const result = await queue.append(outgoing);
       if (result.status === "no-receiver") {
-        if ("user" in to) throw new Refused("unknown_receiver", "the other one's account was deleted");
+        if ("user" in to)
+          throw new Refused(
+            "unknown_receiver",
+            "the other one takes no messages: the account was deleted, or does not want them",
+          );
         throw noSuchConversation();
       }
       const { given } = sending;

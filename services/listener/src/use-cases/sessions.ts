@@ -84,11 +84,19 @@ export function createSessions(context: Context): Sessions {
     const account = found === null ? nameKey : String(found.id);
     throttle.remember(nameKey, { ip, account, isFamiliar });
     const from = { network: networkOf(ip), urgency: isFamiliar ? ("familiar" as const) : ("log-in" as const) };
+    let isCodeWrong = false;
     const user = await throttle.attempt({ ip, account, isFamiliar }, async () => {
       if (!(await passwords.matches(found?.passwordHash ?? null, password, from)) || found === null) return null;
       const second = await secondFactor.check(found.id, code);
-      return second === "wrong" ? null : { ...found, isCodeNeeded: second === "needed" };
+      isCodeWrong = second === "wrong"; // which counts as a password that is
+      return isCodeWrong ? null : { ...found, isCodeNeeded: second === "needed" };
     });
+    if (isCodeWrong) {
+      throw new Refused(
+        "code_needed",
+        "this is not the code that your authenticator shows now, or it was used before: wait for the next one",
+      );
+    }
     if (user === null) throw new Refused("wrong_credentials", "Incorrect username or password.");
     if (user.isSuspended) throw new Refused("suspended", "this account is suspended: ask whoever runs this Messenger");
     if (user.isCodeNeeded) throw new Refused("code_needed", "give the code that your authenticator shows, too, as totp_code");
