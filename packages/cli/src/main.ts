@@ -54,8 +54,8 @@ const COMMANDS: Record<string, Command> = {
     run: runAdmin,
   },
   user: {
-    help: "list or show users, suspend or restore one (likewise)",
-    arguments: ["list|show|suspend|restore", "user name"],
+    help: "list, show or create users, suspend or restore one (likewise)",
+    arguments: ["list|show|create|suspend|restore", "user name"],
     options: { json: flag },
     run: runUser,
   },

@@ -177,7 +177,7 @@ export const DOOR_ROUTES = {
     door: { ...COMMON, taken: { status: 400, detail: "Email already registered" } },
     body: DoorRegister,
     answer: { status: 200, description: "Whoever registered is signed in.", body: DoorToken },
-    problems: ["taken", "too_many_sign_ups", "unauthorized"],
+    problems: ["registration_closed", "taken", "too_many_sign_ups", "unauthorized"],
   },
   doorLogin: {
     ...ofAuth,

@@ -82,6 +82,11 @@ export const PROBLEMS = {
     text: "Incorrect username or password.",
   },
   banned: { status: 403, about: "This user is banned from the group." },
+  registration_closed: {
+    status: 403,
+    about: "Nobody makes an account here, or not with such an e-mail address.",
+    text: "Registration is closed.",
+  },
   forbidden: { status: 403, about: "Whoever is signed in may not do this." },
   missing_scope: { status: 403, about: "The API token is not for this." },
   suspended: { status: 403, about: "The account is suspended.", text: "This account is suspended." },

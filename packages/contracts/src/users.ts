@@ -202,7 +202,7 @@ export const USER_ROUTES = {
     body: NewUser,
     bodyLimit: USER_BYTES,
     answer: { status: 201, description: "The account, and its first session.", body: MadeUser },
-    problems: ["unauthorized", "taken", "too_many_sign_ups"],
+    problems: ["unauthorized", "registration_closed", "taken", "too_many_sign_ups"],
   },
   findUser: {
     scope: "messages:read",

@@ -320,7 +320,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "go-on-after-a-rejection",
     rule: "of pushes in flight at the same time, those after one that was rejected do not count once their lane has ended",
     file: LANE,
-    firstWorld: 1_700_000_000,
+    firstWorld: 1_700_004_000,
     changes: [{ from: `        if (!isTaken) return false;`, to: `        if (isLast) return false;` }],
   },
   {

@@ -5,6 +5,7 @@ import { pruneGone } from "./gone-addresses.ts";
 import { pruneOperatorNews } from "./operator-news.ts";
 import { pruneResets } from "./password-resets.ts";
 import { pruneBlocks } from "./people.ts";
+import { pruneSecondFactors } from "./second-factors.ts";
 import { deleteSome } from "./delete-some.ts";
 import { eraseAbandonedGroups } from "./groups.ts";
 import { pruneNotices } from "./notices.ts";
@@ -37,6 +38,7 @@ export async function prune(db: Db, days: number): Promise<void> {
   await pruneGone(db);
   await pruneResets(db);
   await pruneBlocks(db);
+  await pruneSecondFactors(db);
   await pruneOperatorNews(db);
   await pruneContacts(db);
   await pruneNotices(db);

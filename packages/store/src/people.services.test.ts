@@ -75,6 +75,14 @@ describe("a user", () => {
     expect((await sql`select user_id from blocks`.execute(store.db)).rows).toEqual([{ user_id: 3 }]);
   });
 
+  it("leaves no authenticator where an older version deleted the account", async () => {
+    await sql`insert into totp (user_id, secret) values (1, ''), (2000, '')`.execute(store.db);
+    await sql`insert into recovery_codes (user_id, hash) values (1, 'a'), (2000, 'b')`.execute(store.db);
+    await prune(store.db, 30);
+    expect((await sql`select user_id from totp`.execute(store.db)).rows).toEqual([{ user_id: 1 }]);
+    expect((await sql`select user_id from recovery_codes`.execute(store.db)).rows).toEqual([{ user_id: 1 }]);
+  });
+
   it("is found by an index, however many there are", async () => {
     await sql`insert into search_names (key, user_id) select 'zz' || md5(n::text), n + 10000 from generate_series(1, 20000) n`.execute(
       store.db,

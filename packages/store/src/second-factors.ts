@@ -55,6 +55,13 @@ export async function takeRecoveryCode(db: Db, userId: number, hash: Uint8Array)
   return rows.length > 0;
 }
 
+/** Forgets those of users who are no more: a process of an older version, which knows nothing of them, may have deleted the account. */
+export async function pruneSecondFactors(db: Db): Promise<void> {
+  for (const table of ["totp", "recovery_codes"]) {
+    await sql`delete from ${sql.table(table)} t where not exists (select from users u where u.id = t.user_id)`.execute(db);
+  }
+}
+
 /** Asks for no codes any more, and forgets them. */
 export async function deleteTotp(db: Db, userId: number): Promise<void> {
   await sql`with gone as (delete from totp where user_id = ${userId}) delete from recovery_codes where user_id = ${userId}`.execute(

@@ -15,6 +15,10 @@ import type { Tokens } from "./tokens.ts";
 /** Settings that requests are answered by. */
 export interface ApiSettings {
   passwordMinLength: number;
+  /** Whether anybody may make an account, or operators alone. */
+  registration: "open" | "closed";
+  /** Domains of the e-mail addresses that accounts are made with; where there are none, accounts need no address. */
+  emailDomains: readonly string[];
   /** Whether a new password may be one of the commonest. */
   commonPasswords: "refused" | "accepted";
   maxMessageBytes: number;

@@ -1,10 +1,12 @@
-import { checkCidr, checkRegion, PUSH_SERVICES } from "@messenger/channels";
+import { checkCidr, checkRegion, PUSH_SERVICES, readEmailAddress } from "@messenger/channels";
 import { integer, list, oneOf, optional, publicUrlSetting, secretText, string } from "@messenger/runtime";
 import { isLoopback } from "./networks.ts";
 
 /** The settings of the API, the same wherever a listener runs. */
 export const apiSettings = {
   passwordMinLength: integer("PASSWORD_MIN_LENGTH", { fallback: 8, min: 1, max: 128 }),
+  registration: oneOf("REGISTRATION", ["open", "closed"], "open"),
+  emailDomains: list("EMAIL_DOMAINS", { fallback: [], check: checkDomain }),
   commonPasswords: oneOf("COMMON_PASSWORDS", ["refused", "accepted"], "refused"),
   tokenTtlSeconds: integer("TOKEN_TTL_SECONDS", { fallback: 3600, min: 60, max: 7 * 24 * 3600 }),
   signUpsPerHour: integer("SIGN_UPS_PER_HOUR", { fallback: 100, min: 1, max: 1_000_000 }),
@@ -26,6 +28,10 @@ export const apiSettings = {
 function readRegion(text: string): string {
   checkRegion(text);
   return text;
+}
+
+function checkDomain(item: string): void {
+  if (readEmailAddress(`somebody@${item}`) === undefined) throw new Error(`${item} is no domain such as example.org`);
 }
 
 /** An address, or a range of them. */

@@ -30,6 +30,8 @@ function start(name: string, settings: { trustedProxies: string[]; localHostsOnl
       keepAnswers: "all",
       keepAttemptsDays: 30,
       settings: {
+        registration: "open" as const,
+        emailDomains: [],
         commonPasswords: "refused" as const,
         passwordMinLength: 8,
         maxMessageBytes: 65_536,

@@ -51,6 +51,10 @@ describe("an operator without SQL", () => {
       code: 1,
       output: expect.stringContaining("taken"),
     });
+    expect(await run(["user", "create", "somebody-else"], env)).toMatchObject({
+      code: 0,
+      output: expect.stringContaining("Made the user somebody-else"),
+    });
     expect(await run(["admin", "grant", ada.name.toUpperCase()], env)).toMatchObject({ code: 0 });
     expect(await run(["admin", "list"], env)).toMatchObject({
       code: 0,

@@ -37,6 +37,8 @@ const LOOPBACK = ["127.0.0.0/8", "::1/128"];
 export const PARTITIONS = 4;
 const API = {
   passwordMinLength: 8,
+  registration: "open" as const,
+  emailDomains: [],
   commonPasswords: "refused" as const,
   maxMessageBytes: 4096,
   trustedProxies: [],

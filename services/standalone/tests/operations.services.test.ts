@@ -146,6 +146,7 @@ const noContact = (more: Ask = {}) => ({
 });
 const noProvider: Elsewhere = ["contacts.services.test.ts", "are refused where nobody delivers there"];
 const reported: Elsewhere = ["notifications.services.test.ts", "are what their provider reports, in any order and however often"];
+const closed: Elsewhere = ["registration.services.test.ts", "is closed where its operator wants that"];
 const withTotp: Elsewhere = ["second-factors.services.test.ts", "need a code, too, from then on"];
 const onlyAdmins: Elsewhere = ["notifications.services.test.ts", "are for administrators, and where somebody delivers them"];
 const noSender: Elsewhere = ["endpoints.services.test.ts", "says so where no sender is there to make a test"];
@@ -155,6 +156,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     success: () => ({ body: account(), by: null }),
     problems: {
       unauthorized: tooLate,
+      registration_closed: closed,
       taken: ({ ada }) => ({ body: { ...account(), username: ada.name }, by: null }),
       too_many_sign_ups: inAnHour,
     },
@@ -678,6 +680,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     success: () => ({ body: mail(), by: null }),
     problems: {
       unauthorized: tooLate,
+      registration_closed: closed,
       async taken({ base }) {
         const body = mail();
         await http(`${base}/auth/register`, { body });

@@ -63,8 +63,8 @@ async function list({ db }: Store, onlyAdmins: boolean, json: boolean): Promise<
   printTable(["ID", "NAME", "ROLE", "STATE", "SESSIONS", "ENDPOINTS", "MADE"], rows);
 }
 
-/** Makes an account that is an admin's; its password is drawn, and printed once. */
-async function create(store: Store, name: string | undefined): Promise<void> {
+/** Makes an account; its password is drawn, and printed once. */
+async function create(store: Store, name: string | undefined, role: "user" | "admin"): Promise<void> {
   if (name === undefined) throw new UsageError("give a user name");
   checkUsername(name);
   const password = randomBytes(18).toString("base64url");
@@ -79,8 +79,8 @@ async function create(store: Store, name: string | undefined): Promise<void> {
     passwordHash: await hashPassword(password),
   });
   if ("taken" in made) throw new Error(`the name ${name} is taken: messenger admin grant ${name} makes that user an admin`);
-  await setRole(store.db, ACTOR, made.id, "admin");
-  process.stdout.write(`Made the admin ${name}. The password, which is not shown again: ${password}\n`);
+  if (role === "admin") await setRole(store.db, ACTOR, made.id, "admin");
+  process.stdout.write(`Made the ${role} ${name}. The password, which is not shown again: ${password}\n`);
 }
 
 const said = (done: boolean, what: string, otherwise: string): void => void process.stdout.write(`${done ? what : otherwise}\n`);
@@ -111,7 +111,7 @@ export function runAdmin(env: NodeJS.ProcessEnv, given: Given): Promise<number> 
   const json = given.values["json"] === true;
   return run(env, given, {
     list: (store) => list(store, true, json),
-    create,
+    create: (store, name) => create(store, name, "admin"),
     async grant(store, name) {
       const { id } = await find(store, name);
       said(await setRole(store.db, ACTOR, id, "admin"), `${name} is an admin.`, `${name} was an admin already.`);
@@ -129,11 +129,12 @@ export function runAdmin(env: NodeJS.ProcessEnv, given: Given): Promise<number> 
   });
 }
 
-/** `user list|show|suspend|restore` */
+/** `user list|show|create|suspend|restore` */
 export function runUser(env: NodeJS.ProcessEnv, given: Given): Promise<number> {
   const json = given.values["json"] === true;
   return run(env, given, {
     list: (store) => list(store, false, json),
+    create: (store, name) => create(store, name, "user"),
     async show(store, name) {
       const account = await find(store, name);
       if (json) return printJson(account);

@@ -1,4 +1,5 @@
 import type { ChangeAccount, DeleteUser, NewUser as NewUserGiven, SessionTokens } from "@messenger/contracts";
+import { readEmailAddress } from "@messenger/channels";
 import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
 import {
   type AccountRow,
@@ -64,7 +65,7 @@ interface MadeUser {
 }
 
 export interface Users {
-  /** Makes an account, and signs in. @throws {Refused} validation_error, taken, too_many_sign_ups */
+  /** Makes an account, and signs in. @throws {Refused} validation_error, registration_closed, taken, too_many_sign_ups */
   create(given: NewUserGiven, ip: string): Promise<MadeUser>;
   /** @throws {Refused} no_such_user */
   findByName(name: string): Promise<PublicUser>;
@@ -94,9 +95,25 @@ export function createUsers(context: Context): Users {
     if (id === by.userId) revocations.add(by.sessionId);
   }
 
+  /** @throws {Refused} registration_closed */
+  function checkMayRegister({ email }: NewUserGiven): void {
+    const { registration, emailDomains } = settings;
+    if (registration === "closed") {
+      throw new Refused("registration_closed", "accounts are made by whoever runs this Messenger: ask there");
+    }
+    if (emailDomains.length === 0) return;
+    const domain = readEmailAddress(email ?? "")
+      ?.split("@")
+      .at(-1);
+    if (domain === undefined || !emailDomains.some((allowed) => allowed.toLowerCase() === domain)) {
+      throw new Refused("registration_closed", `an account needs an e-mail address of ${emailDomains.join(" or ")}`);
+    }
+  }
+
   return {
     async create(given, ip) {
       const { password } = given;
+      checkMayRegister(given);
       const names = namesOf(given);
       checkPassword(password, [names.username, names.email, names.phoneNumber, names.fullName], settings);
       const made = await signUps.attempt(ip, async () => {
