@@ -87,3 +87,25 @@ export function phoneKey(phone: string): string {
   if (key === "") throw new InvalidName("a phone number must not be empty");
   return key;
 }
+
+/** The form in which a name is compared; null where nobody can have it. */
+export function keyOr(read: (name: string) => string, name: string): string | null {
+  try {
+    return read(name);
+  } catch (error) {
+    if (error instanceof InvalidName) return null;
+    throw error;
+  }
+}
+
+/** The forms in which what somebody typed as their name may be known. */
+export interface LoginKeys {
+  usernameKey: string | null;
+  emailKey: string | null;
+  phoneKey: string | null;
+}
+
+/** What somebody typed as their name, in all forms that it may be known in. */
+export function loginKeys(name: string): LoginKeys {
+  return { usernameKey: keyOr(usernameKey, name), emailKey: keyOr(emailKey, name), phoneKey: keyOr(phoneKey, name) };
+}

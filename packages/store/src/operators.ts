@@ -1,6 +1,9 @@
+import type { LoginKeys } from "@messenger/core";
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { announceChange, KEEP_LEASE, lockInbox } from "./endpoints.ts";
+import { IS_LIVE } from "./sessions.ts";
+import { userOfName } from "./users.ts";
 
 /** An account, as an operator sees it. */
 export interface AccountOfOperator {
@@ -18,7 +21,7 @@ export interface AccountOfOperator {
 
 const ACCOUNT = sql`
   u.id, u.username, u.email, u.role, u.suspended_at as "suspendedAt", u.created_at as "createdAt",
-  (select count(*)::integer from sessions s where s.user_id = u.id and s.revoked_at is null) as sessions,
+  (select count(*)::integer from sessions s where s.user_id = u.id and ${IS_LIVE}) as sessions,
   (select count(*)::integer from endpoints e join inboxes b on b.id = e.inbox_id where b.user_id = u.id and e.state = 'active') as endpoints
 `;
 
@@ -33,11 +36,9 @@ export async function listAccounts(
   return rows;
 }
 
-/** The account that has a name, in one of the forms in which names are compared; null where there is none. Locks nothing. */
-export async function findAccountByKey(db: Db, keys: readonly string[]): Promise<AccountOfOperator | null> {
-  const { rows } = await sql<AccountOfOperator>`
-    select ${ACCOUNT} from users u where u.id in (select user_id from names where key = any(${keys}::text[])) order by u.id limit 1
-  `.execute(db);
+/** The account of who signs in by a name; null where there is none. Locks nothing. */
+export async function findAccountByName(db: Db, keys: LoginKeys): Promise<AccountOfOperator | null> {
+  const { rows } = await sql<AccountOfOperator>`select ${ACCOUNT} from users u where u.id = ${userOfName(keys)}`.execute(db);
   return rows[0] ?? null;
 }
 

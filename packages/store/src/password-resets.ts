@@ -1,10 +1,11 @@
+import type { LoginKeys } from "@messenger/core";
 import { sql } from "kysely";
 import { CODE_LASTS_MINUTES, CODE_PAUSE_S, CODE_TRIES, isWithinCodeLimits, lockCodesBy } from "./contacts.ts";
 import type { Db } from "./database.ts";
 import { announceChange, type EndpointsChanged, lockInbox } from "./endpoints.ts";
 import { addNotification, type MadeNotification, type NewNotification } from "./notifications.ts";
 import { endDeviceSessions } from "./sessions.ts";
-import type { LoginKeys } from "./users.ts";
+import { userOfName } from "./users.ts";
 
 /** Where somebody who forgot their password is sent a code. */
 export interface ResetContact {
@@ -14,16 +15,11 @@ export interface ResetContact {
   language: string;
 }
 
-const OF_NAME = ({ usernameKey, emailKey, phoneKey }: LoginKeys) => sql`(
-  select n.user_id from names n where n.key in (${usernameKey}, ${emailKey}, ${phoneKey})
-  order by (n.key is not distinct from ${usernameKey}) desc, (n.key is not distinct from ${emailKey}) desc limit 1
-)`;
-
 /** The verified e-mail address, or else phone, of who is known by a name; null where there is none. Locks nothing. */
 export async function findResetContact(db: Db, keys: LoginKeys): Promise<ResetContact | null> {
   const { rows } = await sql<ResetContact>`
     select user_id as "userId", type, address, language from contacts
-    where user_id = ${OF_NAME(keys)} and type in ('email', 'sms') and verified_at is not null
+    where user_id = ${userOfName(keys)} and type in ('email', 'sms') and verified_at is not null
     order by type, id limit 1
   `.execute(db);
   return rows[0] ?? null;
@@ -57,7 +53,7 @@ export async function sendResetCode(
 export async function tryResetCode(db: Db, keys: LoginKeys): Promise<{ userId: number; code: Uint8Array } | null> {
   const { rows } = await sql<{ userId: number; code: Uint8Array }>`
     update password_resets set tries = tries + 1
-    where user_id = ${OF_NAME(keys)} and tries < ${CODE_TRIES} and code_at > now() - ${CODE_LASTS_MINUTES} * interval '1 minute'
+    where user_id = ${userOfName(keys)} and tries < ${CODE_TRIES} and code_at > now() - ${CODE_LASTS_MINUTES} * interval '1 minute'
     returning user_id as "userId", code
   `.execute(db);
   return rows[0] ?? null;

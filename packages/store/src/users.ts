@@ -1,3 +1,4 @@
+import type { LoginKeys } from "@messenger/core";
 import { sql } from "kysely";
 import type { AppendedEvents } from "./append-events.ts";
 import type { Db } from "./database.ts";
@@ -58,22 +59,18 @@ export interface Credentials {
   isSuspended: boolean;
 }
 
-/** The forms in which what somebody typed as their name may be known. */
-export interface LoginKeys {
-  usernameKey: string | null;
-  emailKey: string | null;
-  phoneKey: string | null;
-}
+/** The id of who is known by a name: a user name comes before an e-mail address, and that before a phone number. */
+export const userOfName = ({ usernameKey, emailKey, phoneKey }: LoginKeys) => sql<number>`(
+  select n.user_id from names n where n.key in (${usernameKey}, ${emailKey}, ${phoneKey})
+  order by (n.key is not distinct from ${usernameKey}) desc, (n.key is not distinct from ${emailKey}) desc limit 1
+)`;
 
 /** Finds who signs in: a user name, an e-mail address and a phone number are each one person's. */
 export async function findCredentials(db: Db, keys: LoginKeys): Promise<Credentials | null> {
   const { rows } = await sql<Credentials>`
     select u.id, coalesce(u.username, u.email) as name, u.role, u.password_hash as "passwordHash",
       u.suspended_at is not null as "isSuspended"
-    from names n join users u on u.id = n.user_id
-    where n.key in (${keys.usernameKey}, ${keys.emailKey}, ${keys.phoneKey})
-    order by (n.key is not distinct from ${keys.usernameKey}) desc, (n.key is not distinct from ${keys.emailKey}) desc
-    limit 1
+    from users u where u.id = ${userOfName(keys)}
   `.execute(db);
   return rows[0] ?? null;
 }

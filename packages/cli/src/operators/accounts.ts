@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
+import { checkUsername, loginKeys, usernameKey } from "@messenger/core";
 import { hashPassword } from "@messenger/runtime";
 import {
   type AccountOfOperator,
-  setRole,
   createUser,
-  findAccountByKey,
+  findAccountByName,
   listAccounts,
   listAudit,
   restoreUser,
+  setRole,
   type Store,
   suspendUser,
 } from "@messenger/store";
@@ -23,20 +23,9 @@ const EXIT_USAGE = 64;
 
 class UsageError extends Error {}
 
-function keysOf(name: string): string[] {
-  return [usernameKey, emailKey, phoneKey].flatMap((keyOf) => {
-    try {
-      return [keyOf(name)];
-    } catch (error) {
-      if (error instanceof InvalidName) return [];
-      throw error;
-    }
-  });
-}
-
 async function find({ db }: Store, name: string | undefined): Promise<AccountOfOperator> {
   if (name === undefined) throw new UsageError("give the name of a user");
-  const found = await findAccountByKey(db, keysOf(name));
+  const found = await findAccountByName(db, loginKeys(name));
   if (found === null) throw new Error(`there is no user ${name}`);
   return found;
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createKeyring, createIds, storedContent, systemClock, systemRandom, usernameKey } from "@messenger/core";
+import { createKeyring, createIds, loginKeys, storedContent, systemClock, systemRandom, usernameKey } from "@messenger/core";
 import {
   hashPassword,
   masterSecret,
@@ -13,7 +13,7 @@ import {
   appendMessages,
   createGroup,
   createUser,
-  findAccountByKey,
+  findAccountByName,
   findPasswordHash,
   type NewMessage,
   type Store,
@@ -63,7 +63,7 @@ async function personOf({ db }: Store, name: string, passwordHash: string): Prom
   const fullName = name.charAt(0).toUpperCase() + name.slice(1);
   const made = await createUser(db, { username: name, usernameKey: usernameKey(name), ...none, fullName, passwordHash });
   if ("id" in made) return { id: made.id, name };
-  const found = await findAccountByKey(db, [usernameKey(name)]);
+  const found = await findAccountByName(db, loginKeys(name));
   const hash = found === null ? null : await findPasswordHash(db, found.id);
   if (found === null || hash === null || !(await isSeeded(hash))) {
     throw new Error(`there is a ${name} already who was not made by this command: seed an empty database`);

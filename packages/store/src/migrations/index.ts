@@ -20,12 +20,12 @@ import { up as endpointSettings } from "./0018-endpoint-settings.ts";
 import { up as notifications } from "./0019-notifications.ts";
 import { up as notices } from "./0020-notices.ts";
 import { up as newsOfEndpoints } from "./0021-news-of-endpoints.ts";
+import { up as endpointsInFlight } from "./0022-endpoints-in-flight.ts";
 import { up as apiTokens } from "./0023-api-tokens.ts";
 import { up as people } from "./0024-people.ts";
 import { up as secondFactors } from "./0025-second-factors.ts";
 import { up as operators } from "./0026-operators.ts";
 import { up as unreportedNotifications } from "./0027-unreported-notifications.ts";
-import { up as endpointsInFlight } from "./0022-endpoints-in-flight.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {

@@ -1,5 +1,5 @@
 import type { Message, SendMessage, SendToConversation } from "@messenger/contracts";
-import { type MessageContent, parseSendDate, storedContent } from "@messenger/core";
+import { type MessageContent, parseSendDate, storedContent, loginKeys } from "@messenger/core";
 import {
   type AppendedEvents,
   type AppendedMessage,
@@ -27,7 +27,6 @@ import { noSuchConversation, Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { contentOf, sealJson } from "./contents.ts";
 import { describeMessage } from "./describe-message.ts";
-import { loginKeys } from "./login-keys.ts";
 import { type Page, type PageRequest, placeOfId, readPage } from "./pages.ts";
 import { requestKeyOf } from "./request-key.ts";
 

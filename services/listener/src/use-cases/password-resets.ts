@@ -1,13 +1,12 @@
 import { timingSafeEqual } from "node:crypto";
 import { recipientOf } from "@messenger/channels";
-import { resetCodeContext } from "@messenger/core";
-import { findProvider, findResetContact, type LoginKeys, resetPassword, sendResetCode, tryResetCode } from "@messenger/store";
+import { resetCodeContext, type LoginKeys, loginKeys } from "@messenger/core";
+import { findProvider, findResetContact, resetPassword, sendResetCode, tryResetCode } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { networkOf } from "../networks.ts";
 import { Refused } from "../refused.ts";
 import { createAttemptCounts } from "./attempt-counts.ts";
 import { codeNotification, newCode } from "./codes.ts";
-import { loginKeys } from "./login-keys.ts";
 import { checkPassword } from "./password-rules.ts";
 
 /** For who has forgotten their password, and has a verified e-mail address or phone. */

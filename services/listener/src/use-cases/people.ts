@@ -1,9 +1,8 @@
-import { emailKey, phoneKey } from "@messenger/core";
+import { emailKey, phoneKey, keyOr } from "@messenger/core";
 import { blockUser, foldName, type FoundUser, listBlocks, searchUsers, unblockUser } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { keyOr } from "./login-keys.ts";
 
 /** Whom one finds, and whom one wants nothing from. */
 export interface People {

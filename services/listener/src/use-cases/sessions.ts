@@ -1,3 +1,4 @@
+import { loginKeys } from "@messenger/core";
 import type { ChangePassword, ChangeSession, DeleteTotp, Login, SessionTokens, StartSession } from "@messenger/contracts";
 import {
   changePassword,
@@ -17,7 +18,6 @@ import type { Context } from "../context.ts";
 import { neighbourhoodOf, networkOf } from "../networks.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { loginKeys } from "./login-keys.ts";
 import { createLoginThrottle } from "./login-throttle.ts";
 import { checkPassword } from "./password-rules.ts";
 import { createSecondFactor } from "./second-factor.ts";

@@ -1,6 +1,6 @@
 import type { ChangeAccount, DeleteUser, NewUser as NewUserGiven, SessionTokens } from "@messenger/contracts";
 import { readEmailAddress } from "@messenger/channels";
-import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey } from "@messenger/core";
+import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey, keyOr } from "@messenger/core";
 import {
   type AccountRow,
   changeAccount,
@@ -23,7 +23,6 @@ import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { sealJson } from "./contents.ts";
-import { keyOr } from "./login-keys.ts";
 import { checkPassword } from "./password-rules.ts";
 import { createSignUpLimit } from "./sign-up-limit.ts";
 import { startSession } from "./start-session.ts";
