@@ -86,6 +86,9 @@ describe.each(deployments)("the wire contract, $name", ({ deploy }) => {
         ["/docs", "/api/docs"],
         ["/redoc", "/api/redoc"],
         ["/apidocs/", "/api/docs"],
+        // Which would be written anew for each request.
+        ["/api/docs/json", "/api/openapi.json"],
+        ["/api/docs/yaml", "/api/openapi.json"],
       ] as const) {
         expect(await http(base + from)).toMatchObject({ status: 302, headers: { location: to } });
       }

@@ -9,8 +9,8 @@ import {
 import type { Socket } from "node:net";
 
 /**
- * Requests of one connection that may wait for their answers. Node reads those that are pipelined, and keeps
- * each with its answer until the client reads.
+ * Requests of one connection that may be without an answer. Node reads those that are pipelined, and keeps each
+ * with its answer until the client reads.
  */
 const MAX_UNANSWERED = 50;
 /** A connection on which nothing is read or written for so long, while a request is under way. */
@@ -41,20 +41,30 @@ export function createBoundedServer(
   /** Of connections each takes some 10 KB, and a file descriptor. */
   { maxConnections, ...options }: ServerOptions & { maxConnections: number },
 ): Server {
-  const unanswered = new WeakMap<Socket, number>();
+  /** Of each connection with a request under way, the requests that wait for its answer. */
+  const waiting = new WeakMap<Socket, (() => void)[]>();
 
+  /** Answers one request of a connection at a time, as they are answered in order anyway (RFC 9112, 9.3.2). */
   function onRequest(request: IncomingMessage, response: ServerResponse & { req: IncomingMessage }): void {
     const { socket } = request;
     // What was read together with the request that ended the connection is not looked at.
     if (socket.destroyed) return;
-    const count = (unanswered.get(socket) ?? 0) + 1;
-    if (count > MAX_UNANSWERED) {
-      endWithoutTraces(socket);
-      return;
+
+    function answer(): void {
+      response.once("close", () => {
+        const next = waiting.get(socket)?.shift();
+        if (next === undefined || socket.destroyed) waiting.delete(socket);
+        else next();
+      });
+      handler(request, response);
     }
-    unanswered.set(socket, count);
-    response.once("close", () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
-    handler(request, response);
+
+    const before = waiting.get(socket);
+    if (before === undefined) {
+      waiting.set(socket, []);
+      answer();
+    } else if (before.length + 1 < MAX_UNANSWERED) before.push(answer);
+    else endWithoutTraces(socket);
   }
 
   const server = createServer(

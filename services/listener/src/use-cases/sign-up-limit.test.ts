@@ -4,7 +4,24 @@ import { Overloaded } from "../append-queue.ts";
 import { createSignUpLimit } from "./sign-up-limit.ts";
 
 let now = 0;
-const open = (perHour: number) => createSignUpLimit({ ...systemClock, monotonic: () => now }, perHour);
+/** Each that waits, and what ends its waiting. */
+let waiting: { ms: number; end: () => void }[] = [];
+const hasty = {
+  ...systemClock,
+  monotonic: () => now,
+  after(_: number, run: () => void) {
+    queueMicrotask(run);
+    return { cancel: () => undefined };
+  },
+};
+const halted = {
+  ...hasty,
+  after(ms: number, run: () => void) {
+    waiting.push({ ms, end: run });
+    return { cancel: () => undefined };
+  },
+};
+const open = (perHour: number, clock = hasty) => createSignUpLimit(clock, perHour);
 const outcomeOf = (attempt: Promise<unknown>): Promise<string> =>
   attempt.then(
     () => "made",
@@ -49,4 +66,22 @@ it("lets no more accounts be made at the same moment than an hour has left", asy
 it("has no limit by the hour for this machine itself", async () => {
   const limit = open(1);
   for (let n = 0; n < 5; n += 1) expect(await outcomeOf(limit.attempt("127.0.0.1", make))).toBe("made");
+});
+
+it("answers a refusal after a second, and of more than a thousand the others at once", async () => {
+  const limit = open(1, halted);
+  expect(await outcomeOf(limit.attempt("192.0.2.1", make))).toBe("made");
+  waiting = [];
+  let answered = 0;
+  const refused = Array.from({ length: 1_002 }, async () => {
+    expect(await outcomeOf(limit.attempt("192.0.2.1", make))).toBe("too_many_sign_ups");
+    answered += 1;
+  });
+  await Promise.all(refused.slice(1_000));
+  expect(answered).toBe(2);
+  expect(waiting.map(({ ms }) => ms)).toEqual(Array.from({ length: 1_000 }, () => 1_000));
+  for (const { end } of waiting.splice(0)) end();
+  await Promise.all(refused);
+  void outcomeOf(limit.attempt("192.0.2.1", make));
+  expect(waiting).toHaveLength(1);
 });

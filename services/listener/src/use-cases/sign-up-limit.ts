@@ -1,4 +1,4 @@
-import type { Clock } from "@messenger/core";
+import { type Clock, sleep } from "@messenger/core";
 import { Overloaded } from "../append-queue.ts";
 import { createAttemptCounts, createUnderwayCounts } from "./attempt-counts.ts";
 import { isLoopback, networkOf } from "../networks.ts";
@@ -22,9 +22,27 @@ const HOUR_MS = 60 * 60_000;
  */
 const MAX_UNDERWAY = 10;
 
+/**
+ * A refusal is answered after so long. Whoever asks again as soon as it is refused would else ask thousands of
+ * times a second, and log-ins would wait behind that.
+ */
+const HOLD_BACK_MS = 1_000;
+/** Of more that are refused, the others are answered at once. */
+const MAX_HELD_BACK = 1_000;
+
 export function createSignUpLimit(clock: Clock, perHour: number): SignUpLimit {
   const made = createAttemptCounts(clock, HOUR_MS);
   const underway = createUnderwayCounts();
+  let heldBack = 0;
+
+  async function refuse(refusal: Error): Promise<never> {
+    if (heldBack < MAX_HELD_BACK) {
+      heldBack += 1;
+      await sleep(clock, HOLD_BACK_MS);
+      heldBack -= 1;
+    }
+    throw refusal;
+  }
 
   return {
     async attempt(ip, run) {
@@ -33,9 +51,11 @@ export function createSignUpLimit(clock: Clock, perHour: number): SignUpLimit {
       // This machine itself makes any number.
       if (made.of(network) + running >= perHour && !isLoopback(ip)) {
         const detail = "too many accounts were made from this network; try again later";
-        throw new Refused("too_many_sign_ups", detail, made.secondsLeft(network));
+        return refuse(new Refused("too_many_sign_ups", detail, made.secondsLeft(network)));
       }
-      if (running >= MAX_UNDERWAY) throw new Overloaded("too many sign in or sign up from this network at this moment");
+      if (running >= MAX_UNDERWAY) {
+        return refuse(new Overloaded("too many sign in or sign up from this network at this moment"));
+      }
       underway.begin(network);
       try {
         const result = await run();
