@@ -54,8 +54,8 @@ const COMMANDS: Record<string, Command> = {
     run: runAdmin,
   },
   user: {
-    help: "list, show or create users, suspend or restore one (likewise)",
-    arguments: ["list|show|create|suspend|restore", "user name"],
+    help: "list, show or create users, put one on a plan, suspend or restore one (likewise)",
+    arguments: ["list|show|create|plan|suspend|restore", "user name", "plan"],
     options: { json: flag },
     run: runUser,
   },

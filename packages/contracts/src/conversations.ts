@@ -27,6 +27,7 @@ const CONVERSATION_EXAMPLE = {
   last_activity_at: MESSAGE_EXAMPLE.created_at,
   unread: 1,
   read_message_id: null,
+  is_request: false,
   preferences: PREFERENCES_EXAMPLE,
 };
 
@@ -67,6 +68,7 @@ const conversation = {
   read_message_id: Type.Union([Type.String(), Type.Null()], {
     description: "The read marker: the last message that one has read.",
   }),
+  is_request: Type.Boolean({ description: "Whether a stranger began it, whom one has not accepted." }),
   preferences: Type.Object(PREFERENCES),
 };
 
@@ -152,6 +154,12 @@ export const CONVERSATION_ROUTES = {
         archived: Type.Optional(
           Type.Boolean({ description: "Only those that are archived, or that are not; all if not given." }),
         ),
+        requests: Type.Optional(
+          Type.Boolean({
+            description:
+              "Those of strangers who wait to be accepted, instead of all others: for who asks for that (`message_requests`).",
+          }),
+        ),
         ...pageQuery,
       },
       { additionalProperties: false },
@@ -212,8 +220,35 @@ export const CONVERSATION_ROUTES = {
     answer: { status: 200, description: "The preferences as they are now.", body: ChangedPreferences },
     problems: ["no_such_conversation"],
   },
+  acceptRequest: {
+    scope: "messages:send",
+    method: "POST",
+    path: "/api/conversations/{id}/accept",
+    auth: "session",
+    tag: "conversations",
+    summary: "Accept a stranger",
+    description:
+      "The messages that wait arrive, as they are now: in the list of conversations, as `message.created` events, and at endpoints. Whoever answers in the conversation accepts it, too.",
+    params,
+    answer: { status: 200, description: "The conversation as it is now.", body: ReadConversation },
+    problems: ["no_such_conversation"],
+  },
+  declineRequest: {
+    scope: "messages:send",
+    method: "POST",
+    path: "/api/conversations/{id}/decline",
+    auth: "session",
+    tag: "conversations",
+    summary: "Decline a stranger",
+    description:
+      "The conversation is in no list any more, and what they write is in none; they are not told. One can still read it by its id, and accept it. To be rid of somebody for good, block them.",
+    params,
+    answer: { status: 204, description: "It is in no list." },
+    problems: ["no_such_conversation"],
+  },
   sendToConversation: {
     scope: "messages:send",
+    limit: "send",
     method: "POST",
     path: "/api/conversations/{id}/messages",
     auth: "session",

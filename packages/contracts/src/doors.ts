@@ -108,6 +108,7 @@ const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 100 }) }
 
 const DOOR_EDIT = {
   ...ofMessages,
+  limit: "edit",
   path: "/messages/{id}",
   summary: "Edit a message of one's own",
   description: "As `PATCH /api/messages/{id}` does.",
@@ -123,6 +124,7 @@ const ofAuth = { auth: "public", tag: "door: auth", isSecret: true, bodyLimit: C
 export const DOOR_ROUTES = {
   doorSendMessage: {
     ...ofMessages,
+    limit: "send",
     scope: "messages:send",
     method: "POST",
     path: "/messages",
@@ -159,6 +161,7 @@ export const DOOR_ROUTES = {
   doorEditMessage: { ...DOOR_EDIT, method: "PATCH" },
   doorDeleteMessage: {
     ...ofMessages,
+    limit: "edit",
     scope: "messages:send",
     method: "DELETE",
     path: "/messages/{id}",
@@ -196,6 +199,7 @@ export const DOOR_ROUTES = {
   },
   doorNotify: {
     scope: "notify",
+    limit: "send",
     auth: "session",
     tag: "door: sendMessage",
     method: "POST",

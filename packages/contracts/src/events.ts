@@ -22,7 +22,7 @@ export const Event = shape(
     id: Type.String({ description: "A repeat, by whatever way it comes, carries the same one." }),
     type: Type.String({
       description:
-        "What happened: `message.created`, or `message.sent` from another session of one's own; `message.edited`; `message.deleted`; `reaction.added` and `reaction.removed`; `receipt.read`; `conversation.created` and `conversation.changed` (its title); `member.added`, `member.changed` (the role), `member.left` and `member.removed`; `preferences.changed`; `endpoint.failing` (a day before it is disabled), `endpoint.disabled` and `dead_letter.created`, of one's own endpoints. There will be more: pass over those you do not know.",
+        "What happened: `message.created`, or `message.sent` from another session of one's own; `message.requested`, from a stranger whom one has not accepted (`message.created` follows once one has); `message.edited`; `message.deleted`; `reaction.added` and `reaction.removed`; `receipt.read`; `conversation.created` and `conversation.changed` (its title); `member.added`, `member.changed` (the role), `member.left` and `member.removed`; `preferences.changed`; `endpoint.failing` (a day before it is disabled), `endpoint.disabled` and `dead_letter.created`, of one's own endpoints. There will be more: pass over those you do not know.",
     }),
     timestamp: Timestamp,
     conversation_id: Type.Union([Id, Type.Null()]),

@@ -5,6 +5,7 @@ export * from "./endpoints.ts";
 export * from "./events.ts";
 export * from "./groups.ts";
 export * from "./health.ts";
+export * from "./identities.ts";
 export * from "./messages.ts";
 export * from "./notifications.ts";
 export * from "./openapi.ts";

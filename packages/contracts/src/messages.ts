@@ -167,6 +167,7 @@ const reactionParams = Type.Object({
 
 const EDIT = {
   path: "/api/messages/{id}",
+  limit: "edit",
   auth: "session",
   scope: "messages:send",
   tag: "messages",
@@ -182,6 +183,7 @@ const EDIT = {
 export const MESSAGE_ROUTES = {
   sendMessage: {
     scope: "messages:send",
+    limit: "send",
     method: "POST",
     path: "/api/messages",
     auth: "session",
@@ -236,6 +238,7 @@ export const MESSAGE_ROUTES = {
   editMessage: { ...EDIT, method: "PATCH" },
   deleteMessage: {
     scope: "messages:send",
+    limit: "edit",
     method: "DELETE",
     path: "/api/messages/{id}",
     auth: "session",
@@ -273,6 +276,7 @@ export const MESSAGE_ROUTES = {
   },
   addReaction: {
     scope: "messages:send",
+    limit: "edit",
     method: "PUT",
     path: "/api/messages/{id}/reactions/{emoji}",
     auth: "session",
@@ -285,6 +289,7 @@ export const MESSAGE_ROUTES = {
   },
   removeReaction: {
     scope: "messages:send",
+    limit: "edit",
     method: "DELETE",
     path: "/api/messages/{id}/reactions/{emoji}",
     auth: "session",

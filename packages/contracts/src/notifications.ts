@@ -162,6 +162,7 @@ const ofNotification = { auth: "session", scope: "notify", tag: "notifications" 
 export const NOTIFICATION_ROUTES = {
   createNotification: {
     ...ofNotification,
+    limit: "send",
     method: "POST",
     path: "/api/notifications",
     summary: "Send a notification to an outside address",
@@ -207,6 +208,7 @@ export const NOTIFICATION_ROUTES = {
     method: "POST",
     path: "/api/callbacks/twilio",
     signed: "form",
+    limit: "none",
     summary: "What became of a message, by Twilio",
     description:
       "For Twilio, which signs it (`X-Twilio-Signature`). The address is given with each message, if `PUBLIC_URL` is set.",
@@ -220,6 +222,7 @@ export const NOTIFICATION_ROUTES = {
     method: "POST",
     path: "/api/callbacks/meta",
     signed: "json",
+    limit: "none",
     summary: "What became of messages, by Meta",
     description: "For Meta, which signs it (`X-Hub-Signature-256`, by `META_APP_SECRET`).",
     body: MetaStatus,

@@ -20,7 +20,10 @@ export interface Description {
 const ABOUT = `A self-hosted, queue-backed messenger.
 
 What goes wrong is answered as problem details (RFC 9457) with a stable \`code\`. Routes under \`/api/users\`, \`/api/login\`,
-\`/api/logout\` and \`/api/messages\` answer in plain text unless \`Accept\` prefers JSON. A slash at the end of a path changes nothing. Every answer carries \`X-Request-Id\`, which names the request in the server's log.`;
+\`/api/logout\` and \`/api/messages\` answer in plain text unless \`Accept\` prefers JSON. A slash at the end of a path changes nothing. Every answer carries \`X-Request-Id\`, which names the request in the server's log.
+
+Requests are counted for each user, or for each address where nobody is signed in, and for each group of routes. Where that is limited, an answer says
+what is left: \`RateLimit: "send";r=2999;t=42\` (2,999 more within 42 s) and \`RateLimit-Policy: "send";q=3000;w=60\` (3,000 in 60 s).`;
 
 const HEADERS = {
   "X-Request-Id": { description: "Names the request in the server's log.", schema: { type: "string" } },

@@ -14,9 +14,14 @@ export type Auth = "public" | "session" | "ticket";
 export const SCOPES = ["messages:read", "messages:send", "endpoints", "notify"] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/** Groups of routes whose requests are counted together, each with a limit of its own. */
+export const LIMITED = ["send", "read", "edit", "other"] as const;
+export type Limited = (typeof LIMITED)[number];
+
 export const TAGS = {
   account: "Accounts: making, finding and deleting them.",
   sessions: "Signing in and out.",
+  identities: "Signing in through an OpenID Connect provider.",
   tokens: "API tokens: for programs that act in a user's name.",
   people: "Blocking people.",
   messages: "Sending and reading messages.",
@@ -84,8 +89,16 @@ export interface Route {
   /** Bytes that its body has at most; as much as the largest message needs if not given. */
   bodyLimit?: number;
   answer: Answer;
+  /** By what limit its requests are counted; where none is named, as `read` if it only reads, or else as `other`. */
+  limit?: Limited | "none";
   /** Beside those of every route, and those that follow from what it takes. */
   problems: readonly ProblemCode[];
+}
+
+/** By what limit the requests of a route are counted; undefined for those that are not. */
+export function limitOf({ limit, method }: Pick<Route, "limit" | "method">): Limited | undefined {
+  if (limit === "none") return undefined;
+  return limit ?? (method === "GET" ? "read" : "other");
 }
 
 /** The status by which a route answers a problem. */

@@ -5,6 +5,7 @@ import { ENDPOINT_ROUTES } from "./endpoints.ts";
 import { EVENT_ROUTES } from "./events.ts";
 import { GROUP_ROUTES } from "./groups.ts";
 import { HEALTH_ROUTES } from "./health.ts";
+import { IDENTITY_ROUTES } from "./identities.ts";
 import { MESSAGE_ROUTES } from "./messages.ts";
 import { NOTIFICATION_ROUTES } from "./notifications.ts";
 import { PEOPLE_ROUTES } from "./people.ts";
@@ -19,6 +20,7 @@ export const ROUTES = {
   ...USER_ROUTES,
   ...SESSION_ROUTES,
   ...SECOND_FACTOR_ROUTES,
+  ...IDENTITY_ROUTES,
   ...TOKEN_ROUTES,
   ...PEOPLE_ROUTES,
   ...MESSAGE_ROUTES,

@@ -103,6 +103,7 @@ const ACCOUNT_EXAMPLE = {
   receipts: true,
   typing: true,
   presence: true,
+  message_requests: false,
   totp: false,
   created_at: "2026-11-27T09:30:00.412Z",
 };
@@ -113,6 +114,10 @@ const told = {
   receipts: Type.Boolean({ description: "Whether others are told how far one has read." }),
   typing: Type.Boolean({ description: "Whether others are told when one types." }),
   presence: Type.Boolean({ description: "Whether others are told that one is there." }),
+  message_requests: Type.Boolean({
+    description:
+      "Whether one is asked before messages of strangers arrive: until one accepts them, they are in no list but that of requests, make no notice, and are pushed to no endpoint that does not take `message.requested`.",
+  }),
 };
 
 export const Account = shape(
@@ -142,6 +147,7 @@ export const ChangeAccount = shape(
     receipts: Type.Optional(told.receipts),
     typing: Type.Optional(told.typing),
     presence: Type.Optional(told.presence),
+    message_requests: Type.Optional(told.message_requests),
   },
   { full_name: "Ada Lovelace", receipts: false },
   { additionalProperties: false, minProperties: 1, description: "What is not given stays as it is." },

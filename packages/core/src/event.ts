@@ -8,6 +8,7 @@ type KnownKind = (typeof KINDS)[number];
 const KINDS = [
   "message.created",
   "message.sent",
+  "message.requested",
   "message.edited",
   "message.deleted",
   "reaction.added",
@@ -28,7 +29,12 @@ const KINDS = [
 /** The kinds that this version knows, and takes from the broker without reading the log. */
 export const KNOWN_KINDS: ReadonlySet<string> = new Set<KnownKind>(KINDS);
 
-const WITH_CONTENT: ReadonlySet<string> = new Set<KnownKind>(["message.created", "message.sent", "message.edited"]);
+const WITH_CONTENT: ReadonlySet<string> = new Set<KnownKind>([
+  "message.created",
+  "message.sent",
+  "message.requested",
+  "message.edited",
+]);
 
 /** Whether what an event said was erased: as the log has it, or as it came by the broker where that has all of it. */
 export function isErased({ kind, content, data }: Pick<InboxEvent, "kind" | "content" | "data">): boolean {
@@ -36,7 +42,7 @@ export function isErased({ kind, content, data }: Pick<InboxEvent, "kind" | "con
   return WITH_CONTENT.has(kind) && content.length === 0;
 }
 
-const COMPLETE: ReadonlySet<string> = new Set<KnownKind>(["message.created", "message.sent"]);
+const COMPLETE: ReadonlySet<string> = new Set<KnownKind>(["message.created", "message.sent", "message.requested"]);
 
 /**
  * Whether what goes through a broker has all that an event of this kind says. Of others, it lacks the data, or the

@@ -27,6 +27,7 @@ export {
   contactSecretContext,
   contactTokenContext,
   resetCodeContext,
+  signInContext,
   totpContext,
   createKeyring,
   endpointHeadersContext,

@@ -188,3 +188,6 @@ export function totpContext(user: number): string {
 export function webhookSecretContext(inbox: number, address: string): string {
   return `endpoint/${inbox}/${address}`;
 }
+
+/** The context of a sign-in through a provider that was begun. */
+export const signInContext = "sign-in";

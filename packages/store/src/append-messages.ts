@@ -143,7 +143,7 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
     `)}
     -- reads head and version as they are once the lock is held, which may be later than the snapshot
     box as materialized (
-      select id, user_id, head, version, has_contacts, has_blocks from inboxes
+      select id, user_id, head, version, has_contacts, has_blocks, has_requests, screens from inboxes
       where user_id in (
         select receiver from item union select sender from echoed
         ${inGroups(sql`union select user_id from group_recipient`)}
@@ -153,7 +153,7 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
     -- read once all inboxes are locked
     moment as materialized (select count(*) as boxes, clock_timestamp() as at from box),
     direct as materialized (
-      select item.*, box.id as inbox, least(sender, receiver) as low, greatest(sender, receiver) as high
+      select item.*, box.id as inbox, has_requests, screens, least(sender, receiver) as low, greatest(sender, receiver) as high
       from item join box on box.user_id = item.receiver
       where not (box.has_blocks and exists (select from blocks where blocks.user_id = item.receiver and blocked_id = item.sender))
     ),
@@ -169,10 +169,28 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
       on conflict (low_user_id, high_user_id) do update set low_user_id = excluded.low_user_id
       returning id, low_user_id as low, high_user_id as high
     ),
+    -- who wants to be asked before a stranger's messages arrive, and does not write here
+    asked as materialized (
+      select distinct low, high, receiver from direct d
+      where screens and sender <> receiver
+        and not exists (select from direct o where o.low = d.low and o.high = d.high and o.sender = d.receiver)
+    ),
     joined as (
-      insert into participants (conversation_id, user_id)
-      select id, low from made union select id, high from made
-      on conflict do nothing
+      insert into participants (conversation_id, user_id, request)
+      select side.id, side.user_id, case when asked.receiver is not null then 'waiting' end
+      from (select id, low, high, low as user_id from made union select id, low, high, high from made) as side
+        left join asked on asked.low = side.low and asked.high = side.high and asked.receiver = side.user_id
+      on conflict (conversation_id, user_id) do update set request = participants.request
+      returning conversation_id, user_id, request
+    ),
+    -- whose answer is waited for: as it is once the inbox is locked
+    waiting as materialized (
+      select p.conversation_id, p.user_id from direct d join found c using (low, high)
+        join participants p on p.conversation_id = c.id and p.user_id = d.receiver
+      where d.has_requests and p.request is not null for share of p
+    ),
+    unanswered as (
+      select conversation_id, user_id from waiting union select conversation_id, user_id from joined where request is not null
     ),
     conversation as (select * from found union all select * from made),
     ${inGroups(sql`
@@ -203,8 +221,10 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
       returning id, conversation_id, created_at
     ),
     event as (
-      select n, id as message_id, id as event_id, 'message.created' as kind, inbox, conversation_id, created_at
-      from direct join inserted using (id)
+      select n, d.id as message_id, case when u.user_id is null then d.id else sent_id end as event_id,
+        case when u.user_id is null then 'message.created' else 'message.requested' end as kind, inbox, inserted.conversation_id, created_at
+      from direct d join inserted using (id)
+        left join unanswered u on u.conversation_id = inserted.conversation_id and u.user_id = d.receiver
       union all
       select n, d.id, sent_id, 'message.sent', box.id, conversation_id, created_at
       from direct d join inserted using (id) join echoed using (id) join box on box.user_id = d.sender
@@ -274,7 +294,7 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
       createdAt = new Date(at).toISOString(); // nearly all of a batch have the same
     }
     if (id !== null) events.push({ inbox, seq, version, id, kind, messageId, conversation, createdAt });
-    if (appended.has(messageId) && kind !== "message.created") continue;
+    if (appended.has(messageId) && kind === "message.sent") continue;
     appended.set(messageId, { id: messageId, seq: toUser.has(messageId) ? seq : 0, conversation, createdAt });
   }
   const skipped = messages.filter((message) => !appended.has(message.id));
@@ -295,7 +315,10 @@ async function findRepeats(db: Db, skipped: readonly NewMessage[]): Promise<(mes
   const { rows } = await sql<RepeatRow>`
     select m.id, m.request_key, coalesce(v.content, m.content) as content, m.conversation_id as conversation, coalesce(e.seq, 0) as seq, m.created_at
     from messages m join conversations c on c.id = m.conversation_id
-      left join events e on e.message_id = m.id and e.kind = 'message.created' and c.low_user_id is not null
+      left join lateral (
+        select seq from events where message_id = m.id and kind in ('message.created', 'message.requested') and c.low_user_id is not null
+        order by seq limit 1
+      ) e on true
       left join message_versions v on v.message_id = m.id and v.version = 1
     where m.id = any(${skipped.map((m) => m.id)}::uuid[])
       or m.request_key = any(${skipped.map((m) => m.requestKey).filter((key) => key !== null)}::bytea[])

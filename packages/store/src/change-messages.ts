@@ -124,7 +124,7 @@ export function markRead(
   const { userId, conversation, messageId, eventId, data } = marking;
   return transactionOfMembers(db, async (tx) => {
     const { rows } = await sql<{ version: number; inbox: number; hasContacts: boolean; receipts: boolean }>`
-      select m.version, b.id as inbox, b.has_contacts as "hasContacts", u.receipts
+      select m.version, b.id as inbox, b.has_contacts as "hasContacts", u.receipts and p.request is null as receipts
       from messages m join participants p on p.conversation_id = m.conversation_id and p.user_id = ${userId}
         join inboxes b on b.user_id = p.user_id join users u on u.id = p.user_id
       where m.id = ${messageId} and m.conversation_id = ${conversation} and m.content is not null and ${IS_VISIBLE}

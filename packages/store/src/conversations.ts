@@ -31,6 +31,8 @@ export interface ConversationRow {
   unread: number;
   /** The last message that one has read; null where one has read none. */
   readId: string | null;
+  /** Whether a stranger began it, whom one has not accepted. */
+  isRequest: boolean;
   preferences: Preferences;
 }
 
@@ -98,6 +100,7 @@ interface ListedConversation {
   activeAt: number | null;
   unread: number;
   readId: string | null;
+  isRequest: boolean;
   muted: boolean;
   archived: boolean;
   pinned: boolean;
@@ -116,7 +119,7 @@ const CONVERSATION_COLUMNS = sql`
   c.title, p.role, case when c.low_user_id is null then (select count(*) from participants o where o.conversation_id = c.id) else 0 end as members,
   last.id as "messageId", last."senderId", last.content, last.version, last.at, last.reactions,
   coalesce(last.at, ${micros("p.joined_at")}) as "activeAt",
-  p.read_id as "readId", p.muted, p.archived, p.pinned, ${UNREAD} as unread
+  p.read_id as "readId", p.request is not null as "isRequest", p.muted, p.archived, p.pinned, ${UNREAD} as unread
 `;
 
 /** The conversation of the participant `p`, with its last message that the participant can read, in full. */
@@ -130,7 +133,7 @@ const CONVERSATION = sql`
 
 function conversationOf(row: ListedConversation): ConversationRow {
   const { id, isGroup, peerId, title, role, members, messageId, content, version, senderId, at, reactions } = row;
-  const { muted, archived, pinned } = row;
+  const { isRequest, muted, archived, pinned } = row;
   return {
     id,
     peer: peerId === null ? null : { id: peerId, username: row.peerUsername, fullName: row.peerFullName },
@@ -139,19 +142,26 @@ function conversationOf(row: ListedConversation): ConversationRow {
     activeAt: row.activeAt,
     unread: row.unread,
     readId: row.readId,
+    isRequest,
     preferences: { muted, archived, pinned },
   };
 }
 
 /**
- * The conversations of a user that come after a place, the one that was last active first; up to `limit`. One
+ * The conversations of a user that come after a place, the one that was last active first; up to `limit`: those of strangers
+ * who wait to be accepted, or all others. One
  * of two is listed once it has a message. `head` is that of the user's inbox at the same moment: what comes
  * after it is not in the list.
  */
 export async function listConversations(
   db: Db,
   userId: number,
-  { after, limit, archived }: { after: Place<number> | null; limit: number; archived: boolean | null },
+  {
+    after,
+    limit,
+    archived,
+    requests = false,
+  }: { after: Place<number> | null; limit: number; archived: boolean | null; requests?: boolean },
 ): Promise<{ head: number; conversations: readonly ConversationRow[] }> {
   // First only when each was last active, by an index; then the rest of those that are on the page.
   const { rows } = await sql<{ head: number } & (ListedConversation | { id: null })>`
@@ -161,7 +171,7 @@ export async function listConversations(
         select p.* from participants p left join lateral (
           select m.created_at from messages m where ${IS_READABLE} order by m.created_at desc, m.id desc limit 1
         ) as newest on true cross join lateral (select coalesce(newest.created_at, p.joined_at) as at) as active
-        where p.user_id = b.user_id and active.at is not null
+        where p.user_id = b.user_id and active.at is not null and ${requests ? sql`p.request = 'waiting'` : sql`p.request is null`}
           ${archived === null ? sql`` : sql`and p.archived = ${archived}`}
           ${after === null ? sql`` : sql`and (active.at, p.conversation_id) < (${timestamp(after.at)}, ${after.id})`}
         order by active.at desc, p.conversation_id desc limit ${limit}
@@ -259,7 +269,7 @@ export async function listOwnMessages(
         select p.* from participants p cross join lateral (
           select m.created_at, m.id from messages m where ${isWanted} order by m.created_at desc, m.id desc limit 1
         ) as newest
-        where p.user_id = b.user_id order by newest.created_at desc, newest.id desc limit ${limit}
+        where p.user_id = b.user_id and p.request is null order by newest.created_at desc, newest.id desc limit ${limit}
       ) as p cross join lateral (
         select m.* from messages m where ${isWanted} order by m.created_at desc, m.id desc limit ${limit}
       ) as m
@@ -271,16 +281,24 @@ export async function listOwnMessages(
   return { head: rows[0]?.head ?? 0, messages: rows.flatMap((row) => (row.id === null ? [] : [row])) };
 }
 
-/** With whom a user writes in a conversation: another user, or a group; null where the user takes no part in it. */
-export async function findRecipients(db: Db, userId: number, conversation: number): Promise<Recipients | null> {
-  const { rows } = await sql<{ peer: number | null }>`
-    select case when c.low_user_id = p.user_id then c.high_user_id else c.low_user_id end as peer
+/**
+ * With whom a user writes in a conversation: another user, or a group; null where the user takes no part in it. `isRequest`
+ * where the other one is a stranger whom the user has not accepted.
+ */
+export async function findRecipients(
+  db: Db,
+  userId: number,
+  conversation: number,
+): Promise<{ to: Recipients; isRequest: boolean } | null> {
+  const { rows } = await sql<{ peer: number | null; isRequest: boolean }>`
+    select case when c.low_user_id = p.user_id then c.high_user_id else c.low_user_id end as peer, p.request is not null as "isRequest"
     from participants p join conversations c on c.id = p.conversation_id
     where p.conversation_id = ${conversation} and p.user_id = ${userId}
   `.execute(db);
   const [row] = rows;
   if (row === undefined) return null;
-  return row.peer === null ? { group: conversation } : { user: row.peer };
+  const { peer, isRequest } = row;
+  return { to: peer === null ? { group: conversation } : { user: peer }, isRequest };
 }
 
 /** The conversation of two users; null where there is none yet. */

@@ -114,6 +114,7 @@ export interface Database {
     muted: Generated<boolean>;
     archived: Generated<boolean>;
     pinned: Generated<boolean>;
+    request: "waiting" | "declined" | null;
   };
   bans: { conversation_id: number; user_id: number; by_user_id: number; at: Time };
   invites: {

@@ -158,7 +158,7 @@ export async function loadMailboxes(db: Db, inboxes: readonly number[]): Promise
  */
 const MAX_READ = 100;
 /** Kinds whose events have the content of a message. */
-const KINDS_WITH_CONTENT = ["message.created", "message.sent", "message.edited"];
+const KINDS_WITH_CONTENT = ["message.created", "message.sent", "message.requested", "message.edited"];
 
 /**
  * Reads an inbox's log, with the contents of the versions that the events are about: up to `limit` events

@@ -247,7 +247,8 @@ export async function openDirect(db: Db, by: number, userId: number): Promise<nu
     `.execute(tx);
     const { id } = rows[0] as { id: number };
     await sql`
-      insert into participants (conversation_id, user_id) select ${id}, user_id from unnest(${both}::bigint[]) as member (user_id)
+      insert into participants (conversation_id, user_id, request)
+      select ${id}, user_id, case when screens and user_id <> ${by} then 'waiting' end from inboxes where user_id = any(${both}::bigint[])
       on conflict do nothing
     `.execute(tx);
     return id;

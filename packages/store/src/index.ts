@@ -122,6 +122,17 @@ export {
   tellNotice,
   withdrawNotice,
 } from "./notices.ts";
+export {
+  createUserOfIdentity,
+  deleteIdentity,
+  type IdentityHolder,
+  type IdentityRow,
+  linkIdentity,
+  listIdentities,
+  type Subject,
+  takeSignIn,
+  useIdentity,
+} from "./identities.ts";
 export { findInbox, type Inbox } from "./inboxes.ts";
 export { isFamiliarNetwork, rememberNetwork } from "./familiar-networks.ts";
 export { isUnavailable, whyUnavailable } from "./errors.ts";
@@ -131,12 +142,15 @@ export { deleteOutbox, takeOutbox } from "./outbox.ts";
 export { listPresenceAudience, listTypingAudience } from "./signals.ts";
 export { createTicket, takeTicket, type TicketHolder } from "./stream-tickets.ts";
 export { agree, type Agreement, migrate, StoreMismatch } from "./schema.ts";
+export { acceptRequest, declineRequest, hasRequests, screenStrangers } from "./requests.ts";
+export { type CountedRequests, drawRequests, type Drawn, findPlan } from "./rate-limits.ts";
 export {
   beginSession,
   type BegunSession,
   changePassword,
   changeSession,
   endSession,
+  isFreshSession,
   listSessions,
   type NewSession,
   recentRevocations,
@@ -156,6 +170,7 @@ export {
   findAccount,
   findCredentials,
   findPasswordHash,
+  NO_PASSWORD,
   findRole,
   findTaken,
   findUserByName,
@@ -195,6 +210,7 @@ export { type DatabaseHealth, readHealth } from "./health.ts";
 export {
   type AccountOfOperator,
   type AuditEntry,
+  setPlan,
   setRole,
   findAccountByName,
   listAccounts,

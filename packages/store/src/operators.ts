@@ -11,6 +11,8 @@ export interface AccountOfOperator {
   username: string | null;
   email: string | null;
   role: "user" | "admin";
+  /** By which their requests are limited. */
+  plan: string;
   suspendedAt: Date | null;
   createdAt: Date;
   /** Sessions that can be used. */
@@ -20,7 +22,7 @@ export interface AccountOfOperator {
 }
 
 const ACCOUNT = sql`
-  u.id, u.username, u.email, u.role, u.suspended_at as "suspendedAt", u.created_at as "createdAt",
+  u.id, u.username, u.email, u.role, u.plan, u.suspended_at as "suspendedAt", u.created_at as "createdAt",
   (select count(*)::integer from sessions s where s.user_id = u.id and ${IS_LIVE}) as sessions,
   (select count(*)::integer from endpoints e join inboxes b on b.id = e.inbox_id where b.user_id = u.id and e.state = 'active') as endpoints
 `;
@@ -55,6 +57,16 @@ export async function setRole(db: Db, actor: string, userId: number, role: "user
     const { rows } = await sql`update users set role = ${role} where id = ${userId} and role <> ${role} returning id`.execute(tx);
     if (rows.length === 0) return false;
     await note(tx, actor, role === "admin" ? "admin.granted" : "admin.revoked", userId);
+    return true;
+  });
+}
+
+/** Puts a user on another plan, by which their requests are limited; false where there is no such user, or it was so. */
+export async function setPlan(db: Db, actor: string, userId: number, plan: string): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const { rows } = await sql`update users set plan = ${plan} where id = ${userId} and plan <> ${plan} returning id`.execute(tx);
+    if (rows.length === 0) return false;
+    await note(tx, actor, "user.plan_set", userId);
     return true;
   });
 }

@@ -158,6 +158,14 @@ export async function listSessions(db: Db, userId: number): Promise<readonly Ses
   return rows;
 }
 
+/** Whether a session began within the last minutes: what stands in for the password of an account that has none. */
+export async function isFreshSession(db: Db, id: number, minutes: number): Promise<boolean> {
+  const { rows } = await sql`
+    select from sessions s where s.id = ${id} and ${IS_LIVE} and s.created_at > now() - ${minutes} * interval '1 minute'
+  `.execute(db);
+  return rows.length > 0;
+}
+
 /** Names a live session of a user, or gives it a public key; what is null stays. Null where it is none. */
 export async function changeSession(
   db: Db,

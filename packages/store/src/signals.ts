@@ -14,7 +14,8 @@ export async function listTypingAudience(db: Db, userId: number, conversation: n
   const { rows } = await sql<{ inbox: number | null }>`
     select b.id as inbox from participants own join users u on u.id = own.user_id
       join conversations c on c.id = own.conversation_id
-      left join participants p on p.conversation_id = c.id and p.user_id <> own.user_id and u.typing
+      left join participants p on p.conversation_id = c.id and p.user_id <> own.user_id and u.typing and p.request is null
+        and own.request is null
         and (c.low_user_id is null or exists (select from messages m where m.conversation_id = c.id and m.content is not null))
       left join inboxes b on b.user_id = p.user_id and not ${blocksBetween(userId, sql`p.user_id`)}
     where own.conversation_id = ${conversation} and own.user_id = ${userId}

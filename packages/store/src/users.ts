@@ -16,9 +16,12 @@ export interface NewUser {
   email: string | null;
   emailKey: string | null;
   fullName: string | null;
-  /** argon2id, in its PHC string form. */
+  /** argon2id, in its PHC string form; or `NO_PASSWORD`. */
   passwordHash: string;
 }
+
+/** In the place of the hash of the password of an account that has none. */
+export const NO_PASSWORD = "-";
 
 /** What can be taken by somebody else. */
 export type UniqueUserField = "username" | "phone_number" | "email";
@@ -131,6 +134,8 @@ export interface AccountRow {
   receipts: boolean;
   typing: boolean;
   presence: boolean;
+  /** Whether the user is asked before messages of strangers arrive. */
+  messageRequests: boolean;
   /** Whether log-ins need a code. */
   hasTotp: boolean;
   createdAt: Date;
@@ -170,7 +175,8 @@ export async function findAccount(db: Db, userId: number): Promise<AccountRow | 
 const ACCOUNT_COLUMNS = sql`
   id, username, email, phone_number as "phoneNumber", full_name as "fullName", about, found_by_email as "foundByEmail",
   found_by_phone as "foundByPhone", receipts, typing, presence, created_at as "createdAt",
-  exists (select from totp where totp.user_id = users.id and confirmed_at is not null) as "hasTotp"
+  exists (select from totp where totp.user_id = users.id and confirmed_at is not null) as "hasTotp",
+  (select screens from inboxes where inboxes.user_id = users.id) as "messageRequests"
 `;
 
 /** What an account has that is erased with it. */
@@ -268,7 +274,7 @@ async function endAccount(tx: Db, userId: number): Promise<number | "member" | n
     update reactions set user_id = -nextval(pg_get_serial_sequence('users', 'id')) where user_id = ${userId}
   `.execute(tx);
   await sql`delete from bans where user_id = ${userId}`.execute(tx);
-  for (const table of ["totp", "recovery_codes", "password_resets"]) {
+  for (const table of ["totp", "recovery_codes", "password_resets", "identities"]) {
     await sql`delete from ${sql.table(table)} where user_id = ${userId}`.execute(tx);
   }
   await sql`delete from blocks where user_id = ${userId} or blocked_id = ${userId}`.execute(tx);

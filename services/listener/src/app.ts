@@ -8,6 +8,7 @@ import {
   EVENT_ROUTES,
   GROUP_ROUTES,
   HEALTH_ROUTES,
+  IDENTITY_ROUTES,
   MESSAGE_ROUTES,
   NOTIFICATION_ROUTES,
   ROUTES,
@@ -39,6 +40,7 @@ import { servePages } from "./http/pages.ts";
 import { sendProblemDetails } from "./http/problem.ts";
 import { createRequestIds } from "./http/request-ids.ts";
 import { createBoundedServer } from "./http/server.ts";
+import { limitRequests } from "./http/rate-limit.ts";
 import { addRoutes } from "./http/route.ts";
 import { requireSessions } from "./http/session.ts";
 import { traceRequests } from "./http/trace.ts";
@@ -49,6 +51,7 @@ import { endpointHandlers } from "./routes/endpoints.ts";
 import { eventHandlers } from "./routes/events.ts";
 import { groupHandlers } from "./routes/groups.ts";
 import { healthHandlers } from "./routes/health.ts";
+import { identityHandlers } from "./routes/identities.ts";
 import { messageHandlers } from "./routes/messages.ts";
 import { notificationHandlers } from "./routes/notifications.ts";
 import { secondFactorHandlers } from "./routes/second-factors.ts";
@@ -63,12 +66,14 @@ import { createEndpoints } from "./use-cases/endpoints.ts";
 import { createEvents } from "./use-cases/events.ts";
 import { createExport } from "./use-cases/export.ts";
 import { createGroups } from "./use-cases/groups.ts";
+import { createIdentities } from "./use-cases/identities.ts";
 import { createMessages } from "./use-cases/messages.ts";
 import { createNotifications } from "./use-cases/notifications.ts";
 import { createPasswordResets } from "./use-cases/password-resets.ts";
 import { createPeople } from "./use-cases/people.ts";
 import { createReports } from "./use-cases/reports.ts";
 import { createSessions } from "./use-cases/sessions.ts";
+import { createSignUpLimit } from "./use-cases/sign-up-limit.ts";
 import { createSignals } from "./use-cases/signals.ts";
 import { createUsers } from "./use-cases/users.ts";
 
@@ -209,11 +214,12 @@ export async function createApp(context: Context): Promise<App> {
   if (settings.localHostsOnly) requireLocalHost(app);
   traceRequests(app, context.tracing);
   answerErrors(app, context);
-  requireSessions(app, context);
+  requireSessions(app, context, await limitRequests(app, context));
   await servePages(app, describeApi(ROUTES, VERSION));
 
   addRoutes(app, HEALTH_ROUTES, healthHandlers(context));
-  const users = createUsers(context);
+  const signUps = createSignUpLimit(context.clock, settings.signUpsPerHour);
+  const users = createUsers(context, signUps);
   const sessions = createSessions(context);
   const people = createPeople(context);
   const messages = createMessages(context);
@@ -227,6 +233,7 @@ export async function createApp(context: Context): Promise<App> {
   addRoutes(app, USER_ROUTES, userHandlers(users, sessions, people, exported, context.receipts.publicKey));
   addRoutes(app, SESSION_ROUTES, sessionHandlers(sessions));
   addRoutes(app, SECOND_FACTOR_ROUTES, secondFactorHandlers(sessions, createPasswordResets(context)));
+  addRoutes(app, IDENTITY_ROUTES, identityHandlers(createIdentities(context, { sessions, signUps }), context.oidc.list));
   addRoutes(app, PEOPLE_ROUTES, peopleHandlers(people));
   addRoutes(app, TOKEN_ROUTES, tokenHandlers(tokens));
   addRoutes(app, MESSAGE_ROUTES, messageHandlers(messages));

@@ -6,8 +6,10 @@ import type { Db } from "@messenger/store";
 import type { ApiTokens } from "./api-tokens.ts";
 import type { AppendQueue } from "./append-queue.ts";
 import type { ListenerMetrics } from "./metrics.ts";
+import type { OidcProvider, OidcProviders } from "./oidc.ts";
 import type { Passwords } from "./passwords.ts";
 import type { Publisher } from "./publisher.ts";
+import type { RateLimits } from "./rate-limits.ts";
 import type { Receipts } from "./receipts.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Tokens } from "./tokens.ts";
@@ -26,6 +28,9 @@ export interface ApiSettings {
   maxStreams: number;
   /** Accounts that may be made from one network in an hour; from this machine itself, any number. */
   signUpsPerHour: number;
+  rateLimits: RateLimits;
+  /** Whether the front door *messages* is held to the limits of the system that it is compatible with. */
+  frontDoorLimits: "usual" | "strict";
   /** That an account may make for itself. */
   maxEndpoints: number;
   /** Whether the address of a log-in is pushed to at once, or answers a challenge before. */
@@ -44,6 +49,8 @@ export interface ApiSettings {
   twilioAuthToken: string | undefined;
   metaAppSecret: string | undefined;
   metaVerifyToken: string | undefined;
+  /** By which one can sign in. */
+  oidcProviders: readonly OidcProvider[];
   trustedProxies: readonly string[];
   /** Only this machine reaches it: requests for other names are refused. */
   localHostsOnly: boolean;
@@ -62,6 +69,7 @@ export interface Context {
   tokens: Tokens;
   apiTokens: ApiTokens;
   passwords: Passwords;
+  oidc: OidcProviders;
   revocations: Revocations;
   receipts: Receipts;
   /** See the broker's. */

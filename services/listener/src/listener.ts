@@ -11,6 +11,7 @@ import { type App, createApp } from "./app.ts";
 import { type AppendQueueDeps, createAppendQueue } from "./append-queue.ts";
 import type { ApiSettings, Context } from "./context.ts";
 import { createListenerMetrics } from "./metrics.ts";
+import { createOidcProviders } from "./oidc.ts";
 import { createPasswords } from "./passwords.ts";
 import { createPublisher } from "./publisher.ts";
 import { startRevocations } from "./revocations.ts";
@@ -88,6 +89,14 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const vapidKey = await loadOwnKey(db, options.keyring, VAPID_KEY, newVapidKey);
   closing.add(() => channels.close());
 
+  const oidc = createOidcProviders({
+    providers: options.settings.oidcProviders,
+    guard: options.guard,
+    clock,
+    onRefused: (provider, error) => log.warn({ provider, err: error }, "a sign-in through a provider failed"),
+  });
+  closing.add(() => oidc.close());
+
   const stopping = new AbortController();
   setMaxListeners(0, stopping.signal); // one for each stream
 
@@ -101,6 +110,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     apiTokens: createApiTokens({ use: (hash) => useApiToken(db, hash), clock }),
     tokens: createTokens({ keys: options.keyring.tokenKeys, ttlSeconds: options.tokenTtlSeconds, clock, random }),
     passwords: await createPasswords(),
+    oidc,
     revocations,
     receipts: await createReceipts(await loadOwnKey(db, options.keyring, RECEIPT_KEY, newReceiptKey), clock),
     subscribe: (inbox, onNotice) => broker.subscribe(inbox, onNotice),

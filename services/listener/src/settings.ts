@@ -1,6 +1,8 @@
 import { checkCidr, checkRegion, PUSH_SERVICES, readEmailAddress } from "@messenger/channels";
 import { integer, list, oneOf, optional, publicUrlSetting, secretText, string } from "@messenger/runtime";
 import { isLoopback } from "./networks.ts";
+import { oidcProvidersSetting } from "./oidc.ts";
+import { rateLimitsSetting } from "./rate-limits.ts";
 
 /** The settings of the API, the same wherever a listener runs. */
 export const apiSettings = {
@@ -10,6 +12,8 @@ export const apiSettings = {
   commonPasswords: oneOf("COMMON_PASSWORDS", ["refused", "accepted"], "refused"),
   tokenTtlSeconds: integer("TOKEN_TTL_SECONDS", { fallback: 3600, min: 60, max: 7 * 24 * 3600 }),
   signUpsPerHour: integer("SIGN_UPS_PER_HOUR", { fallback: 100, min: 1, max: 1_000_000 }),
+  rateLimits: rateLimitsSetting,
+  frontDoorLimits: oneOf("FRONT_DOOR_LIMITS", ["usual", "strict"], "usual"),
   loginAddresses: oneOf("LOGIN_ADDRESSES", ["trusted", "verified"], "trusted"),
   codesPerDay: integer("CODES_PER_DAY", { fallback: 1_000, min: 0, max: 100_000_000 }),
   pushServices: list("PUSH_SERVICES", { fallback: PUSH_SERVICES, check: () => undefined }),
@@ -19,6 +23,7 @@ export const apiSettings = {
   twilioAuthToken: optional(secretText("TWILIO_AUTH_TOKEN")),
   metaAppSecret: optional(secretText("META_APP_SECRET")),
   metaVerifyToken: optional(secretText("META_VERIFY_TOKEN")),
+  oidcProviders: oidcProvidersSetting,
   trustedProxies: list("TRUSTED_PROXIES", { fallback: [], check: checkProxy }),
   maxEndpoints: integer("MAX_ENDPOINTS", { fallback: 10, min: 1, max: 1_000 }),
   maxStreams: integer("MAX_STREAMS", { fallback: 3_000, min: 1, max: 100_000 }),

@@ -2,7 +2,8 @@ import { mkdtemp, mkdir, rm, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createLogger } from "@messenger/runtime";
+import { apiSettings } from "@messenger/listener";
+import { createLogger, readSettings } from "@messenger/runtime";
 import { http, waitFor } from "@messenger/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Standalone, startStandalone } from "../src/standalone.ts";
@@ -30,22 +31,8 @@ function start(name: string, settings: { trustedProxies: string[]; localHostsOnl
       keepAnswers: "all",
       keepAttemptsDays: 30,
       settings: {
-        registration: "open" as const,
-        emailDomains: [],
-        commonPasswords: "refused" as const,
-        passwordMinLength: 8,
-        maxMessageBytes: 65_536,
+        ...readSettings(apiSettings, {}),
         signUpsPerHour: 5,
-        maxEndpoints: 10,
-        loginAddresses: "trusted" as const,
-        codesPerDay: 1_000,
-        pushServices: [],
-        notify: "admins",
-        phoneRegion: undefined,
-        publicUrl: undefined,
-        twilioAuthToken: undefined,
-        metaAppSecret: undefined,
-        metaVerifyToken: undefined,
         maxStreams: 100,
         ...settings,
       },

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createAddressGuard, newVapidKey, openChannels, type ProviderSettings, VAPID_KEY } from "@messenger/channels";
 import { systemClock, systemRandom } from "@messenger/core";
-import { type ApiSettings, type Listener, startListener } from "@messenger/listener";
+import { type ApiSettings, apiSettings, type Listener, startListener } from "@messenger/listener";
 import {
   type Backends,
   type Closing,
@@ -12,6 +12,7 @@ import {
   createRegistry,
   loadOwnKey,
   openBackends,
+  readSettings,
 } from "@messenger/runtime";
 import { createSenderMetrics, senderStore, startNotices, startSender } from "@messenger/sender";
 import { createTestDatabase, deleteNamespace, type TestDatabase, testNamespace } from "@messenger/testkit";
@@ -35,20 +36,13 @@ interface DeploymentOptions {
 export const SECRET = "a secret of the tests, of more than 32 bytes";
 const LOOPBACK = ["127.0.0.0/8", "::1/128"];
 export const PARTITIONS = 4;
-const API = {
-  passwordMinLength: 8,
-  registration: "open" as const,
-  emailDomains: [],
-  commonPasswords: "refused" as const,
+const API: ApiSettings = {
+  ...readSettings(apiSettings, {}),
   maxMessageBytes: 4096,
-  trustedProxies: [],
   localHostsOnly: true,
   signUpsPerHour: 1_000_000,
-  maxEndpoints: 10,
-  loginAddresses: "trusted" as const,
-  codesPerDay: 1_000,
   pushServices: [],
-  notify: "everyone" as const,
+  notify: "everyone",
   publicUrl: "https://messenger.test",
   twilioAuthToken: "secret",
   metaAppSecret: "the app's",

@@ -48,6 +48,7 @@ const NOBODY = 2 ** 40;
 const NO_MESSAGE = "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f";
 const THUMB = "👍";
 const tooLate: Elsewhere = ["listener.services.test.ts", "is signed out everywhere"];
+const oidc = (test: string): Elsewhere => ["oidc.services.test.ts", test];
 const inAnHour: Elsewhere = ["bounds.services.test.ts", "lets a network make so many accounts in an hour"];
 
 let names = 0;
@@ -300,6 +301,54 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
       too_many_attempts: ["second-factors.services.test.ts", "no more often than it should be"],
     },
   },
+  listProviders: { success: () => ({ by: null }), problems: {} },
+  beginSignIn: {
+    success: oidc("asks by PKCE, state and nonce"),
+    problems: {
+      no_such_provider: () => ({ params: { provider: "unknown" }, body: { redirect_uri: "http://127.0.0.1:1/" }, by: null }),
+      provider_away: oidc("goes on once a provider that was away is back"),
+    },
+  },
+  finishSignIn: {
+    success: oidc("makes an account the first time"),
+    problems: {
+      no_such_provider: () => ({
+        params: { provider: "unknown" },
+        body: { flow: "begun", callback_url: "http://127.0.0.1:1/" },
+        by: null,
+      }),
+      not_vouched_for: oidc("believes no ID token"),
+      provider_away: oidc("goes on once a provider that was away is back"),
+      registration_closed: oidc("makes no account where registration is closed"),
+      suspended: oidc("and signs nobody in who is suspended"),
+      too_many_sign_ups: inAnHour,
+      unauthorized: tooLate,
+    },
+  },
+  listIdentities: { success: () => ({}), problems: {} },
+  linkIdentity: {
+    success: oidc("is linked to an account by whoever knows its password"),
+    problems: {
+      full: oidc("are ten at most, and are linked by nobody who guesses"),
+      no_such_provider: () => ({
+        body: { provider: "unknown", flow: "begun", callback_url: "http://127.0.0.1:1/", password: PASSWORD },
+      }),
+      not_vouched_for: oidc("believes no ID token"),
+      provider_away: oidc("goes on once a provider that was away is back"),
+      taken: oidc("is linked to an account by whoever knows its password"),
+      too_many_attempts: oidc("are ten at most, and are linked by nobody who guesses"),
+      wrong_password: () => ({
+        body: { provider: "unknown", flow: "begun", callback_url: "http://127.0.0.1:1/", password: "wrong" },
+      }),
+    },
+  },
+  deleteIdentity: {
+    success: oidc("is linked to an account by whoever knows its password"),
+    problems: {
+      no_such_identity: () => ({ params: { id: NOBODY } }),
+      last_identity: oidc("keeps the only way to sign in"),
+    },
+  },
   listBlocks: { success: () => ({}), problems: {} },
   blockUser: {
     success: ["people.services.test.ts", "cannot write to who blocks them"],
@@ -401,6 +450,8 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     success: withBody(inGroup, { muted: true }),
     problems: { no_such_conversation: withBody(ofConversation.no_such_conversation, { muted: true }) },
   },
+  acceptRequest: { success: inGroup, problems: ofConversation },
+  declineRequest: { success: inGroup, problems: ofConversation },
   sendToConversation: {
     success: withBody(inGroup, { message: "hello" }),
     problems: {

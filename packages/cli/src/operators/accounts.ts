@@ -8,6 +8,7 @@ import {
   listAccounts,
   listAudit,
   restoreUser,
+  setPlan,
   setRole,
   type Store,
   suspendUser,
@@ -20,6 +21,8 @@ import type { Given } from "../given.ts";
 const ACTOR = "command line";
 const PAGE = 1_000;
 const EXIT_USAGE = 64;
+/** As `RATE_LIMITS` names them. */
+const PLAN = /^[a-z][a-z\d-]{0,30}$/u;
 
 class UsageError extends Error {}
 
@@ -77,8 +80,8 @@ const said = (done: boolean, what: string, otherwise: string): void => void proc
 /** Runs one of the verbs of a command. */
 async function run(
   env: NodeJS.ProcessEnv,
-  { positionals: [verb, name] }: Given,
-  verbs: Readonly<Record<string, (store: Store, name: string | undefined) => Promise<void>>>,
+  { positionals: [verb, name, value] }: Given,
+  verbs: Readonly<Record<string, (store: Store, name: string | undefined, value: string | undefined) => Promise<void>>>,
 ): Promise<number> {
   const chosen = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
   if (chosen === undefined) {
@@ -86,7 +89,7 @@ async function run(
     return EXIT_USAGE;
   }
   try {
-    await withAnyDatabase(env, (store) => chosen(store, name));
+    await withAnyDatabase(env, (store) => chosen(store, name, value));
     return 0;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
@@ -118,7 +121,7 @@ export function runAdmin(env: NodeJS.ProcessEnv, given: Given): Promise<number> 
   });
 }
 
-/** `user list|show|create|suspend|restore` */
+/** `user list|show|create|plan|suspend|restore` */
 export function runUser(env: NodeJS.ProcessEnv, given: Given): Promise<number> {
   const json = given.values["json"] === true;
   return run(env, given, {
@@ -133,6 +136,15 @@ export function runUser(env: NodeJS.ProcessEnv, given: Given): Promise<number> {
           key,
           value instanceof Date ? value.toISOString() : (value as string | number | null),
         ]),
+      );
+    },
+    async plan(store, name, plan) {
+      if (plan === undefined || !PLAN.test(plan)) throw new UsageError("give a plan, such as bulk: letters, digits and hyphens");
+      const { id } = await find(store, name);
+      said(
+        await setPlan(store.db, ACTOR, id, plan),
+        `${name} is on the plan ${plan} within a minute. RATE_LIMITS says what that means; a plan that it does not name is like standard.`,
+        `${name} was on that plan already.`,
       );
     },
     async suspend(store, name) {

@@ -26,6 +26,9 @@ import { up as people } from "./0024-people.ts";
 import { up as secondFactors } from "./0025-second-factors.ts";
 import { up as operators } from "./0026-operators.ts";
 import { up as unreportedNotifications } from "./0027-unreported-notifications.ts";
+import { up as rateLimits } from "./0028-rate-limits.ts";
+import { up as identities } from "./0029-identities.ts";
+import { up as messageRequests } from "./0030-message-requests.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -69,4 +72,7 @@ export const steps: Record<string, SchemaStep> = {
   "0025-second-factors": { up: secondFactors },
   "0026-operators": { up: operators },
   "0027-unreported-notifications": { up: unreportedNotifications, withoutTransaction: true },
+  "0028-rate-limits": { up: rateLimits },
+  "0029-identities": { up: identities },
+  "0030-message-requests": { up: messageRequests },
 };

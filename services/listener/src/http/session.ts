@@ -1,9 +1,10 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { takeTicket } from "@messenger/store";
 import { API_TOKEN_PREFIX } from "../api-tokens.ts";
 import type { Context } from "../context.ts";
 import type { Identity } from "../tokens.ts";
 import { Refused } from "../refused.ts";
+import type { LimitRequest } from "./rate-limit.ts";
 import { tokenHash } from "../use-cases/one-off-tokens.ts";
 
 declare module "fastify" {
@@ -17,10 +18,21 @@ const BEARER = /^Bearer +([\w~+/.-]+=*)$/iu;
 
 const refuse = (detail: string): Refused => new Refused("unauthorized", detail);
 
-/** Checks the token of every route that needs one, before the body is read. */
-export function requireSessions(app: FastifyInstance, context: Context): void {
+/** Checks the token of every route that needs one, and counts the request, before the body is read. */
+export function requireSessions(app: FastifyInstance, context: Context, limit: LimitRequest): void {
   app.decorateRequest("identity", null);
-  app.addHook("onRequest", async (request) => {
+
+  app.addHook("onRequest", async (request, reply) => {
+    try {
+      await identify(request);
+    } catch (error) {
+      await limit(request, reply);
+      throw error;
+    }
+    await limit(request, reply);
+  });
+
+  async function identify(request: FastifyRequest): Promise<void> {
     const auth = request.routeOptions.config.route?.auth ?? "public";
     if (auth === "public") return;
     const { ticket } = request.query as { ticket?: unknown };
@@ -48,5 +60,5 @@ export function requireSessions(app: FastifyInstance, context: Context): void {
       throw new Refused("missing_scope", `this API token is not for this: it needs ${needed}`);
     }
     request.identity = identity;
-  });
+  }
 }

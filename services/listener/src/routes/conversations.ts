@@ -22,6 +22,8 @@ export function conversationHandlers(
       await groups.rename(identity, params.id, body.title);
       return conversations.read(identity, params.id);
     },
+    acceptRequest: ({ identity, params }) => conversations.accept(identity, params.id),
+    declineRequest: ({ identity, params }) => conversations.decline(identity, params.id),
     changePreferences: ({ identity, params, body }) => conversations.prefer(identity, params.id, body),
     async sendToConversation(request, reply) {
       const message = await messages.sendTo(request.identity, request.params.id, {

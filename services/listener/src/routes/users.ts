@@ -27,6 +27,7 @@ export function userHandlers(
     receipts,
     typing,
     presence,
+    messageRequests,
     hasTotp,
     createdAt,
   }: AccountRow): Account => ({
@@ -41,6 +42,7 @@ export function userHandlers(
     receipts,
     typing,
     presence,
+    message_requests: messageRequests,
     totp: hasTotp,
     created_at: createdAt.toISOString(),
   });

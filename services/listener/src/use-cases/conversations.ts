@@ -1,8 +1,10 @@
 import type { ChangePreferences, Conversation, Message, OpenConversation } from "@messenger/contracts";
 import {
+  acceptRequest,
   changePreferences,
   type ConversationRow,
   createGroup,
+  declineRequest,
   findConversation,
   listConversations,
   listMessages,
@@ -28,7 +30,14 @@ interface ReadConversation {
 }
 
 export interface Conversations {
-  list(by: Identity, request: PageRequest & { archived?: boolean | undefined }): Promise<Page<Conversation>>;
+  list(
+    by: Identity,
+    request: PageRequest & { archived?: boolean | undefined; requests?: boolean | undefined },
+  ): Promise<Page<Conversation>>;
+  /** Accepts a stranger; where one has, or nobody waits, nothing changes. @throws {Refused} no_such_conversation */
+  accept(by: Identity, id: number): Promise<ReadConversation>;
+  /** @throws {Refused} no_such_conversation */
+  decline(by: Identity, id: number): Promise<void>;
   /**
    * Finds or makes the one with a user, or makes a group. @throws {Refused} validation_error,
    * unknown_receiver, idempotency_key_reused
@@ -50,7 +59,7 @@ const noSuchUser = (): Refused => new Refused("unknown_receiver", "there is no s
 
 /** Who writes with whom, and what was written. */
 export function createConversations({ db, keyring, ids, publisher }: Context): Conversations {
-  function describe({ id, peer, group, last, activeAt, unread, readId, preferences }: ConversationRow): Conversation {
+  function describe({ id, peer, group, last, activeAt, unread, readId, isRequest, preferences }: ConversationRow): Conversation {
     return {
       conversation_id: id,
       kind: group === null ? "direct" : "group",
@@ -64,6 +73,7 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
       last_activity_at: activeAt === null ? null : timestampOf(activeAt),
       unread,
       read_message_id: readId,
+      is_request: isRequest,
       preferences,
     };
   }
@@ -104,9 +114,9 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
   }
 
   return {
-    list: (by, { archived = null, ...request }) =>
+    list: (by, { archived = null, requests = false, ...request }) =>
       readPage(request, placeOfNumber, async (after, limit) => {
-        const { head, conversations } = await listConversations(db, by.userId, { after, limit, archived });
+        const { head, conversations } = await listConversations(db, by.userId, { after, limit, archived, requests });
         return {
           seq: head,
           rows: conversations.map((row) => ({ at: row.activeAt as number, id: row.id, item: describe(row) })),
@@ -144,6 +154,13 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
         throw new Refused("no_such_message", "there is no such message in this conversation");
       }
       return { messageId: readId, unread };
+    },
+    async accept(by, conversation) {
+      publisher.wake(await acceptRequest(db, by.userId, conversation));
+      return read(by, conversation);
+    },
+    async decline(by, conversation) {
+      if (!(await declineRequest(db, by.userId, conversation))) await read(by, conversation);
     },
     async prefer(by, conversation, given) {
       const eventId = ids.next();

@@ -1,6 +1,7 @@
 import type { Message, SendMessage, SendToConversation } from "@messenger/contracts";
 import { type MessageContent, parseSendDate, storedContent, loginKeys } from "@messenger/core";
 import {
+  acceptRequest,
   type AppendedEvents,
   type AppendedMessage,
   type ChangeResult,
@@ -9,6 +10,7 @@ import {
   findDirect,
   findMessage,
   findRecipients,
+  hasRequests,
   isAppended,
   listDeliveries,
   listOwnMessages,
@@ -20,6 +22,7 @@ import {
   type RecipientRow,
   type Recipients,
 } from "@messenger/store";
+import { LRUCache } from "lru-cache";
 import type { OutgoingMessage, SettledResult } from "../append-queue.ts";
 import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
@@ -95,9 +98,21 @@ function isNameOf(identity: Identity, name: string): boolean {
   return own.usernameKey === null ? claimed.emailKey === own.emailKey : claimed.usernameKey === own.usernameKey;
 }
 
+/** For so long a listener does not notice that somebody wants to be asked before strangers' messages arrive. */
+const ASKED_MS = 10_000;
+const MAX_ASKED = 10_000;
+
 /** Sending and reading messages. */
 export function createMessages(context: Context): Messages {
   const { settings, keyring } = context;
+  const asked = new LRUCache<number, boolean>({ max: MAX_ASKED, ttl: ASKED_MS });
+
+  /** Whoever answers a stranger accepts them. */
+  async function acceptByAnswer({ userId }: Identity, conversation: number): Promise<void> {
+    const mayWait = asked.get(userId) ?? (await hasRequests(context.db, userId));
+    asked.set(userId, mayWait);
+    if (mayWait) context.publisher.wake(await acceptRequest(context.db, userId, conversation));
+  }
 
   const noSuchMessage = (): Refused => new Refused("no_such_message", "there is no such message");
 
@@ -191,12 +206,14 @@ export function createMessages(context: Context): Messages {
       const result = await context.appends.append(outgoing);
       if (result.status === "no-receiver") throw new Refused("unknown_receiver", "Unknown receiver.");
       accept(result, (first) => storedContent(first).equals(outgoing.plain));
+      await acceptByAnswer(by, result.message.conversation);
       return result.message;
     },
     async sendTo(by, conversation, sending) {
       const { message, send_date = new Date(context.clock.now()).toISOString(), reply_to } = sending.given;
-      const to = await findRecipients(context.db, by.userId, conversation);
-      if (to === null) throw noSuchConversation();
+      const found = await findRecipients(context.db, by.userId, conversation);
+      if (found === null) throw noSuchConversation();
+      const { to, isRequest } = found;
       const content: MessageContent = {
         message,
         sender_id: by.userId,
@@ -207,6 +224,7 @@ export function createMessages(context: Context): Messages {
       };
       const outgoing = prepare(by, to, content, sending);
       await checkReply(by, outgoing, reply_to, () => Promise.resolve(conversation));
+      if (isRequest) context.publisher.wake(await acceptRequest(context.db, by.userId, conversation));
       const queue = "user" in to ? context.appends : context.groupAppends;
       const result = await queue.append(outgoing);
       if (result.status === "no-receiver") {

@@ -9,7 +9,9 @@ import {
   findCredentials,
   findPasswordHash,
   isFamiliarNetwork,
+  isFreshSession,
   listSessions,
+  NO_PASSWORD,
   rememberNetwork,
   rotateRefresh,
   type SessionRow,
@@ -25,6 +27,8 @@ import { REFRESH_DAYS, sessionTokens, type StartedSession, startSession } from "
 
 /** What an index of PostgreSQL can hold, with something to spare. */
 const MAX_ADDRESS_BYTES = 2_000;
+/** For so long after its beginning, a session stands in for the password of an account that has none. */
+const FRESH_MINUTES = 15;
 
 export interface Sessions {
   /**
@@ -107,12 +111,17 @@ export function createSessions(context: Context): Sessions {
 
   /**
    * Returns the hash of the password, where it is that of the user. Whoever has a session and not the password has no
-   * more guesses than anybody else.
+   * more guesses than anybody else. Of an account without a password, a session that began lately stands in for it.
    *
    * @throws {Refused} wrong_password, too_many_attempts
    */
-  async function matchPassword(userId: number, password: string, ip: string): Promise<string> {
+  async function matchPassword({ userId, sessionId }: Identity, password: string, ip: string): Promise<string> {
     const hash = await findPasswordHash(db, userId);
+    if (hash === NO_PASSWORD) {
+      if (await isFreshSession(db, sessionId, FRESH_MINUTES)) return hash;
+      const detail = `this account has no password: sign in anew, and do this within ${FRESH_MINUTES} minutes`;
+      throw new Refused("wrong_password", detail);
+    }
     const isRight = await throttle.attempt({ ip, account: String(userId), isFamiliar: true }, async () =>
       (await passwords.matches(hash, password, { network: networkOf(ip), urgency: "familiar" })) ? true : null,
     );
@@ -137,13 +146,13 @@ export function createSessions(context: Context): Sessions {
   }
 
   async function checkAll(
-    { userId }: Identity,
+    by: Identity,
     { password, totp_code: code }: { password: string; totp_code?: string },
     ip: string,
   ): Promise<void> {
-    await matchPassword(userId, password, ip);
-    await guessing(userId, ip, async () => {
-      if ((await secondFactor.check(userId, code)) === "fine") return;
+    await matchPassword(by, password, ip);
+    await guessing(by.userId, ip, async () => {
+      if ((await secondFactor.check(by.userId, code)) === "fine") return;
       throw new Refused("wrong_code", "the code of the authenticator is missing or wrong, or was used");
     });
   }
@@ -176,7 +185,7 @@ export function createSessions(context: Context): Sessions {
       return changed;
     },
     async beginTotp(by, password, ip) {
-      await matchPassword(by.userId, password, ip);
+      await matchPassword(by, password, ip);
       return secondFactor.begin(by);
     },
     confirmTotp: (by, code, ip) => guessing(by.userId, ip, () => secondFactor.confirm(by, code)),
@@ -185,15 +194,16 @@ export function createSessions(context: Context): Sessions {
       await secondFactor.delete(by);
     },
     checkAll,
-    checkPassword: ({ userId }, password, ip) => matchPassword(userId, password, ip),
+    checkPassword: matchPassword,
     async endOne({ userId }, id) {
       if (!(await end(userId, id))) throw noSuchSession();
     },
-    async changePassword({ userId, sessionId }, { current_password: current, password }, ip) {
+    async changePassword(by, { current_password: current, password }, ip) {
+      const { userId, sessionId } = by;
       const account = await findAccount(db, userId);
       if (account === null) throw new Refused("unauthorized", "the account was deleted");
       checkPassword(password, [account.username, account.email, account.phoneNumber, account.fullName], context.settings);
-      const before = await matchPassword(userId, current, ip);
+      const before = await matchPassword(by, current, ip);
       const passwordHash = await passwords.hash(password, networkOf(ip));
       const changed = await changePassword(db, userId, { before, passwordHash, except: sessionId });
       if (changed === null) throw new Refused("wrong_password", "the password was changed meanwhile");

@@ -1,5 +1,4 @@
 import type { ChangeAccount, DeleteUser, NewUser as NewUserGiven, SessionTokens } from "@messenger/contracts";
-import { readEmailAddress } from "@messenger/channels";
 import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey, keyOr } from "@messenger/core";
 import {
   type AccountRow,
@@ -15,6 +14,7 @@ import {
   type NewUser,
   type PublicUser,
   rememberNetwork,
+  screenStrangers,
   type UniqueUserField,
 } from "@messenger/store";
 import type { Context } from "../context.ts";
@@ -24,7 +24,8 @@ import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { sealJson } from "./contents.ts";
 import { checkPassword } from "./password-rules.ts";
-import { createSignUpLimit } from "./sign-up-limit.ts";
+import { checkMayRegister } from "./registration.ts";
+import type { SignUpLimit } from "./sign-up-limit.ts";
 import { startSession } from "./start-session.ts";
 
 const isTaken = (field: UniqueUserField): Refused => new Refused("taken", `this ${field.replace("_", " ")} is taken`);
@@ -78,9 +79,8 @@ export interface Users {
 }
 
 /** Accounts. */
-export function createUsers(context: Context): Users {
+export function createUsers(context: Context, signUps: SignUpLimit): Users {
   const { db, ids, keyring, passwords, publisher, receipts, revocations, settings } = context;
-  const signUps = createSignUpLimit(context.clock, settings.signUpsPerHour);
 
   async function remove(by: Identity, id: number): Promise<void> {
     const { isDeleted: wasThere, told } = await deleteStored(db, id, (newOwner) => {
@@ -94,25 +94,10 @@ export function createUsers(context: Context): Users {
     if (id === by.userId) revocations.add(by.sessionId);
   }
 
-  /** @throws {Refused} registration_closed */
-  function checkMayRegister({ email }: NewUserGiven): void {
-    const { registration, emailDomains } = settings;
-    if (registration === "closed") {
-      throw new Refused("registration_closed", "accounts are made by whoever runs this Messenger: ask there");
-    }
-    if (emailDomains.length === 0) return;
-    const domain = readEmailAddress(email ?? "")
-      ?.split("@")
-      .at(-1);
-    if (domain === undefined || !emailDomains.some((allowed) => allowed.toLowerCase() === domain)) {
-      throw new Refused("registration_closed", `an account needs an e-mail address of ${emailDomains.join(" or ")}`);
-    }
-  }
-
   return {
     async create(given, ip) {
       const { password } = given;
-      checkMayRegister(given);
+      checkMayRegister(settings, given.email);
       const names = namesOf(given);
       checkPassword(password, [names.username, names.email, names.phoneNumber, names.fullName], settings);
       const made = await signUps.attempt(ip, async () => {
@@ -137,7 +122,14 @@ export function createUsers(context: Context): Users {
       return (await findAccount(db, userId)) ?? isDeleted();
     },
     async changeAccount({ userId }, given) {
-      const { full_name: fullName, found_by_email: foundByEmail, found_by_phone: foundByPhone, ...told } = given;
+      const {
+        full_name: fullName,
+        found_by_email: foundByEmail,
+        found_by_phone: foundByPhone,
+        message_requests: messageRequests,
+        ...told
+      } = given;
+      if (messageRequests !== undefined) await screenStrangers(db, userId, messageRequests);
       return (await changeAccount(db, userId, { fullName, foundByEmail, foundByPhone, ...told })) ?? isDeleted();
     },
     async delete(by, { user_id: id }) {

@@ -1,0 +1,20 @@
+import { readEmailAddress } from "@messenger/channels";
+import type { ApiSettings } from "../context.ts";
+import { Refused } from "../refused.ts";
+
+/** Whether somebody may make an account, with this e-mail address or none. @throws {Refused} registration_closed */
+export function checkMayRegister(
+  { registration, emailDomains }: Pick<ApiSettings, "registration" | "emailDomains">,
+  email: string | undefined,
+): void {
+  if (registration === "closed") {
+    throw new Refused("registration_closed", "accounts are made by whoever runs this Messenger: ask there");
+  }
+  if (emailDomains.length === 0) return;
+  const domain = readEmailAddress(email ?? "")
+    ?.split("@")
+    .at(-1);
+  if (domain === undefined || !emailDomains.some((allowed) => allowed.toLowerCase() === domain)) {
+    throw new Refused("registration_closed", `an account needs an e-mail address of ${emailDomains.join(" or ")}`);
+  }
+}
