@@ -128,6 +128,13 @@ describe.each(deployments)("API tokens, $name", ({ deploy }) => {
     await waitFor(async () => (await call("GET", "users/me", token)).status === 401, { what: "the token to end" });
   });
 
+  it("are made by nobody who guesses the password", async () => {
+    const guess = (): Promise<Answer> =>
+      http(`${base}/api/tokens/`, { body: { name: "a program", scopes: ["notify"], password: "wrong" }, token: bob.token });
+    for (let n = 0; n < 10; n += 1) expect((await guess()).status).toBe(403);
+    expect(await guess()).toMatchObject({ status: 429, json: { code: "too_many_attempts" } });
+  });
+
   it("are fifty at most", async () => {
     for (let n = 0; n < 50; n += 1) expect((await make({}, bob)).status).toBe(201);
     expect(await make({}, bob)).toMatchObject({ status: 409, json: { code: "full" } });
