@@ -1,3 +1,4 @@
+export * from "./admin.ts";
 export * from "./contacts.ts";
 export * from "./conversations.ts";
 export * from "./doors.ts";

@@ -82,6 +82,10 @@ export const PROBLEMS = {
     about: "There is no such user, or the password is wrong.",
     text: "Incorrect username or password.",
   },
+  confirm_password: {
+    status: 403,
+    about: "This is for administrators who have given their password within 15 minutes: `confirmPassword`, or sign in anew.",
+  },
   banned: { status: 403, about: "This user is banned from the group." },
   registration_closed: {
     status: 403,
@@ -103,6 +107,7 @@ export const PROBLEMS = {
     about: "There is no event of this seq: read the lists anew, and go on from the seq that they name.",
   },
   no_such_message: { status: 404, about: "There is no such message, or it is not yours to read." },
+  no_such_report: { status: 404, about: "There is no such report." },
   no_such_route: { status: 404, about: "There is nothing at this address." },
   no_such_notification: { status: 404, about: "There is no such notification, or it is not yours." },
   no_such_session: { status: 404, about: "There is no such session, or it is not yours, or it has ended." },

@@ -6,12 +6,12 @@ export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /**
  * Who may call a route: anybody; whoever is signed in (by `Authorization: Bearer`); likewise, or by a ticket
- * in the query.
+ * in the query; an administrator who has lately given their password, or an API token of one.
  */
-export type Auth = "public" | "session" | "ticket";
+export type Auth = "public" | "session" | "ticket" | "admin";
 
 /** What an API token may be used for. */
-export const SCOPES = ["messages:read", "messages:send", "endpoints", "notify"] as const;
+export const SCOPES = ["messages:read", "messages:send", "endpoints", "notify", "admin:read", "admin:write"] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /** Groups of routes whose requests are counted together, each with a limit of its own. */
@@ -31,6 +31,7 @@ export const TAGS = {
   events: "What happens, for clients that read it themselves.",
   notifications: "E-mail, SMS and WhatsApp to outside addresses, with a log.",
   contacts: "Where you are told of messages that you have not read: e-mail, phone, browsers.",
+  admin: "For administrators: accounts, endpoints, reports. The password is asked for again.",
   operation: "For whoever runs it.",
   "door: messages": "Compatible with another system, for its clients. New clients use `/api`.",
   "door: sendMessage":

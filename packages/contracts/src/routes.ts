@@ -1,3 +1,4 @@
+import { ADMIN_ROUTES } from "./admin.ts";
 import { CONTACT_ROUTES } from "./contacts.ts";
 import { CONVERSATION_ROUTES } from "./conversations.ts";
 import { DOOR_ROUTES } from "./doors.ts";
@@ -30,6 +31,7 @@ export const ROUTES = {
   ...ENDPOINT_ROUTES,
   ...NOTIFICATION_ROUTES,
   ...CONTACT_ROUTES,
+  ...ADMIN_ROUTES,
   ...HEALTH_ROUTES,
   ...DOOR_ROUTES,
 } as const satisfies Record<string, Route>;

@@ -183,15 +183,6 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
       on conflict (conversation_id, user_id) do update set request = participants.request
       returning conversation_id, user_id, request
     ),
-    -- whose answer is waited for: as it is once the inbox is locked
-    waiting as materialized (
-      select p.conversation_id, p.user_id from direct d join found c using (low, high)
-        join participants p on p.conversation_id = c.id and p.user_id = d.receiver
-      where d.has_requests and p.request is not null for share of p
-    ),
-    unanswered as (
-      select conversation_id, user_id from waiting union select conversation_id, user_id from joined where request is not null
-    ),
     conversation as (select * from found union all select * from made),
     ${inGroups(sql`
       held_group as materialized (
@@ -221,10 +212,21 @@ export async function appendMessages(db: Db, messages: readonly NewMessage[]): P
       returning id, conversation_id, created_at
     ),
     event as (
-      select n, d.id as message_id, case when u.user_id is null then d.id else sent_id end as event_id,
-        case when u.user_id is null then 'message.created' else 'message.requested' end as kind, inbox, inserted.conversation_id, created_at
+      select n, d.id as message_id, case when waits then sent_id else d.id end as event_id,
+        case when waits then 'message.requested' else 'message.created' end as kind, inbox, inserted.conversation_id, created_at
       from direct d join inserted using (id)
-        left join unanswered u on u.conversation_id = inserted.conversation_id and u.user_id = d.receiver
+      -- whether the receiver has not accepted the sender yet: as it is once the inbox is locked
+      cross join lateral (
+        select d.has_requests and (
+          exists (
+            select from joined j where j.conversation_id = inserted.conversation_id and j.user_id = d.receiver and j.request is not null
+          )
+          or exists (
+            select from participants p
+            where p.conversation_id = inserted.conversation_id and p.user_id = d.receiver and p.request is not null for share
+          )
+        ) as waits
+      ) as answer
       union all
       select n, d.id, sent_id, 'message.sent', box.id, conversation_id, created_at
       from direct d join inserted using (id) join echoed using (id) join box on box.user_id = d.sender

@@ -112,6 +112,7 @@ export {
   unban,
 } from "./groups.ts";
 export { keepValue, replaceValue } from "./kept-values.ts";
+export { findReport, listReports, reportContext, reportMessage, type ReportRow, resolveReports } from "./moderation.ts";
 export {
   countNotices,
   deferNotice,
@@ -149,7 +150,9 @@ export {
   type BegunSession,
   changePassword,
   changeSession,
+  confirmSession,
   endSession,
+  findAdmin,
   isFreshSession,
   listSessions,
   type NewSession,
@@ -212,7 +215,13 @@ export {
   type AuditEntry,
   setPlan,
   setRole,
+  type FailingEndpoint,
   findAccountByName,
+  findAccountOfOperator,
+  findOwner,
+  listFailingEndpoints,
+  noteAudit,
+  signOutUser,
   listAccounts,
   listAudit,
   restoreUser,

@@ -1,8 +1,8 @@
 import type { LoginKeys } from "@messenger/core";
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
-import { announceChange, KEEP_LEASE, lockInbox } from "./endpoints.ts";
-import { IS_LIVE } from "./sessions.ts";
+import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
+import { endAllSessions, IS_LIVE } from "./sessions.ts";
 import { userOfName } from "./users.ts";
 
 /** An account, as an operator sees it. */
@@ -47,7 +47,7 @@ export async function findAccountByName(db: Db, keys: LoginKeys): Promise<Accoun
 const SUSPENDED = "the account is suspended";
 
 /** Writes down what an operator did. `actor` is whoever did it: `command line`, or an admin's name. */
-async function note(tx: Db, actor: string, action: string, userId: number): Promise<void> {
+async function note(tx: Db, actor: string, action: string, userId: number | null): Promise<void> {
   await sql`insert into audit_log (actor, action, user_id) values (${actor}, ${action}, ${userId})`.execute(tx);
 }
 
@@ -114,6 +114,72 @@ export async function restoreUser(db: Db, actor: string, userId: number): Promis
     await note(tx, actor, "user.restored", userId);
     return true;
   });
+}
+
+/** Ends all sessions and API tokens of a user; null where there is no such user. Locks the inbox, then its endpoints. */
+export async function signOutUser(
+  db: Db,
+  actor: string,
+  userId: number,
+): Promise<{ ended: readonly number[]; changed: EndpointsChanged } | null> {
+  return db.transaction().execute(async (tx) => {
+    const inbox = await lockInbox(tx, userId);
+    if (inbox === null) return null;
+    const ended = await endAllSessions(tx, userId, "signed out");
+    await note(tx, actor, "user.signed_out", userId);
+    return { ended, changed: await announceChange(tx, inbox.id) };
+  });
+}
+
+/** Null where there is none. Locks nothing. */
+export async function findAccountOfOperator(db: Db, id: number): Promise<AccountOfOperator | null> {
+  const { rows } = await sql<AccountOfOperator>`select ${ACCOUNT} from users u where u.id = ${id}`.execute(db);
+  return rows[0] ?? null;
+}
+
+/** An endpoint that fails, as an operator sees it. */
+export interface FailingEndpoint {
+  id: number;
+  /** Null where it is that of an outside address. */
+  userId: number | null;
+  address: string;
+  state: "active" | "off";
+  reason: string | null;
+  failures: number;
+  failingSince: Date | null;
+  behind: number;
+  deadLetters: number;
+}
+
+const COUNTED_DEAD_LETTERS = 1_000;
+
+/** Endpoints that fail, are off, or have dead letters, after one of them, by their ids: up to `limit`. Locks nothing. */
+export async function listFailingEndpoints(
+  db: Db,
+  { after, limit }: { after: number; limit: number },
+): Promise<readonly FailingEndpoint[]> {
+  const { rows } = await sql<FailingEndpoint>`
+    select e.id, b.user_id as "userId", e.address, e.state, e.reason, e.failures, e.failing_since as "failingSince",
+      greatest(b.head - e.cursor, 0) as behind,
+      (select count(*)::integer from (select from dead_letters d where d.endpoint_id = e.id limit ${COUNTED_DEAD_LETTERS}) few) as "deadLetters"
+    from endpoints e join inboxes b on b.id = e.inbox_id
+    where e.id > ${after} and (e.failures > 0 or e.state = 'off' or exists (select from dead_letters d where d.endpoint_id = e.id))
+    order by e.id limit ${limit}
+  `.execute(db);
+  return rows;
+}
+
+/** Whose an endpoint is; null where it is nobody's. Locks nothing. */
+export async function findOwner(db: Db, endpoint: number): Promise<number | null> {
+  const { rows } = await sql<{ userId: number | null }>`
+    select b.user_id as "userId" from endpoints e join inboxes b on b.id = e.inbox_id where e.id = ${endpoint}
+  `.execute(db);
+  return rows[0]?.userId ?? null;
+}
+
+/** Writes down what an operator did. */
+export function noteAudit(db: Db, actor: string, action: string, userId: number | null): Promise<void> {
+  return note(db, actor, action, userId);
 }
 
 /** What an operator did. */

@@ -158,6 +158,33 @@ export async function listSessions(db: Db, userId: number): Promise<readonly Ses
   return rows;
 }
 
+/** Ends all sessions and API tokens of a user; returns which. The inbox and its endpoints are locked. */
+export async function endAllSessions(tx: Db, userId: number, reason: string): Promise<readonly number[]> {
+  const { rows } = await sql<{ id: number }>`
+    select id from sessions s where s.user_id = ${userId} and s.revoked_at is null
+  `.execute(tx);
+  const ended = rows.map(({ id }) => id);
+  await endSessions(tx, ended, reason);
+  return ended;
+}
+
+/** Notes that a session's user gave their password again. */
+export async function confirmSession(db: Db, id: number): Promise<void> {
+  await sql`update sessions set confirmed_at = now() where id = ${id}`.execute(db);
+}
+
+/**
+ * Whether a session, or an API token, is an administrator's; and whether its user has given their password within the last
+ * minutes. Null where it cannot be used. Locks nothing.
+ */
+export async function findAdmin(db: Db, id: number, minutes: number): Promise<{ isAdmin: boolean; isConfirmed: boolean } | null> {
+  const { rows } = await sql<{ isAdmin: boolean; isConfirmed: boolean }>`
+    select u.role = 'admin' as "isAdmin", greatest(s.created_at, s.confirmed_at) > now() - ${minutes} * interval '1 minute' as "isConfirmed"
+    from sessions s join users u on u.id = s.user_id and u.suspended_at is null where s.id = ${id} and ${IS_LIVE}
+  `.execute(db);
+  return rows[0] ?? null;
+}
+
 /** Whether a session began within the last minutes: what stands in for the password of an account that has none. */
 export async function isFreshSession(db: Db, id: number, minutes: number): Promise<boolean> {
   const { rows } = await sql`

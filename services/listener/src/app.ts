@@ -1,5 +1,6 @@
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import {
+  ADMIN_ROUTES,
   CONTACT_ROUTES,
   CONVERSATION_ROUTES,
   describeApi,
@@ -45,6 +46,7 @@ import { addRoutes } from "./http/route.ts";
 import { requireSessions } from "./http/session.ts";
 import { traceRequests } from "./http/trace.ts";
 import { networkOf } from "./networks.ts";
+import { adminHandlers } from "./routes/admin.ts";
 import { contactHandlers } from "./routes/contacts.ts";
 import { conversationHandlers } from "./routes/conversations.ts";
 import { endpointHandlers } from "./routes/endpoints.ts";
@@ -60,6 +62,7 @@ import { peopleHandlers } from "./routes/people.ts";
 import { tokenHandlers } from "./routes/tokens.ts";
 import { userHandlers } from "./routes/users.ts";
 import { createTokensOfUser } from "./use-cases/api-tokens.ts";
+import { createAdministration } from "./use-cases/administration.ts";
 import { createContacts } from "./use-cases/contacts.ts";
 import { createConversations } from "./use-cases/conversations.ts";
 import { createEndpoints } from "./use-cases/endpoints.ts";
@@ -68,6 +71,7 @@ import { createExport } from "./use-cases/export.ts";
 import { createGroups } from "./use-cases/groups.ts";
 import { createIdentities } from "./use-cases/identities.ts";
 import { createMessages } from "./use-cases/messages.ts";
+import { createModeration } from "./use-cases/moderation.ts";
 import { createNotifications } from "./use-cases/notifications.ts";
 import { createPasswordResets } from "./use-cases/password-resets.ts";
 import { createPeople } from "./use-cases/people.ts";
@@ -241,6 +245,7 @@ export async function createApp(context: Context): Promise<App> {
   addRoutes(app, GROUP_ROUTES, groupHandlers(groups));
   addRoutes(app, EVENT_ROUTES, eventHandlers(createEvents(context, signals)));
   addRoutes(app, ENDPOINT_ROUTES, endpointHandlers(endpoints));
+  addRoutes(app, ADMIN_ROUTES, adminHandlers(createAdministration(context, users), createModeration(context), sessions));
   const notifications = createNotifications(context);
   addRoutes(app, NOTIFICATION_ROUTES, notificationHandlers(notifications, createReports(context)));
   addRoutes(app, CONTACT_ROUTES, contactHandlers(contacts));

@@ -48,6 +48,11 @@ const NOBODY = 2 ** 40;
 const NO_MESSAGE = "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f";
 const THUMB = "👍";
 const tooLate: Elsewhere = ["listener.services.test.ts", "is signed out everywhere"];
+const admin = (test: string): Elsewhere => ["admin.services.test.ts", test];
+const ofAdmin = {
+  forbidden: ({ ada }: World): Ask => ({ params: { id: ada.id }, body: { plan: "bulk", action: "dismiss" } }),
+  confirm_password: admin("asks for the password again"),
+};
 const oidc = (test: string): Elsewhere => ["oidc.services.test.ts", test];
 const inAnHour: Elsewhere = ["bounds.services.test.ts", "lets a network make so many accounts in an hour"];
 
@@ -349,6 +354,58 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
       last_identity: oidc("keeps the only way to sign in"),
     },
   },
+  reportMessage: {
+    success: ({ toBob, bob }) => ({ params: { id: toBob }, body: { reason: "spam", comment: "never asked for" }, by: bob }),
+    problems: {
+      full: admin("are a hundred at most"),
+      no_such_message: () => ({ params: { id: NO_MESSAGE }, body: { reason: "spam" } }),
+    },
+  },
+  confirmPassword: {
+    success: () => ({ body: { password: PASSWORD } }),
+    problems: {
+      wrong_password: () => ({ body: { password: "wrong" } }),
+      wrong_code: admin("asks for a code, too"),
+      too_many_attempts: admin("is confirmed by nobody who guesses"),
+    },
+  },
+  listUsers: { success: admin("lists accounts"), problems: ofAdmin },
+  readUser: {
+    success: admin("lists accounts"),
+    problems: { ...ofAdmin, no_such_user: admin("finds nothing that is not there") },
+  },
+  suspendUser: {
+    success: admin("suspends, restores"),
+    problems: { ...ofAdmin, no_such_user: admin("finds nothing that is not there") },
+  },
+  restoreUser: {
+    success: admin("suspends, restores"),
+    problems: { ...ofAdmin, no_such_user: admin("finds nothing that is not there") },
+  },
+  signOutUser: {
+    success: admin("suspends, restores"),
+    problems: { ...ofAdmin, no_such_user: admin("finds nothing that is not there") },
+  },
+  changePlan: {
+    success: admin("suspends, restores"),
+    problems: { ...ofAdmin, no_such_user: admin("finds nothing that is not there") },
+  },
+  eraseUser: {
+    success: admin("erases an account"),
+    problems: { ...ofAdmin, no_such_user: admin("finds nothing that is not there") },
+  },
+  listFailingEndpoints: { success: admin("lists endpoints that fail"), problems: ofAdmin },
+  replayLettersOfEndpoint: {
+    success: admin("lists endpoints that fail"),
+    problems: { ...ofAdmin, no_such_endpoint: admin("finds nothing that is not there") },
+  },
+  readQueue: { success: admin("sees what waits"), problems: ofAdmin },
+  listReports: { success: admin("sees what was reported"), problems: ofAdmin },
+  resolveReport: {
+    success: admin("sees what was reported"),
+    problems: { ...ofAdmin, no_such_report: admin("finds nothing that is not there") },
+  },
+  listAuditLog: { success: admin("suspends, restores"), problems: ofAdmin },
   listBlocks: { success: () => ({}), problems: {} },
   blockUser: {
     success: ["people.services.test.ts", "cannot write to who blocks them"],

@@ -18,9 +18,13 @@ const MAX_PLANS = 10_000;
 const DOOR = "door: messages";
 
 type Limiter = ReturnType<App["createRateLimit"]>;
+interface Limit {
+  name: string;
+  limiter: Limiter;
+}
 
-/** Counts a request, and says in the answer what is left. @throws {Refused} rate_limited */
-export type LimitRequest = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+/** Counts a request, and says in the answer what is left; undefined where it is not limited. @throws {Refused} rate_limited */
+export type LimitRequest = (request: FastifyRequest, reply: FastifyReply) => Promise<void> | undefined;
 
 /** Whom a request counts for: the user, or the network where nobody is signed in. */
 const whoOf = ({ identity, ip }: FastifyRequest): string => (identity === null ? `n ${networkOf(ip)}` : `u ${identity.userId}`);
@@ -65,7 +69,7 @@ export async function limitRequests(app: App, { settings, db, clock }: Context):
   const usual = eachGroup((group) => limiterOf(group, async (request) => (await limitsOf(request))[group]));
   const ofDoor = eachGroup((group) => limiterOf(`door-${group}`, async () => STRICT_DOOR[group]));
 
-  function find(request: FastifyRequest): { name: string; limiter: Limiter } | undefined {
+  function find(request: FastifyRequest): Limit | undefined {
     const { route } = request.routeOptions.config;
     const group = route === undefined ? undefined : limitOf(route);
     if (group === undefined) return undefined;
@@ -78,10 +82,7 @@ export async function limitRequests(app: App, { settings, db, clock }: Context):
     return { name: group, limiter: usual.get(group) as Limiter };
   }
 
-  return async (request, reply) => {
-    const found = find(request);
-    if (found === undefined) return;
-    const { name, limiter } = found;
+  async function count({ name, limiter }: Limit, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const counted = await limiter(request);
     if (counted.isAllowed) return;
     const { max, remaining, ttlInSeconds, isExceeded } = counted;
@@ -90,5 +91,10 @@ export async function limitRequests(app: App, { settings, db, clock }: Context):
     if (isExceeded) {
       throw new Refused("rate_limited", `at most ${max} requests of this kind (${name}) are taken in a minute`, ttlInSeconds);
     }
+  }
+
+  return (request, reply) => {
+    const found = find(request);
+    return found === undefined ? undefined : count(found, request, reply);
   };
 }

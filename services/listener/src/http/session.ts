@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { takeTicket } from "@messenger/store";
+import { findAdmin, takeTicket } from "@messenger/store";
 import { API_TOKEN_PREFIX } from "../api-tokens.ts";
 import type { Context } from "../context.ts";
 import type { Identity } from "../tokens.ts";
@@ -12,6 +12,9 @@ declare module "fastify" {
     identity: Identity | null;
   }
 }
+
+/** For so long after the password was given. */
+const CONFIRMED_MINUTES = 15;
 
 /** RFC 6750: one scheme, one token. */
 const BEARER = /^Bearer +([\w~+/.-]+=*)$/iu;
@@ -29,7 +32,8 @@ export function requireSessions(app: FastifyInstance, context: Context, limit: L
       await limit(request, reply);
       throw error;
     }
-    await limit(request, reply);
+    const limited = limit(request, reply);
+    if (limited !== undefined) await limited;
   });
 
   async function identify(request: FastifyRequest): Promise<void> {
@@ -59,6 +63,16 @@ export function requireSessions(app: FastifyInstance, context: Context, limit: L
       const needed = scope === undefined ? "an access token of a session" : `the scope ${scope}`;
       throw new Refused("missing_scope", `this API token is not for this: it needs ${needed}`);
     }
+    if (auth === "admin") await checkAdmin(identity);
     request.identity = identity;
+  }
+
+  /** Not by the token: an administrator that was demoted is none at once. @throws {Refused} forbidden, confirm_password */
+  async function checkAdmin({ sessionId, scopes }: Identity): Promise<void> {
+    const found = await findAdmin(context.db, sessionId, CONFIRMED_MINUTES);
+    if (found?.isAdmin !== true) throw new Refused("forbidden", "this is for administrators");
+    if (scopes === undefined && !found.isConfirmed) {
+      throw new Refused("confirm_password", "give your password again: POST /api/sessions/confirm/");
+    }
   }
 }

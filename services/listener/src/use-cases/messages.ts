@@ -109,9 +109,8 @@ export function createMessages(context: Context): Messages {
 
   /** Whoever answers a stranger accepts them. */
   async function acceptByAnswer({ userId }: Identity, conversation: number): Promise<void> {
-    const mayWait = asked.get(userId) ?? (await hasRequests(context.db, userId));
-    asked.set(userId, mayWait);
-    if (mayWait) context.publisher.wake(await acceptRequest(context.db, userId, conversation));
+    if (!asked.has(userId)) asked.set(userId, await hasRequests(context.db, userId));
+    if (asked.get(userId) === true) context.publisher.wake(await acceptRequest(context.db, userId, conversation));
   }
 
   const noSuchMessage = (): Refused => new Refused("no_such_message", "there is no such message");
@@ -206,7 +205,7 @@ export function createMessages(context: Context): Messages {
       const result = await context.appends.append(outgoing);
       if (result.status === "no-receiver") throw new Refused("unknown_receiver", "Unknown receiver.");
       accept(result, (first) => storedContent(first).equals(outgoing.plain));
-      await acceptByAnswer(by, result.message.conversation);
+      if (asked.get(by.userId) !== false) await acceptByAnswer(by, result.message.conversation);
       return result.message;
     },
     async sendTo(by, conversation, sending) {

@@ -3,6 +3,7 @@ import type { ChangePassword, ChangeSession, DeleteTotp, Login, SessionTokens, S
 import {
   changePassword,
   changeSession,
+  confirmSession,
   type Credentials,
   endSession,
   findAccount,
@@ -57,6 +58,8 @@ export interface Sessions {
   checkAll(by: Identity, given: { password: string; totp_code?: string }, ip: string): Promise<void>;
   /** That somebody who is signed in gave their password again: returns its hash. @throws {Refused} wrong_password, too_many_attempts */
   checkPassword(by: Identity, password: string, ip: string): Promise<string>;
+  /** Lets this session do what is for administrators, for a while. @throws {Refused} wrong_password, wrong_code, too_many_attempts */
+  confirm(by: Identity, given: { password: string; totp_code?: string }, ip: string): Promise<void>;
   /** Ends all other sessions. @throws {Refused} validation_error, wrong_password, too_many_attempts */
   changePassword(by: Identity, given: ChangePassword, ip: string): Promise<void>;
 }
@@ -194,6 +197,10 @@ export function createSessions(context: Context): Sessions {
       await secondFactor.delete(by);
     },
     checkAll,
+    async confirm(by, given, ip) {
+      await checkAll(by, given, ip);
+      await confirmSession(db, by.sessionId);
+    },
     checkPassword: matchPassword,
     async endOne({ userId }, id) {
       if (!(await end(userId, id))) throw noSuchSession();

@@ -1,0 +1,110 @@
+import {
+  type AccountOfOperator,
+  type AuditEntry,
+  type Backlog,
+  type FailingEndpoint,
+  findAccountOfOperator,
+  findOwner,
+  listAccounts,
+  listAudit,
+  listFailingEndpoints,
+  noteAudit,
+  readBacklog,
+  replayDeadLetters,
+  restoreUser,
+  setPlan,
+  signOutUser,
+  suspendUser,
+} from "@messenger/store";
+import type { Context } from "../context.ts";
+import { Refused } from "../refused.ts";
+import type { Identity } from "../tokens.ts";
+import { type Page, type PageRequest, placeOfNumber, readPage } from "./pages.ts";
+import type { Users } from "./users.ts";
+
+/** Who it is in the audit log: without a name, which would stay there when the account is erased. */
+export const actorOf = ({ userId }: Identity): string => `user ${userId}`;
+
+/** What administrators see and do. All of what they do is in the audit log. */
+export interface Administration {
+  listUsers(request: PageRequest & { admins?: boolean | undefined }): Promise<Page<AccountOfOperator>>;
+  /** @throws {Refused} no_such_user */
+  readUser(id: number): Promise<AccountOfOperator>;
+  /** @throws {Refused} no_such_user, forbidden */
+  suspend(by: Identity, id: number): Promise<AccountOfOperator>;
+  /** @throws {Refused} no_such_user */
+  restore(by: Identity, id: number): Promise<AccountOfOperator>;
+  /** @throws {Refused} no_such_user */
+  signOut(by: Identity, id: number): Promise<AccountOfOperator>;
+  /** @throws {Refused} no_such_user */
+  changePlan(by: Identity, id: number, plan: string): Promise<AccountOfOperator>;
+  /** @throws {Refused} no_such_user, forbidden */
+  erase(by: Identity, id: number): Promise<void>;
+  listEndpoints(request: PageRequest): Promise<Page<FailingEndpoint>>;
+  /** How many are pushed again. @throws {Refused} no_such_endpoint */
+  replayDeadLetters(by: Identity, endpoint: number): Promise<number>;
+  readQueue(): Promise<Backlog>;
+  listAudit(): Promise<readonly AuditEntry[]>;
+}
+
+const AUDITED = 1_000;
+
+export function createAdministration({ db, publisher, revocations }: Context, users: Pick<Users, "delete">): Administration {
+  async function readUser(id: number): Promise<AccountOfOperator> {
+    const found = await findAccountOfOperator(db, id);
+    if (found === null) throw new Refused("no_such_user", "User not found.");
+    return found;
+  }
+
+  function refuseOneself(by: Identity, id: number): void {
+    if (id === by.userId) throw new Refused("forbidden", "nobody does this to their own account here");
+  }
+
+  return {
+    listUsers: ({ admins = false, ...request }) =>
+      readPage(request, placeOfNumber, async (after, limit) => {
+        const rows = await listAccounts(db, { after: after?.id ?? 0, limit, onlyAdmins: admins });
+        return { seq: 0, rows: rows.map((row) => ({ at: 0, id: row.id, item: row })) };
+      }),
+    readUser,
+    async suspend(by, id) {
+      refuseOneself(by, id);
+      await suspendUser(db, actorOf(by), id);
+      return readUser(id);
+    },
+    async restore(by, id) {
+      await restoreUser(db, actorOf(by), id);
+      return readUser(id);
+    },
+    async signOut(by, id) {
+      const done = await signOutUser(db, actorOf(by), id);
+      publisher.wake(done?.changed ?? null);
+      for (const ended of done?.ended ?? []) revocations.add(ended);
+      return readUser(id);
+    },
+    async changePlan(by, id, plan) {
+      await setPlan(db, actorOf(by), id, plan);
+      return readUser(id);
+    },
+    async erase(by, id) {
+      refuseOneself(by, id);
+      await users.delete(by, { user_id: id });
+      await noteAudit(db, actorOf(by), "user.erased", id);
+    },
+    listEndpoints: (request) =>
+      readPage(request, placeOfNumber, async (after, limit) => {
+        const rows = await listFailingEndpoints(db, { after: after?.id ?? 0, limit });
+        return { seq: 0, rows: rows.map((row) => ({ at: 0, id: row.id, item: row })) };
+      }),
+    async replayDeadLetters(by, endpoint) {
+      const owner = await findOwner(db, endpoint);
+      const replayed = owner === null ? null : await replayDeadLetters(db, owner, endpoint, "all");
+      if (replayed === null) throw new Refused("no_such_endpoint", "there is no such endpoint of a user");
+      publisher.wake(replayed.changed);
+      await noteAudit(db, actorOf(by), "dead_letters.replayed", owner);
+      return replayed.count;
+    },
+    readQueue: () => readBacklog(db),
+    listAudit: () => listAudit(db, AUDITED),
+  };
+}
