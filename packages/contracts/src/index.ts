@@ -1,4 +1,5 @@
 export * from "./admin.ts";
+export * from "./bots.ts";
 export * from "./contacts.ts";
 export * from "./conversations.ts";
 export * from "./doors.ts";

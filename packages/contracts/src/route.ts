@@ -22,7 +22,7 @@ export const TAGS = {
   account: "Accounts: making, finding and deleting them.",
   sessions: "Signing in and out.",
   identities: "Signing in through an OpenID Connect provider.",
-  tokens: "API tokens: for programs that act in a user's name.",
+  tokens: "API tokens, bots and incoming webhooks: for programs.",
   people: "Blocking people.",
   messages: "Sending and reading messages.",
   conversations: "Who writes with whom, and what was written.",

@@ -1,4 +1,5 @@
 import { ADMIN_ROUTES } from "./admin.ts";
+import { BOT_ROUTES } from "./bots.ts";
 import { CONTACT_ROUTES } from "./contacts.ts";
 import { CONVERSATION_ROUTES } from "./conversations.ts";
 import { DOOR_ROUTES } from "./doors.ts";
@@ -23,6 +24,7 @@ export const ROUTES = {
   ...SECOND_FACTOR_ROUTES,
   ...IDENTITY_ROUTES,
   ...TOKEN_ROUTES,
+  ...BOT_ROUTES,
   ...PEOPLE_ROUTES,
   ...MESSAGE_ROUTES,
   ...CONVERSATION_ROUTES,

@@ -64,9 +64,10 @@ export const User = shape(
     username: Type.String(),
     full_name: Type.Union([Type.String(), Type.Null()]),
     about,
+    is_bot: Type.Boolean({ description: "Whether a program is its user." }),
     public_key: Type.Union([PublicKey, Type.Null()], { description: "The one of the user's newest session that gave any." }),
   },
-  { user_id: 23, username: "bob", full_name: null, about: null, public_key: "LS0tLS1CRUdJTiBQVUJMSUMgS0VZ" },
+  { user_id: 23, username: "bob", full_name: null, about: null, is_bot: false, public_key: "LS0tLS1CRUdJTiBQVUJMSUMgS0VZ" },
 );
 
 export const FoundUsers = shape(

@@ -19,6 +19,9 @@ const ROW = sql`
   s.refresh_expires_at as "expiresAt"
 `;
 
+/** A session `s` that is an API token: neither one of a log-in, nor an incoming webhook. */
+const IS_API_TOKEN = sql`(s.token_hash is not null and s.conversation_id is null)`;
+
 /**
  * Makes a token. `full` where the user has as many as `most`; `changed` where the account is no more, or its password is
  * another one than was given. Locks the user's inbox.
@@ -41,7 +44,7 @@ export async function createApiToken(
     const { rows } = await sql<ApiTokenRow>`
       insert into sessions as s (user_id, device_name, scopes, token_hash, refresh_expires_at)
       select ${token.userId}, ${token.name}, ${token.scopes}::text[], ${token.hash}::bytea, now() + ${token.days} * interval '1 day'
-      where ${token.most} > (select count(*) from sessions s where s.user_id = ${token.userId} and s.token_hash is not null and ${IS_LIVE})
+      where ${token.most} > (select count(*) from sessions s where s.user_id = ${token.userId} and ${IS_API_TOKEN} and ${IS_LIVE})
       returning ${ROW}
     `.execute(tx);
     return rows[0] ?? "full";
@@ -51,7 +54,7 @@ export async function createApiToken(
 /** The tokens of a user that can be used, the newest first. Locks nothing. */
 export async function listApiTokens(db: Db, userId: number): Promise<readonly ApiTokenRow[]> {
   const { rows } = await sql<ApiTokenRow>`
-    select ${ROW} from sessions s where s.user_id = ${userId} and s.token_hash is not null and ${IS_LIVE} order by s.id desc
+    select ${ROW} from sessions s where s.user_id = ${userId} and ${IS_API_TOKEN} and ${IS_LIVE} order by s.id desc
   `.execute(db);
   return rows;
 }
@@ -59,7 +62,7 @@ export async function listApiTokens(db: Db, userId: number): Promise<readonly Ap
 /** Ends a token; false where there is none of this user that can be used. */
 export async function endApiToken(db: Db, userId: number, id: number): Promise<boolean> {
   const { rows } = await sql`
-    update sessions s set revoked_at = now() where s.id = ${id} and s.user_id = ${userId} and s.token_hash is not null and ${IS_LIVE}
+    update sessions s set revoked_at = now() where s.id = ${id} and s.user_id = ${userId} and ${IS_API_TOKEN} and ${IS_LIVE}
     returning id
   `.execute(db);
   return rows.length > 0;
@@ -83,7 +86,7 @@ export async function useApiToken(db: Db, hash: Uint8Array): Promise<ApiTokenHol
       where s.token_hash = ${hash} and ${IS_LIVE} and (s.last_seen_at = s.created_at or s.last_seen_at < now() - interval '1 minute')
     )
     select s.id as "sessionId", u.id as "userId", coalesce(u.username, u.email) as name, u.role, s.scopes, s.refresh_expires_at as "expiresAt"
-    from sessions s join users u on u.id = s.user_id and u.suspended_at is null where s.token_hash = ${hash} and ${IS_LIVE}
+    from sessions s join users u on u.id = s.user_id and u.suspended_at is null where s.token_hash = ${hash} and ${IS_API_TOKEN} and ${IS_LIVE}
   `.execute(db);
   return rows[0] ?? null;
 }

@@ -301,6 +301,21 @@ export async function findRecipients(
   return { to: peer === null ? { group: conversation } : { user: peer }, isRequest };
 }
 
+/** Of the latest messages of a conversation, so many are looked through for an answer. */
+const LOOKED_AT = 1_000;
+
+/** Whether the other one of two has written to a user lately. Locks nothing. */
+export async function hasAnswered(db: Db, userId: number, other: number): Promise<boolean> {
+  const { rows } = await sql`
+    select from (
+      select m.sender_id from messages m join conversations c on c.id = m.conversation_id
+      where c.low_user_id = ${Math.min(userId, other)} and c.high_user_id = ${Math.max(userId, other)}
+      order by m.created_at desc limit ${LOOKED_AT}
+    ) as latest where sender_id = ${other} limit 1
+  `.execute(db);
+  return rows.length > 0;
+}
+
 /** The conversation of two users; null where there is none yet. */
 export async function findDirect(db: Db, one: number, other: number): Promise<number | null> {
   const { rows } = await sql<{ id: number }>`

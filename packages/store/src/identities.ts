@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { lockInbox } from "./endpoints.ts";
-import { createUser, type NewUser, NO_PASSWORD, type UniqueUserField } from "./users.ts";
+import { createUser, NameTaken, type NewUser, NO_PASSWORD, type UniqueUserField } from "./users.ts";
 
 /** An account at a provider: what it calls its users never changes (OpenID Connect Core 1.0, 5.7). */
 export interface Subject {
@@ -48,7 +48,7 @@ export async function createUserOfIdentity(
   try {
     return await db.transaction().execute(async (tx) => {
       const made = await createUser(tx, { ...user, passwordHash: NO_PASSWORD });
-      if ("taken" in made) return made;
+      if ("taken" in made) throw new NameTaken(made.taken);
       const { rows } = await sql`
         insert into identities (user_id, issuer, subject) values (${made.id}, ${issuer}, ${subject})
         on conflict do nothing returning id
@@ -58,6 +58,7 @@ export async function createUserOfIdentity(
     });
   } catch (error) {
     if (error instanceof Known) return "known";
+    if (error instanceof NameTaken) return { taken: error.field };
     throw error;
   }
 }

@@ -40,6 +40,7 @@ export {
   findDirect,
   findMessage,
   findRecipients,
+  hasAnswered,
   listConversations,
   listMessages,
   listOwnMessages,
@@ -144,6 +145,18 @@ export { listPresenceAudience, listTypingAudience } from "./signals.ts";
 export { createTicket, takeTicket, type TicketHolder } from "./stream-tickets.ts";
 export { agree, type Agreement, migrate, StoreMismatch } from "./schema.ts";
 export { acceptRequest, declineRequest, hasRequests, screenStrangers } from "./requests.ts";
+export {
+  type BotRow,
+  createBot,
+  createHook,
+  endHook,
+  type HookHolder,
+  type HookRow,
+  isBotOf,
+  listBots,
+  listHooks,
+  useHook,
+} from "./bots.ts";
 export { type CountedRequests, drawRequests, type Drawn, findPlan } from "./rate-limits.ts";
 export {
   beginSession,

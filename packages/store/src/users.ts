@@ -32,6 +32,16 @@ const FIELD_OF_CONSTRAINT: Record<string, UniqueUserField> = {
   users_email_key_key: "email",
 };
 
+/** Ends a transaction in which a user could not be made: what comes after that in it would be refused. */
+export class NameTaken extends Error {
+  override readonly name = "NameTaken";
+  readonly field: UniqueUserField;
+  constructor(field: UniqueUserField) {
+    super(`the ${field} is taken`);
+    this.field = field;
+  }
+}
+
 /** Makes a user and their inbox. Returns the id, or which name is taken. */
 export async function createUser(db: Db, user: NewUser): Promise<{ id: number } | { taken: UniqueUserField }> {
   try {
@@ -104,13 +114,14 @@ export interface PublicUser {
   username: string;
   fullName: string | null;
   about: string | null;
+  isBot: boolean;
   /** Of the newest session that has one, revoked or not. */
   publicKey: string | null;
 }
 
 export async function findUserByName(db: Db, usernameKey: string): Promise<PublicUser | null> {
   const { rows } = await sql<PublicUser>`
-    select u.id, u.username, u.full_name as "fullName", u.about, (
+    select u.id, u.username, u.full_name as "fullName", u.about, u.owner_id is not null as "isBot", (
       select s.public_key from sessions s where s.user_id = u.id and s.public_key is not null order by s.id desc limit 1
     ) as "publicKey"
     from users u where u.username_key = ${usernameKey}

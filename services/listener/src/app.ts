@@ -1,6 +1,7 @@
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import {
   ADMIN_ROUTES,
+  BOT_ROUTES,
   CONTACT_ROUTES,
   CONVERSATION_ROUTES,
   describeApi,
@@ -47,6 +48,7 @@ import { requireSessions } from "./http/session.ts";
 import { traceRequests } from "./http/trace.ts";
 import { networkOf } from "./networks.ts";
 import { adminHandlers } from "./routes/admin.ts";
+import { botHandlers } from "./routes/bots.ts";
 import { contactHandlers } from "./routes/contacts.ts";
 import { conversationHandlers } from "./routes/conversations.ts";
 import { endpointHandlers } from "./routes/endpoints.ts";
@@ -63,6 +65,7 @@ import { tokenHandlers } from "./routes/tokens.ts";
 import { userHandlers } from "./routes/users.ts";
 import { createTokensOfUser } from "./use-cases/api-tokens.ts";
 import { createAdministration } from "./use-cases/administration.ts";
+import { createBots } from "./use-cases/bots.ts";
 import { createContacts } from "./use-cases/contacts.ts";
 import { createConversations } from "./use-cases/conversations.ts";
 import { createEndpoints } from "./use-cases/endpoints.ts";
@@ -240,6 +243,7 @@ export async function createApp(context: Context): Promise<App> {
   addRoutes(app, IDENTITY_ROUTES, identityHandlers(createIdentities(context, { sessions, signUps }), context.oidc.list));
   addRoutes(app, PEOPLE_ROUTES, peopleHandlers(people));
   addRoutes(app, TOKEN_ROUTES, tokenHandlers(tokens));
+  addRoutes(app, BOT_ROUTES, botHandlers(createBots(context, { tokens, users, messages })));
   addRoutes(app, MESSAGE_ROUTES, messageHandlers(messages));
   addRoutes(app, CONVERSATION_ROUTES, conversationHandlers(conversations, groups, messages, signals));
   addRoutes(app, GROUP_ROUTES, groupHandlers(groups));

@@ -14,7 +14,16 @@ export const networkOf = (ip: string): string => prefix(ip, 32, 64);
 /** What somebody gets for nothing, or moves about in: a /24 of IPv4, a /48 of IPv6. */
 export const neighbourhoodOf = (ip: string): string => prefix(ip, 24, 48);
 
+/** Every request asks, mostly of few addresses. */
+const known = new Map<string, boolean>();
+const MAX_KNOWN = 1_000;
+
 /** This machine itself. */
 export function isLoopback(ip: string): boolean {
-  return ipaddr.isValid(ip) && ipaddr.process(ip).range() === "loopback";
+  const found = known.get(ip);
+  if (found !== undefined) return found;
+  const is = ipaddr.isValid(ip) && ipaddr.process(ip).range() === "loopback";
+  if (known.size >= MAX_KNOWN) known.clear();
+  known.set(ip, is);
+  return is;
 }

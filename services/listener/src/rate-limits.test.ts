@@ -11,8 +11,8 @@ describe("RATE_LIMITS", () => {
 
   it("changes what it names, for plans too, and holds for everybody then", () => {
     const { standard, plans, countsLoopback } = read("send=1, read=10,edit=3,bulk:send=60000");
-    expect(standard).toEqual({ send: 1, read: 10, edit: 3, other: 3_000 });
-    expect(plans.get("bulk")).toEqual({ send: 60_000, read: 10, edit: 3, other: 3_000 });
+    expect(standard).toEqual({ send: 1, read: 10, edit: 3, other: 3_000, unanswered: 1_000 });
+    expect(plans.get("bulk")).toEqual({ send: 60_000, read: 10, edit: 3, other: 3_000, unanswered: 1_000 });
     expect(countsLoopback).toBe(true);
   });
 

@@ -56,7 +56,7 @@ describe("an administrator", () => {
     http(base + samplePath(route), {
       method: route.method,
       token,
-      body: (route.body as { examples?: object[] } | undefined)?.examples?.[0],
+      body: route.body !== undefined && "examples" in route.body ? (route.body.examples as object[])[0] : undefined,
     });
 
   it.each(adminRoutes)("alone may use $name, and asks for the password again after a while", async ({ route }) => {
@@ -111,7 +111,7 @@ describe("an administrator", () => {
       const { json } = await call("GET", `admin/users/?limit=2${cursor}`, root);
       found.push(...(json["users"] as { user_id: number }[]));
       if (json["next_cursor"] === null) break;
-      cursor = `&cursor=${String(json["next_cursor"])}`;
+      cursor = `&cursor=${json["next_cursor"] as string}`;
     }
     expect(found.map(({ user_id: id }) => id)).toEqual(found.map(({ user_id: id }) => id).toSorted((a, b) => a - b));
     expect(found.map(({ user_id: id }) => id)).toEqual(expect.arrayContaining([root.id, ada.id, mallory.id]));

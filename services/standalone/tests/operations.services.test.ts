@@ -48,6 +48,7 @@ const NOBODY = 2 ** 40;
 const NO_MESSAGE = "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f";
 const THUMB = "👍";
 const tooLate: Elsewhere = ["listener.services.test.ts", "is signed out everywhere"];
+const bots = (test: string): Elsewhere => ["bots.services.test.ts", test];
 const admin = (test: string): Elsewhere => ["admin.services.test.ts", test];
 const ofAdmin = {
   forbidden: ({ ada }: World): Ask => ({ params: { id: ada.id }, body: { plan: "bulk", action: "dismiss" } }),
@@ -352,6 +353,53 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     problems: {
       no_such_identity: () => ({ params: { id: NOBODY } }),
       last_identity: oidc("keeps the only way to sign in"),
+    },
+  },
+  listBots: { success: () => ({}), problems: {} },
+  createBot: {
+    success: () => ({ body: { username: freshName() } }),
+    problems: { full: bots("are twenty at most"), taken: ({ bob }) => ({ body: { username: bob.name } }) },
+  },
+  deleteBot: { success: bots("end with their owners"), problems: { no_such_user: () => ({ params: { id: NOBODY } }) } },
+  createBotToken: {
+    success: bots("write and read by tokens"),
+    problems: {
+      no_such_user: ({ bob }) => ({ params: { id: bob.id }, body: NEW_TOKEN }),
+      wrong_password: bots("are their owners' alone"),
+      too_many_attempts: ["tokens.services.test.ts", "are made by nobody who guesses"],
+      full: ["tokens.services.test.ts", "are fifty at most"],
+    },
+  },
+  listBotTokens: {
+    success: bots("are their owners' alone"),
+    problems: { no_such_user: ({ bob }) => ({ params: { id: bob.id } }) },
+  },
+  deleteBotToken: {
+    success: bots("are their owners' alone"),
+    problems: {
+      no_such_user: ({ bob }) => ({ params: { id: bob.id, token_id: 1 } }),
+      no_such_token: bots("are their owners' alone"),
+    },
+  },
+  listHooks: { success: bots("write to their conversation"), problems: {} },
+  createHook: {
+    success: ({ group }) => ({ params: { id: group }, body: { name: "builds" } }),
+    problems: {
+      no_such_conversation: ({ eve, group }) => ({ params: { id: group }, body: { name: "x" }, by: eve }),
+      full: bots("twenty at most"),
+    },
+  },
+  deleteHook: {
+    success: bots("end when they are deleted"),
+    problems: { no_such_token: ({ group }) => ({ params: { id: group, hook_id: NOBODY } }) },
+  },
+  postToHook: {
+    success: bots("write to their conversation"),
+    problems: {
+      no_such_token: () => ({ params: { token: "mh_none" }, body: { message: "hello" }, by: null }),
+      no_such_conversation: bots("write no more once their maker is out"),
+      unknown_receiver: bots("write to nobody where the other one is gone"),
+      idempotency_key_reused: bots("repeat nothing under an Idempotency-Key"),
     },
   },
   reportMessage: {

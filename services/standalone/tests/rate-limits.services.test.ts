@@ -97,6 +97,22 @@ describe("limits of requests", { timeout: 90_000 }, () => {
     expect(new Set(statuses(many))).toEqual(new Set([200]));
   });
 
+  it("let few messages through to somebody who does not answer, and many to who does", async () => {
+    const { urls } = await open(1, { rateLimits: rateLimitsSetting.parse("unanswered=5") });
+    const [url] = urls as [string];
+    const [ada, bob, eve] = [await register(url), await register(url), await register(url)];
+    const send = (from: Person, to: Person): Promise<Answer> =>
+      http(`${url}/api/messages/`, { body: messageBody(from, to), token: from.token, accept: "application/json" });
+    const sent = [];
+    for (let n = 0; n < 7; n += 1) sent.push(await send(ada, bob));
+    expect(statuses(sent)).toEqual([200, 200, 200, 200, 200, 429, 429]);
+    expect(sent[6]?.json).toMatchObject({ code: "rate_limited" });
+    expect(Number(sent[6]?.headers["retry-after"])).toBeGreaterThan(0);
+    expect((await send(ada, eve)).status).toBe(200);
+    expect((await send(bob, ada)).status).toBe(200);
+    for (let n = 0; n < 20; n += 1) expect((await send(ada, bob)).status).toBe(200);
+  });
+
   it("count those who are not signed in by their networks", async () => {
     const rateLimits = rateLimitsSetting.parse("other=2");
     const { urls } = await open(1, { rateLimits, trustedProxies: ["127.0.0.0/8"] });

@@ -30,6 +30,7 @@ import { up as rateLimits } from "./0028-rate-limits.ts";
 import { up as identities } from "./0029-identities.ts";
 import { up as messageRequests } from "./0030-message-requests.ts";
 import { up as moderation } from "./0031-moderation.ts";
+import { up as bots } from "./0032-bots.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -77,4 +78,5 @@ export const steps: Record<string, SchemaStep> = {
   "0029-identities": { up: identities },
   "0030-message-requests": { up: messageRequests },
   "0031-moderation": { up: moderation },
+  "0032-bots": { up: bots },
 };

@@ -33,7 +33,7 @@ export function messageDoor(messages: Messages): Handlers<MessageDoor> {
         receiver_id: Number(body.recipient_id),
         send_date: new Date().toISOString(),
       };
-      request.messageId = (await messages.send(identity, { given, idempotencyKey: undefined, trace })).id;
+      request.messageId = (await messages.send(identity, { given, ip: request.ip, idempotencyKey: undefined, trace })).id;
       return { message: "Message sent successfully" };
     },
     async doorListMessages({ identity }) {

@@ -1,5 +1,5 @@
 import rateLimit from "@fastify/rate-limit";
-import { LIMITED, type Limited, limitOf } from "@messenger/contracts";
+import { LIMITED, type Limited, limitOf, type Route } from "@messenger/contracts";
 import { drawRequests, findPlan } from "@messenger/store";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { LRUCache } from "lru-cache";
@@ -24,7 +24,7 @@ interface Limit {
 }
 
 /** Counts a request, and says in the answer what is left; undefined where it is not limited. @throws {Refused} rate_limited */
-export type LimitRequest = (request: FastifyRequest, reply: FastifyReply) => Promise<void> | undefined;
+export type LimitRequest = (request: FastifyRequest, reply: FastifyReply, route: Route | undefined) => Promise<void> | undefined;
 
 /** Whom a request counts for: the user, or the network where nobody is signed in. */
 const whoOf = ({ identity, ip }: FastifyRequest): string => (identity === null ? `n ${networkOf(ip)}` : `u ${identity.userId}`);
@@ -69,8 +69,7 @@ export async function limitRequests(app: App, { settings, db, clock }: Context):
   const usual = eachGroup((group) => limiterOf(group, async (request) => (await limitsOf(request))[group]));
   const ofDoor = eachGroup((group) => limiterOf(`door-${group}`, async () => STRICT_DOOR[group]));
 
-  function find(request: FastifyRequest): Limit | undefined {
-    const { route } = request.routeOptions.config;
+  function find(request: FastifyRequest, route: Route | undefined): Limit | undefined {
     const group = route === undefined ? undefined : limitOf(route);
     if (group === undefined) return undefined;
     if (settings.frontDoorLimits === "strict" && route?.tag === DOOR) {
@@ -93,8 +92,8 @@ export async function limitRequests(app: App, { settings, db, clock }: Context):
     }
   }
 
-  return (request, reply) => {
-    const found = find(request);
+  return (request, reply, route) => {
+    const found = find(request, route);
     return found === undefined ? undefined : count(found, request, reply);
   };
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { Route } from "@messenger/contracts";
 import { findAdmin, takeTicket } from "@messenger/store";
 import { API_TOKEN_PREFIX } from "../api-tokens.ts";
 import type { Context } from "../context.ts";
@@ -26,19 +27,18 @@ export function requireSessions(app: FastifyInstance, context: Context, limit: L
   app.decorateRequest("identity", null);
 
   app.addHook("onRequest", async (request, reply) => {
+    const { route } = request.routeOptions.config;
     try {
-      await identify(request);
+      if (route !== undefined && route.auth !== "public") await identify(request, route);
     } catch (error) {
-      await limit(request, reply);
+      await limit(request, reply, route);
       throw error;
     }
-    const limited = limit(request, reply);
+    const limited = limit(request, reply, route);
     if (limited !== undefined) await limited;
   });
 
-  async function identify(request: FastifyRequest): Promise<void> {
-    const auth = request.routeOptions.config.route?.auth ?? "public";
-    if (auth === "public") return;
+  async function identify(request: FastifyRequest, { auth, scope }: Route): Promise<void> {
     const { ticket } = request.query as { ticket?: unknown };
     if (auth === "ticket" && typeof ticket === "string") {
       request.identity = await takeTicket(context.db, tokenHash(ticket));
@@ -58,7 +58,6 @@ export function requireSessions(app: FastifyInstance, context: Context, limit: L
     }
     if (context.revocations.has(identity.sessionId))
       throw refuse(isApiToken ? "this API token has ended" : "this session has ended: sign in again");
-    const scope = request.routeOptions.config.route?.scope;
     if (identity.scopes !== undefined && (scope === undefined || !identity.scopes.includes(scope))) {
       const needed = scope === undefined ? "an access token of a session" : `the scope ${scope}`;
       throw new Refused("missing_scope", `this API token is not for this: it needs ${needed}`);

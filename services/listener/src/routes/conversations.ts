@@ -28,6 +28,7 @@ export function conversationHandlers(
     async sendToConversation(request, reply) {
       const message = await messages.sendTo(request.identity, request.params.id, {
         given: request.body,
+        ip: request.ip,
         idempotencyKey: idempotencyKeyOf(request),
         trace: request.trace,
       });

@@ -7,6 +7,7 @@ export function messageHandlers(messages: Messages): Handlers<typeof MESSAGE_ROU
     async sendMessage(request, reply) {
       const { id, seq, conversation, createdAt } = await messages.send(request.identity, {
         given: request.body,
+        ip: request.ip,
         idempotencyKey: idempotencyKeyOf(request),
         trace: request.trace,
       });

@@ -68,8 +68,8 @@ export function userHandlers(
       }
       const name = request.query.username ?? body.username;
       if (name === undefined) throw new Refused("validation_error", "give username, as a query or as a JSON body");
-      const { id, username, fullName, about, publicKey } = await users.findByName(name);
-      return { user_id: id, username, full_name: fullName, about, public_key: publicKey };
+      const { id, username, fullName, about, isBot, publicKey } = await users.findByName(name);
+      return { user_id: id, username, full_name: fullName, about, is_bot: isBot, public_key: publicKey };
     },
     readAccount: async ({ identity }) => describe(await users.readAccount(identity)),
     changeAccount: async ({ identity, body }) => describe(await users.changeAccount(identity, body)),

@@ -1,5 +1,5 @@
 import type { NewToken } from "@messenger/contracts";
-import { type ApiTokenRow, createApiToken, endApiToken, listApiTokens } from "@messenger/store";
+import { type ApiTokenRow, createApiToken, endApiToken, listApiTokens, NO_PASSWORD } from "@messenger/store";
 import { API_TOKEN_PREFIX } from "../api-tokens.ts";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
@@ -13,26 +13,37 @@ const TOKEN_BYTES = 32;
 
 /** Tokens that programs use in a user's name. */
 export interface TokensOfUser {
-  list(by: Identity): Promise<readonly ApiTokenRow[]>;
+  list(by: Pick<Identity, "userId">): Promise<readonly ApiTokenRow[]>;
+  /** One of a bot, by its owner's password. @throws {Refused} wrong_password, too_many_attempts, full */
+  createFor(by: Identity, bot: number, given: NewToken, ip: string): Promise<{ made: ApiTokenRow; token: string }>;
   /** @throws {Refused} wrong_password, too_many_attempts, full */
   create(by: Identity, given: NewToken, ip: string): Promise<{ made: ApiTokenRow; token: string }>;
   /** @throws {Refused} no_such_token */
-  delete(by: Identity, id: number): Promise<void>;
+  delete(by: Pick<Identity, "userId">, id: number): Promise<void>;
 }
 
 export function createTokensOfUser(context: Context, sessions: Pick<Sessions, "checkPassword">): TokensOfUser {
   const { db, random, revocations } = context;
 
+  async function create(
+    userId: number,
+    passwordHash: string,
+    { name, scopes, expires_in_days: days = DAYS }: NewToken,
+  ): Promise<{ made: ApiTokenRow; token: string }> {
+    const token = API_TOKEN_PREFIX + Buffer.from(random.bytes(TOKEN_BYTES)).toString("base64url");
+    const hash = tokenHash(token);
+    const made = await createApiToken(db, { userId, passwordHash, name, scopes, days, hash, most: MAX_TOKENS });
+    if (made === "changed") throw new Refused("wrong_password", "the password was changed meanwhile");
+    if (made === "full") throw new Refused("full", `an account has at most ${MAX_TOKENS} tokens`);
+    return { made, token };
+  }
+
   return {
     list: ({ userId }) => listApiTokens(db, userId),
-    async create(by, { name, scopes, expires_in_days: days = DAYS, password }, ip) {
-      const passwordHash = await sessions.checkPassword(by, password, ip);
-      const token = API_TOKEN_PREFIX + Buffer.from(random.bytes(TOKEN_BYTES)).toString("base64url");
-      const hash = tokenHash(token);
-      const made = await createApiToken(db, { userId: by.userId, passwordHash, name, scopes, days, hash, most: MAX_TOKENS });
-      if (made === "changed") throw new Refused("wrong_password", "the password was changed meanwhile");
-      if (made === "full") throw new Refused("full", `an account has at most ${MAX_TOKENS} tokens`);
-      return { made, token };
+    create: async (by, given, ip) => create(by.userId, await sessions.checkPassword(by, given.password, ip), given),
+    async createFor(by, bot, given, ip) {
+      await sessions.checkPassword(by, given.password, ip);
+      return create(bot, NO_PASSWORD, given);
     },
     async delete({ userId }, id) {
       if (!(await endApiToken(db, userId, id))) {

@@ -10,6 +10,7 @@ import {
   findDirect,
   findMessage,
   findRecipients,
+  hasAnswered,
   hasRequests,
   isAppended,
   listDeliveries,
@@ -28,6 +29,8 @@ import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
 import { noSuchConversation, Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
+import { isLoopback } from "../networks.ts";
+import { createAttemptCounts } from "./attempt-counts.ts";
 import { contentOf, sealJson } from "./contents.ts";
 import { describeMessage } from "./describe-message.ts";
 import { type Page, type PageRequest, placeOfId, readPage } from "./pages.ts";
@@ -38,8 +41,10 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/iu;
 const EMOJI = /^\p{RGI_Emoji}$/v;
 
 /** A message to be sent. */
-interface Sending<Given> {
+export interface Sending<Given> {
   given: Given;
+  /** From where. */
+  ip: string;
   idempotencyKey: string | undefined;
   /** The `traceparent` of what it is part of, if of anything. */
   trace: string | undefined;
@@ -102,9 +107,26 @@ function isNameOf(identity: Identity, name: string): boolean {
 const ASKED_MS = 10_000;
 const MAX_ASKED = 10_000;
 
+const MINUTE_MS = 60_000;
+
 /** Sending and reading messages. */
 export function createMessages(context: Context): Messages {
   const { settings, keyring } = context;
+  const sent = createAttemptCounts(context.clock, MINUTE_MS);
+
+  const { standard, countsLoopback } = settings.rateLimits;
+  const isCounted = (ip: string): boolean => standard !== undefined && (countsLoopback || !isLoopback(ip));
+
+  /** Nobody sends many messages to somebody who does not answer. @throws {Refused} rate_limited */
+  async function countUnanswered({ userId }: Identity, receiver: number): Promise<void> {
+    if (standard === undefined || receiver === userId) return;
+    const key = `${userId} ${receiver}`;
+    if (sent.of(key) >= standard.unanswered && !(await hasAnswered(context.db, userId, receiver))) {
+      const detail = `at most ${standard.unanswered} messages in a minute are sent to somebody who has not answered`;
+      throw new Refused("rate_limited", detail, sent.secondsLeft(key));
+    }
+    sent.add(key);
+  }
   const asked = new LRUCache<number, boolean>({ max: MAX_ASKED, ttl: ASKED_MS });
 
   /** Whoever answers a stranger accepts them. */
@@ -202,6 +224,7 @@ export function createMessages(context: Context): Messages {
       const content = { ...said, ...replyOf(reply_to) };
       const outgoing = prepare(by, { user: receiver_id }, content, sending);
       await checkReply(by, outgoing, reply_to, () => findDirect(context.db, by.userId, receiver_id));
+      if (isCounted(sending.ip)) await countUnanswered(by, receiver_id);
       const result = await context.appends.append(outgoing);
       if (result.status === "no-receiver") throw new Refused("unknown_receiver", "Unknown receiver.");
       accept(result, (first) => storedContent(first).equals(outgoing.plain));
@@ -223,6 +246,7 @@ export function createMessages(context: Context): Messages {
       };
       const outgoing = prepare(by, to, content, sending);
       await checkReply(by, outgoing, reply_to, () => Promise.resolve(conversation));
+      if ("user" in to && isCounted(sending.ip)) await countUnanswered(by, to.user);
       if (isRequest) context.publisher.wake(await acceptRequest(context.db, by.userId, conversation));
       const queue = "user" in to ? context.appends : context.groupAppends;
       const result = await queue.append(outgoing);

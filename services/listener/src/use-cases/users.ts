@@ -11,6 +11,7 @@ import {
   findTaken,
   findUserByName,
   type GroupNow,
+  listBots,
   type NewUser,
   type PublicUser,
   rememberNetwork,
@@ -74,6 +75,8 @@ export interface Users {
   changeAccount(by: Identity, given: ChangeAccount): Promise<AccountRow>;
   /** Deletes an account: one's own, or any as an admin. @throws {Refused} forbidden, no_such_user */
   delete(by: Identity, given: DeleteUser): Promise<void>;
+  /** Deletes a bot. @throws {Refused} no_such_user */
+  deleteBot(id: number): Promise<void>;
   /** Deletes one's own, and says what that erased, signed. */
   deleteOwn(by: Identity): Promise<string>;
 }
@@ -82,7 +85,9 @@ export interface Users {
 export function createUsers(context: Context, signUps: SignUpLimit): Users {
   const { db, ids, keyring, passwords, publisher, receipts, revocations, settings } = context;
 
-  async function remove(by: Identity, id: number): Promise<void> {
+  /** Removes an account, and its bots before. @throws {Refused} no_such_user */
+  async function remove(id: number): Promise<void> {
+    for (const bot of await listBots(db, id)) await remove(bot.id);
     const { isDeleted: wasThere, told } = await deleteStored(db, id, (newOwner) => {
       const eventId = ids.next();
       const sealData = ({ members }: GroupNow): Uint8Array =>
@@ -91,7 +96,6 @@ export function createUsers(context: Context, signUps: SignUpLimit): Users {
     });
     for (const events of told) publishEvents(publisher, events);
     if (!wasThere) throw noSuchUser();
-    if (id === by.userId) revocations.add(by.sessionId);
   }
 
   return {
@@ -137,11 +141,14 @@ export function createUsers(context: Context, signUps: SignUpLimit): Users {
       if (id !== by.userId && (await findRole(db, by.userId)) !== "admin") {
         throw new Refused("forbidden", "only an admin deletes another user's account");
       }
-      await remove(by, id);
+      await remove(id);
+      if (id === by.userId) revocations.add(by.sessionId);
     },
+    deleteBot: remove,
     async deleteOwn(by) {
       const erased = await countErasable(db, by.userId);
-      await remove(by, by.userId);
+      await remove(by.userId);
+      revocations.add(by.sessionId);
       return receipts.sign(by.userId, { erased });
     },
   };
