@@ -280,7 +280,7 @@ export const USER_ROUTES = {
     tag: "account",
     summary: "Delete one's own account",
     description:
-      "By the password, and a code where there is an authenticator. Sessions and tokens end, addresses get no more pushes, and what is known of the account is erased; what it sent stays with those who received it. The answer is signed.",
+      "By the password, and a code where there is an authenticator. Sessions and tokens end, addresses get no more pushes, and what is known of the account is erased; what it sent stays with those who received it, without the name, unless the operator has it erased (`DELETED_MESSAGES`). For an account of many messages, that goes on after the answer, which is signed.",
     isSecret: true,
     body: DeleteAccount,
     bodyLimit: USER_BYTES,

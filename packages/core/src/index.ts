@@ -15,7 +15,17 @@ export {
   type QueueMessage,
 } from "./event.ts";
 export { createIds, type Ids } from "./ids.ts";
-export { checkUsername, emailKey, InvalidName, keyOr, type LoginKeys, loginKeys, phoneKey, usernameKey } from "./names.ts";
+export {
+  checkUsername,
+  DELETED_NAME,
+  emailKey,
+  InvalidName,
+  keyOr,
+  type LoginKeys,
+  loginKeys,
+  phoneKey,
+  usernameKey,
+} from "./names.ts";
 export { type Address, parseAddress, schemeOf } from "./address.ts";
 export { fieldsOf, type MessageContent, readContent, storedContent } from "./message-content.ts";
 export { delayAfterFailure } from "./retry-schedule.ts";

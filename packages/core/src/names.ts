@@ -71,8 +71,12 @@ export function checkUsername(username: string): void {
   if (SCRIPTS.filter((script) => script.test(name)).length > 1) {
     throw new InvalidName("the letters of a user name must be of one script, so that it cannot be taken for another");
   }
-  if (RESERVED.has(usernameKey(username))) throw new InvalidName("this user name is reserved");
+  if (RESERVED.has(usernameKey(username)) || usernameKey(username) === DELETED_NAME)
+    throw new InvalidName("this user name is reserved");
 }
+
+/** Who wrote a message whose sender's account was deleted. Nobody else has this name. */
+export const DELETED_NAME = "deleted account";
 
 /** The form in which e-mail addresses are compared. */
 export function emailKey(email: string): string {

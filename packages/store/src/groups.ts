@@ -298,6 +298,9 @@ export function addMember(
 /** Takes out who takes part, and tells them, too. The last one leaves nothing behind by which others could join. */
 async function takeOut(tx: Db, group: LockedGroup, kind: string, userId: number, event: GroupEvent): Promise<AppendedEvents> {
   await sql`delete from participants where conversation_id = ${group.id} and user_id = ${userId}`.execute(tx);
+  await sql`insert into left_groups (user_id, conversation_id) values (${userId}, ${group.id}) on conflict do nothing`.execute(
+    tx,
+  );
   if (group.members.length === 1) {
     // Nobody can read it or join it any more: what is left of it is erased by `prune`.
     await sql`delete from invites where conversation_id = ${group.id}`.execute(tx);
@@ -586,6 +589,7 @@ export async function eraseAbandonedGroups(db: Db, days: number): Promise<void> 
     await deleteSome(db, "reactions", sql`message_id in ${messages}`);
     await deleteSome(db, "messages", sql`conversation_id = ${id}`);
     await sql`delete from bans where conversation_id = ${id}`.execute(db);
+    await sql`delete from left_groups where conversation_id = ${id}`.execute(db);
     await sql`delete from conversations where id = ${id}`.execute(db);
     await sql`delete from abandoned_groups where conversation_id = ${id}`.execute(db);
   }

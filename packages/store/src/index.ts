@@ -157,6 +157,20 @@ export {
   listHooks,
   useHook,
 } from "./bots.ts";
+export {
+  beginErasure,
+  claimErasures,
+  eraseSent,
+  holdErasure,
+  listWritten,
+  readAdded,
+  readSent,
+  rewriteAdded,
+  rewriteSent,
+  type SealedData,
+  type SentContent,
+  type SentPlace,
+} from "./erasure.ts";
 export { type CountedRequests, drawRequests, type Drawn, findPlan } from "./rate-limits.ts";
 export {
   beginSession,

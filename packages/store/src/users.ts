@@ -285,7 +285,7 @@ async function endAccount(tx: Db, userId: number): Promise<number | "member" | n
     update reactions set user_id = -nextval(pg_get_serial_sequence('users', 'id')) where user_id = ${userId}
   `.execute(tx);
   await sql`delete from bans where user_id = ${userId}`.execute(tx);
-  for (const table of ["totp", "recovery_codes", "password_resets", "identities"]) {
+  for (const table of ["totp", "recovery_codes", "password_resets", "identities", "left_groups"]) {
     await sql`delete from ${sql.table(table)} where user_id = ${userId}`.execute(tx);
   }
   await sql`delete from blocks where user_id = ${userId} or blocked_id = ${userId}`.execute(tx);

@@ -69,6 +69,7 @@ import { createBots } from "./use-cases/bots.ts";
 import { createContacts } from "./use-cases/contacts.ts";
 import { createConversations } from "./use-cases/conversations.ts";
 import { createEndpoints } from "./use-cases/endpoints.ts";
+import { createErasure } from "./use-cases/erasure.ts";
 import { createEvents } from "./use-cases/events.ts";
 import { createExport } from "./use-cases/export.ts";
 import { createGroups } from "./use-cases/groups.ts";
@@ -226,7 +227,9 @@ export async function createApp(context: Context): Promise<App> {
 
   addRoutes(app, HEALTH_ROUTES, healthHandlers(context));
   const signUps = createSignUpLimit(context.clock, settings.signUpsPerHour);
-  const users = createUsers(context, signUps);
+  const erasure = createErasure(context);
+  app.addHook("onClose", () => erasure.stop());
+  const users = createUsers(context, signUps, erasure);
   const sessions = createSessions(context);
   const people = createPeople(context);
   const messages = createMessages(context);

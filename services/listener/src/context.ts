@@ -23,6 +23,8 @@ export interface ApiSettings {
   emailDomains: readonly string[];
   /** Whether a new password may be one of the commonest. */
   commonPasswords: "refused" | "accepted";
+  /** What becomes of what a deleted account had sent: others keep it, without the name, or lose it, too. */
+  deletedMessages: "kept" | "erased";
   maxMessageBytes: number;
   /** Open streams of a listener. It accepts more connections than that: others have to get through. */
   maxStreams: number;

@@ -11,10 +11,12 @@ import {
   startScriptedReceiver,
   waitFor,
 } from "@messenger/testkit";
+import { createKeyring, systemRandom } from "@messenger/core";
+import { beginErasure } from "@messenger/store";
 import { importJWK, type JWK, jwtVerify } from "jose";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { newPart, openListener, openSender } from "./deployments.ts";
+import { newPart, openListener, openSender, SECRET } from "./deployments.ts";
 import { type Relay, startRelay } from "./relay.ts";
 
 describe("erasing an account", () => {
@@ -42,7 +44,20 @@ describe("erasing an account", () => {
   const call = (method: string, path: string, token: string, body?: unknown) =>
     http(`${base}/api/${path}`, { method, token, accept: "application/json", ...(body !== undefined && { body }) });
 
-  /** All text that is in the database: each row as text, bytes as they are, too. */
+  const keyring = createKeyring({ secret: SECRET, random: systemRandom });
+  /** What is sealed in a row, under the id of the row or of its message; nothing where it is something else. */
+  function unsealed(row: Record<string, unknown>, value: Buffer): string {
+    for (const context of [row["id"], row["message_id"]]) {
+      try {
+        return keyring.contents.unseal(String(context), value).toString("latin1");
+      } catch {
+        // Not under this one.
+      }
+    }
+    return "";
+  }
+
+  /** All text that is in the database: each row as text, bytes as they are, too, and unsealed. */
   async function dump(): Promise<string> {
     let text = "";
     await patiently(part.databaseUrl, async (db) => {
@@ -53,7 +68,7 @@ describe("erasing an account", () => {
         const { rows } = await sql<Record<string, unknown>>`select * from ${sql.table(name)}`.execute(db);
         for (const row of rows) {
           for (const value of Object.values(row)) {
-            text += Buffer.isBuffer(value) ? value.toString("latin1") : JSON.stringify(value);
+            text += Buffer.isBuffer(value) ? value.toString("latin1") + unsealed(row, value) : JSON.stringify(value);
             text += "\n";
           }
         }
@@ -124,6 +139,65 @@ describe("erasing an account", () => {
     expect(again.status).toBe(201);
     const conversations = await call("GET", "conversations", again.json["access_token"] as string);
     expect(conversations.json).toMatchObject({ conversations: [] });
+  });
+
+  /** A person whose name is in what they wrote, in groups that they are in, or were, and in what others are told of them. */
+  async function somebodyWhoWrites(): Promise<Person> {
+    const eve = await register(base);
+    for (const leaves of [false, true]) {
+      const made = await call("POST", "conversations", bob.token, { title: "Engines", member_ids: [] });
+      const { conversation_id: group } = made.json["conversation"] as { conversation_id: number };
+      await call("POST", `conversations/${group}/members`, bob.token, { user_id: eve.id });
+      const said = await call("POST", `conversations/${group}/messages`, eve.token, { message: "hello all" });
+      await call("PATCH", `messages/${String(said.json["message_id"])}`, eve.token, { message: "hello everybody" });
+      if (leaves) await call("DELETE", `conversations/${group}/members/${eve.id}`, eve.token);
+    }
+    const id = await sendSurely(base, eve, bob, "to Bob alone");
+    await call("POST", `messages/${id}/report`, bob.token, { reason: "spam" });
+    expect(await dump()).toContain(eve.name);
+    return eve;
+  }
+  const textsOf = async (): Promise<[string, string][]> => {
+    const { messages } = (await call("GET", "messages", bob.token)).json as {
+      messages: { message: string; sender_username: string }[];
+    };
+    return messages.map(({ message, sender_username: name }) => [message, name]);
+  };
+
+  it("takes the name from what was sent, which others keep", async () => {
+    const eve = await somebodyWhoWrites();
+    expect((await call("DELETE", "users/me", eve.token, { password: PASSWORD })).status).toBe(200);
+    expect(await dump()).not.toContain(eve.name);
+    expect(await textsOf()).toEqual([
+      ["to Bob alone", "deleted account"],
+      ["hello everybody", "deleted account"],
+      ["hello everybody", "deleted account"],
+    ]);
+    const nobody = { username: "deleted account", phone_number: "+49 30 1234567", password: PASSWORD };
+    expect((await http(`${base}/api/users/`, { body: nobody })).status).toBe(400);
+  });
+
+  it("erases what was sent, too, where the operator wants that, and tells those who take part", async () => {
+    base = (await openListener({ ...part, settings: { deletedMessages: "erased" } })).url;
+    const eve = await somebodyWhoWrites();
+    expect((await call("DELETE", "users/me", eve.token, { password: PASSWORD })).status).toBe(200);
+    const left = await dump();
+    for (const text of [eve.name, "hello all", "hello everybody", "to bob alone"])
+      expect([text, left.includes(text)]).toEqual([text, false]);
+    expect(await textsOf()).toEqual([]);
+    const { events } = (await call("GET", "events?after=0", bob.token)).json as { events: { type: string }[] };
+    expect(events.filter(({ type }) => type === "message.deleted")).toHaveLength(2); // of the group that she had left, nobody is told
+  });
+
+  it("goes on where another listener broke off", async () => {
+    const eve = await somebodyWhoWrites();
+    const { db } = part.database.store;
+    await beginErasure(db, eve.id); // and the process ends
+    expect((await http(`${base}/api/sessions/`, { body: { username: eve.name, password: PASSWORD } })).status).toBe(403);
+    await sql`update users set deleting_at = now() - interval '2 minutes' where id = ${eve.id}`.execute(db);
+    await openListener(part);
+    await waitFor(async () => !(await dump()).includes(eve.name), { what: "nothing to be left of her" });
+    expect((await call("GET", `users?username=${eve.name}`, bob.token)).status).toBe(404);
   });
 
   it("needs a code, too, where there is an authenticator", async () => {

@@ -5,13 +5,10 @@ import {
   changeAccount,
   countErasable,
   createUser,
-  deleteUser as deleteStored,
   findAccount,
   findRole,
   findTaken,
   findUserByName,
-  type GroupNow,
-  listBots,
   type NewUser,
   type PublicUser,
   rememberNetwork,
@@ -20,10 +17,9 @@ import {
 } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { neighbourhoodOf, networkOf } from "../networks.ts";
-import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { sealJson } from "./contents.ts";
+import type { Erasure } from "./erasure.ts";
 import { checkPassword } from "./password-rules.ts";
 import { checkMayRegister } from "./registration.ts";
 import type { SignUpLimit } from "./sign-up-limit.ts";
@@ -82,21 +78,8 @@ export interface Users {
 }
 
 /** Accounts. */
-export function createUsers(context: Context, signUps: SignUpLimit): Users {
-  const { db, ids, keyring, passwords, publisher, receipts, revocations, settings } = context;
-
-  /** Removes an account, and its bots before. @throws {Refused} no_such_user */
-  async function remove(id: number): Promise<void> {
-    for (const bot of await listBots(db, id)) await remove(bot.id);
-    const { isDeleted: wasThere, told } = await deleteStored(db, id, (newOwner) => {
-      const eventId = ids.next();
-      const sealData = ({ members }: GroupNow): Uint8Array =>
-        sealJson(keyring, eventId, { user_id: id, members, owner_id: newOwner });
-      return { eventId, sealData };
-    });
-    for (const events of told) publishEvents(publisher, events);
-    if (!wasThere) throw noSuchUser();
-  }
+export function createUsers(context: Context, signUps: SignUpLimit, erasure: Pick<Erasure, "erase">): Users {
+  const { db, passwords, receipts, settings } = context;
 
   return {
     async create(given, ip) {
@@ -141,14 +124,12 @@ export function createUsers(context: Context, signUps: SignUpLimit): Users {
       if (id !== by.userId && (await findRole(db, by.userId)) !== "admin") {
         throw new Refused("forbidden", "only an admin deletes another user's account");
       }
-      await remove(id);
-      if (id === by.userId) revocations.add(by.sessionId);
+      await erasure.erase(id);
     },
-    deleteBot: remove,
+    deleteBot: (id) => erasure.erase(id),
     async deleteOwn(by) {
       const erased = await countErasable(db, by.userId);
-      await remove(by.userId);
-      revocations.add(by.sessionId);
+      await erasure.erase(by.userId);
       return receipts.sign(by.userId, { erased });
     },
   };

@@ -1,0 +1,149 @@
+import { sql } from "kysely";
+import type { Db } from "./database.ts";
+import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
+import { endAllSessions } from "./sessions.ts";
+
+/** An erasure that nobody has gone on with for so long is anybody's. */
+const ABANDONED_AFTER = sql`interval '1 minute'`;
+const CLAIMED_AT_ONCE = 10;
+
+/**
+ * Begins to erase an account: from now on nobody signs in to it, its sessions and API tokens have ended, and nothing is
+ * pushed to its endpoints. Null where there is no such user. Locks the inbox, then its endpoints.
+ */
+export async function beginErasure(
+  db: Db,
+  userId: number,
+): Promise<{ ended: readonly number[]; changed: EndpointsChanged } | null> {
+  return db.transaction().execute(async (tx) => {
+    const inbox = await lockInbox(tx, userId);
+    if (inbox === null) return null;
+    await sql`
+      update users set deleting_at = now(), suspended_at = coalesce(suspended_at, now()) where id = ${userId}
+    `.execute(tx);
+    const ended = await endAllSessions(tx, userId, "the account was deleted");
+    await sql`
+      update endpoints e set state = 'off', reason = 'the account was deleted', ${KEEP_LEASE}, generation = generation + 1
+      where inbox_id = ${inbox.id} and state = 'active'
+    `.execute(tx);
+    return { ended, changed: await announceChange(tx, inbox.id) };
+  });
+}
+
+/** Takes erasures that nobody goes on with any more. */
+export async function claimErasures(db: Db): Promise<readonly number[]> {
+  const { rows } = await sql<{ id: number }>`
+    update users set deleting_at = now() where id in (
+      select id from users where deleting_at < now() - ${ABANDONED_AFTER} order by deleting_at limit ${CLAIMED_AT_ONCE} for update skip locked
+    ) returning id
+  `.execute(db);
+  return rows.map(({ id }) => id);
+}
+
+/** Says that somebody goes on with an erasure. */
+export async function holdErasure(db: Db, userId: number): Promise<void> {
+  await sql`update users set deleting_at = now() where id = ${userId} and deleting_at is not null`.execute(db);
+}
+
+/** Where a user has written: conversations that they take part in, and groups that they were in. Locks nothing. */
+export async function listWritten(db: Db, userId: number): Promise<readonly number[]> {
+  const { rows } = await sql<{ id: number }>`
+    select conversation_id as id from participants where user_id = ${userId}
+    union select conversation_id from left_groups where user_id = ${userId} order by id
+  `.execute(db);
+  return rows.map(({ id }) => id);
+}
+
+/** A version of a message that somebody sent; the current one where `version` is null. */
+export interface SentContent {
+  id: string;
+  version: number | null;
+  /** Sealed under the id. */
+  content: Uint8Array;
+}
+
+/** Where a list of sent messages goes on. */
+export interface SentPlace {
+  /** To the microsecond, as the database writes it. */
+  at: string;
+  id: string;
+}
+
+/**
+ * Messages that a user sent in a conversation, with their earlier versions, after a place: up to `limit` messages. `last` is
+ * where the next ones follow; null where there are none. Locks nothing.
+ */
+export async function readSent(
+  db: Db,
+  { conversation, userId, after, limit }: { conversation: number; userId: number; after: SentPlace | null; limit: number },
+): Promise<{ contents: readonly SentContent[]; last: SentPlace | null }> {
+  const { rows } = await sql<{ id: string; content: Uint8Array; at: string }>`
+    select m.id, m.content, m.created_at::text as at from messages m
+    where m.conversation_id = ${conversation} and m.sender_id = ${userId} and m.content is not null
+      ${after === null ? sql`` : sql`and (m.created_at, m.id) > (${after.at}::timestamptz, ${after.id}::uuid)`}
+    order by m.created_at, m.id limit ${limit}
+  `.execute(db);
+  const { rows: versions } = await sql<SentContent>`
+    select message_id as id, version, content from message_versions
+    where message_id = any(${rows.map(({ id }) => id)}::uuid[]) and content is not null
+  `.execute(db);
+  const last = rows.at(-1);
+  return {
+    contents: [...rows.map(({ id, content }) => ({ id, version: null, content })), ...versions],
+    last: last === undefined ? null : { at: last.at, id: last.id },
+  };
+}
+
+/** Gives sent messages other contents; those that were erased meanwhile stay so. */
+export async function rewriteSent(db: Db, contents: readonly SentContent[]): Promise<void> {
+  const ids = sql`${contents.map(({ id }) => id)}::uuid[]`;
+  const versions = sql`${contents.map(({ version }) => version)}::integer[]`;
+  const bytes = sql`${contents.map(({ content }) => content)}::bytea[]`;
+  await sql`
+    update messages m set content = v.content from unnest(${ids}, ${versions}, ${bytes}) as v (id, version, content)
+    where m.id = v.id and v.version is null and m.content is not null
+  `.execute(db);
+  await sql`
+    update message_versions o set content = v.content from unnest(${ids}, ${versions}, ${bytes}) as v (id, version, content)
+    where o.message_id = v.id and o.version = v.version and o.content is not null
+  `.execute(db);
+}
+
+/** Erases messages with all their versions, and tells nobody. */
+export async function eraseSent(db: Db, ids: readonly string[]): Promise<void> {
+  await sql`update messages set content = null, deleted_at = coalesce(deleted_at, now()) where id = any(${ids}::uuid[])`.execute(
+    db,
+  );
+  await sql`delete from message_versions where message_id = any(${ids}::uuid[])`.execute(db);
+}
+
+/** What an event says, sealed under its id. */
+export interface SealedData {
+  id: string;
+  data: Uint8Array;
+}
+
+/** The inboxes of all who take part in a group, or did. */
+const inboxesOf = (conversation: number) => sql`(
+  select b.id from inboxes b where b.user_id in (
+    select user_id from participants where conversation_id = ${conversation}
+    union select user_id from left_groups where conversation_id = ${conversation}
+  )
+)`;
+
+/** What events say of who was added to a group. Reads the logs of all who take part in it. Locks nothing. */
+export async function readAdded(db: Db, conversation: number): Promise<readonly SealedData[]> {
+  const { rows } = await sql<SealedData>`
+    select distinct on (id) id, data from events
+    where inbox_id in ${inboxesOf(conversation)} and conversation_id = ${conversation} and kind = 'member.added' and data is not null
+  `.execute(db);
+  return rows;
+}
+
+/** Has events of a group say something else. */
+export async function rewriteAdded(db: Db, conversation: number, said: readonly SealedData[]): Promise<void> {
+  await sql`
+    update events e set data = v.data from unnest(${said.map(({ id }) => id)}::uuid[], ${said.map(({ data }) => data)}::bytea[]) as v (id, data)
+    where e.inbox_id in ${inboxesOf(conversation)} and e.conversation_id = ${conversation} and e.id = v.id
+  `.execute(db);
+}

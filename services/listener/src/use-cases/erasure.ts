@@ -1,0 +1,131 @@
+import { DELETED_NAME, type MessageContent, runPeriodically, sleep, storedContent } from "@messenger/core";
+import {
+  beginErasure,
+  claimErasures,
+  deleteMessage,
+  deleteUser,
+  eraseSent,
+  type GroupNow,
+  holdErasure,
+  listBots,
+  listWritten,
+  readAdded,
+  readSent,
+  rewriteAdded,
+  rewriteSent,
+  type SealedData,
+  type SentPlace,
+} from "@messenger/store";
+import type { Context } from "../context.ts";
+import { publishEvents } from "../publisher.ts";
+import { Refused } from "../refused.ts";
+import { contentOf, sealJson, unsealJson } from "./contents.ts";
+
+/** Erases accounts, however long it takes, and whatever ends meanwhile. */
+export interface Erasure {
+  /**
+   * Ends an account at once, and erases it with all that is known of it. Returns once that is done, or after a few seconds:
+   * it goes on then. @throws {Refused} no_such_user
+   */
+  erase(userId: number): Promise<void>;
+  /** Goes on with nothing more. */
+  stop(): Promise<void>;
+}
+
+/** Whoever deletes an account waits no longer. */
+const WAIT_MS = 5_000;
+const AT_ONCE = 200;
+const RESUME_EVERY_MS = 30_000;
+/** Other listeners know by then that a session has ended. */
+const HEARD_MS = 1_500;
+/** Somebody who wrote within this time may write still. */
+const LATELY_MS = 10_000;
+
+export function createErasure(context: Context): Erasure {
+  const { db, ids, keyring, clock, log, publisher, revocations, settings } = context;
+
+  /** Of what somebody sent, nothing is left, or their name is not. Returns when the last of it was sent; 0 where nothing was. */
+  async function eraseMessages(userId: number, conversation: number): Promise<number> {
+    let after: SentPlace | null = null;
+    for (;;) {
+      const found: Awaited<ReturnType<typeof readSent>> = await readSent(db, { conversation, userId, after, limit: AT_ONCE });
+      if (found.last === null) return after === null ? 0 : Date.parse(after.at);
+      after = found.last;
+      await holdErasure(db, userId);
+      if (settings.deletedMessages === "erased") {
+        const current = found.contents.filter(({ version }) => version === null).map(({ id }) => id);
+        for (const messageId of current) {
+          const deleted = await deleteMessage(db, { messageId, userId, eventId: ids.next() });
+          if (deleted.status === "changed") publishEvents(publisher, deleted.change);
+        }
+        await eraseSent(db, current); // in groups that the user has left, nobody is told
+        continue;
+      }
+      const rewritten = found.contents.map(({ id, version, content }) => {
+        const anonymous: MessageContent = { ...contentOf(keyring, id, content), sender_username: DELETED_NAME };
+        return { id, version, content: keyring.contents.seal(id, storedContent(anonymous)) };
+      });
+      await rewriteSent(db, rewritten);
+    }
+  }
+
+  /** Events that tell who was added to a group tell so without a name. */
+  async function eraseAdded(userId: number, conversation: number): Promise<void> {
+    const rewritten = (await readAdded(db, conversation)).flatMap(({ id, data }): SealedData[] => {
+      const said = unsealJson(keyring, id, data) as { user_id?: number };
+      return said.user_id === userId ? [{ id, data: sealJson(keyring, id, { ...said, username: null }) }] : [];
+    });
+    if (rewritten.length > 0) await rewriteAdded(db, conversation, rewritten);
+  }
+
+  async function eraseWritten(userId: number): Promise<void> {
+    for (const isAgain of [false, true]) {
+      let latest = 0;
+      for (const conversation of await listWritten(db, userId)) {
+        latest = Math.max(latest, await eraseMessages(userId, conversation));
+        await eraseAdded(userId, conversation);
+      }
+      if (isAgain || latest < clock.now() - LATELY_MS) return;
+      await sleep(clock, HEARD_MS);
+    }
+  }
+
+  /** All of it; each step can be done again. */
+  async function run(userId: number): Promise<void> {
+    for (const bot of await listBots(db, userId)) {
+      await beginErasure(db, bot.id);
+      await run(bot.id);
+    }
+    await eraseWritten(userId);
+    const { told } = await deleteUser(db, userId, (newOwner) => {
+      const eventId = ids.next();
+      const sealData = ({ members }: GroupNow): Uint8Array =>
+        sealJson(keyring, eventId, { user_id: userId, members, owner_id: newOwner });
+      return { eventId, sealData };
+    });
+    for (const events of told) publishEvents(publisher, events);
+    log.info({ user: userId }, "an account was erased");
+  }
+
+  const onError = (error: unknown): void => log.warn({ err: error }, "an account could not be erased yet");
+  const resuming = runPeriodically({
+    clock,
+    everyMs: RESUME_EVERY_MS,
+    atOnce: true,
+    async round() {
+      for (const userId of await claimErasures(db)) await run(userId).catch(onError);
+    },
+    onError,
+  });
+
+  return {
+    async erase(userId) {
+      const begun = await beginErasure(db, userId);
+      if (begun === null) throw new Refused("no_such_user", "User not found.");
+      publisher.wake(begun.changed);
+      for (const ended of begun.ended) revocations.add(ended);
+      await Promise.race([run(userId).catch(onError), sleep(clock, WAIT_MS)]);
+    },
+    stop: () => resuming.stop(),
+  };
+}
