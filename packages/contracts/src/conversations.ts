@@ -18,6 +18,8 @@ export const PREFERENCES = {
 };
 const PREFERENCES_EXAMPLE = { muted: false, archived: false, pinned: true };
 
+const keepDays = Type.Integer({ minimum: 1, maximum: 3650 });
+
 const CONVERSATION_EXAMPLE = {
   conversation_id: 9,
   kind: "direct" as const,
@@ -28,6 +30,7 @@ const CONVERSATION_EXAMPLE = {
   unread: 1,
   read_message_id: null,
   is_request: false,
+  keep_days: null,
   preferences: PREFERENCES_EXAMPLE,
 };
 
@@ -69,6 +72,7 @@ const conversation = {
     description: "The read marker: the last message that one has read.",
   }),
   is_request: Type.Boolean({ description: "Whether a stranger began it, whom one has not accepted." }),
+  keep_days: Type.Union([keepDays, Type.Null()], { description: "For how many days messages are kept; null for ever." }),
   preferences: Type.Object(PREFERENCES),
 };
 
@@ -105,6 +109,13 @@ export const ChangeConversation = shape(
   "ChangeConversation",
   { title: Title },
   { title: "Analytical engines" },
+  { additionalProperties: false },
+);
+
+export const KeepMessages = shape(
+  "KeepMessages",
+  { keep_days: Type.Union([keepDays, Type.Null()], { description: "Null for ever, or as long as the deployment does." }) },
+  { keep_days: 30 },
   { additionalProperties: false },
 );
 
@@ -205,6 +216,20 @@ export const CONVERSATION_ROUTES = {
     body: ChangeConversation,
     bodyLimit: SMALL_BYTES,
     answer: { status: 200, description: "The group as it is now.", body: ReadConversation },
+    problems: ["forbidden", "no_such_conversation"],
+  },
+  keepMessages: {
+    method: "PUT",
+    path: "/api/conversations/{id}/retention",
+    auth: "session",
+    tag: "conversations",
+    summary: "Say how long a conversation keeps its messages",
+    description:
+      "Each is erased so many days after it was sent, within an hour: from histories, lists, and the count of unread ones; events that tell of it come without its text. Either of two may say so; in a group, owners and admins. Whoever takes part gets a `conversation.changed` event.",
+    params,
+    body: KeepMessages,
+    bodyLimit: SMALL_BYTES,
+    answer: { status: 200, description: "The conversation as it is now.", body: ReadConversation },
     problems: ["forbidden", "no_such_conversation"],
   },
   changePreferences: {

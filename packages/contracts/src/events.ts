@@ -22,7 +22,7 @@ export const Event = shape(
     id: Type.String({ description: "A repeat, by whatever way it comes, carries the same one." }),
     type: Type.String({
       description:
-        "What happened: `message.created`, or `message.sent` from another session of one's own; `message.requested`, from a stranger whom one has not accepted (`message.created` follows once one has); `message.edited`; `message.deleted`; `reaction.added` and `reaction.removed`; `receipt.read`; `conversation.created` and `conversation.changed` (its title); `member.added`, `member.changed` (the role), `member.left` and `member.removed`; `preferences.changed`; `endpoint.failing` (a day before it is disabled), `endpoint.disabled` and `dead_letter.created`, of one's own endpoints. There will be more: pass over those you do not know.",
+        "What happened: `message.created`, or `message.sent` from another session of one's own; `message.requested`, from a stranger whom one has not accepted (`message.created` follows once one has); `message.edited`; `message.deleted`; `reaction.added` and `reaction.removed`; `receipt.read`; `conversation.created` and `conversation.changed` (its title, or how long it keeps its messages); `member.added`, `member.changed` (the role), `member.left` and `member.removed`; `preferences.changed`; `endpoint.failing` (a day before it is disabled), `endpoint.disabled` and `dead_letter.created`, of one's own endpoints. There will be more: pass over those you do not know.",
     }),
     timestamp: Timestamp,
     conversation_id: Type.Union([Id, Type.Null()]),
@@ -44,6 +44,11 @@ export const Event = shape(
     ),
     by_user_id: Type.Optional(Type.Integer({ ...Id, description: "Who did it, where it was done to somebody, or to a group." })),
     emoji: Type.Optional(Type.String({ description: "Of a reaction." })),
+    keep_days: Type.Optional(
+      Type.Union([Type.Integer(), Type.Null()], {
+        description: "Of `conversation.changed`: for how many days messages are kept, where that is what changed.",
+      }),
+    ),
     title: Type.Optional(
       Type.String({ description: "Of the group: `conversation.created`, `conversation.changed`, `member.added`." }),
     ),

@@ -115,7 +115,7 @@ export const PROBLEMS = {
   no_such_user: { status: 404, about: "There is no such user.", text: "User not found." },
   taken: { status: 409, about: "Somebody else has this already." },
   full: { status: 409, about: "There are as many already as there may be." },
-  not_verified: { status: 409, about: "The address of the endpoint is not verified." },
+  not_verified: { status: 409, about: "The address of the endpoint, or of the contact, is not verified." },
   suppressed: { status: 409, about: "The address takes nothing: its provider said so within the last seven days." },
   last_identity: { status: 409, about: "It is the only way to sign in to the account: set a password first." },
   last_owner: { status: 409, about: "A group keeps an owner: make somebody else one first." },

@@ -163,6 +163,19 @@ export const ChangePassword = shape(
 );
 export type ChangePassword = Static<typeof ChangePassword>;
 
+export const ChangeSignIn = shape(
+  "ChangeSignIn",
+  {
+    contact_id: Type.Union([Id, Type.Null()], {
+      description: "A contact of one's own whose address is verified; null where one signs in by none any more.",
+    }),
+    password: Password,
+  },
+  { contact_id: 12, password: "correct horse battery staple" },
+  { additionalProperties: false },
+);
+export type ChangeSignIn = Static<typeof ChangeSignIn>;
+
 export const DeleteAccount = shape(
   "DeleteAccount",
   { password: Password, totp_code: Type.Optional(FullCode) },
@@ -194,6 +207,16 @@ export const DeleteUser = shape("DeleteUser", { user_id: Id }, { user_id: 17 });
 export type DeleteUser = Static<typeof DeleteUser>;
 
 export const DeletedUser = shape("DeletedUser", { msg: Type.String(), user_id: Id }, { msg: "User deleted.", user_id: 17 });
+
+const SIGN_IN = {
+  method: "PUT",
+  auth: "session",
+  tag: "account",
+  body: ChangeSignIn,
+  bodyLimit: USER_BYTES,
+  answer: { status: 200, description: "One's account as it is now.", body: Account },
+  problems: ["no_such_contact", "not_verified", "taken", "too_many_attempts", "wrong_password"],
+} as const satisfies Omit<Route, "path" | "summary" | "description">;
 
 export const USER_ROUTES = {
   createUser: {
@@ -272,6 +295,19 @@ export const USER_ROUTES = {
     bodyLimit: USER_BYTES,
     answer: { status: 204, description: "The password is another one." },
     problems: ["wrong_password", "too_many_attempts"],
+  },
+  changeEmail: {
+    ...SIGN_IN,
+    path: "/api/users/me/email",
+    summary: "Sign in by another e-mail address",
+    description:
+      "By that of a contact of one's own (`createContact`), which a code has verified. Whoever has an e-mail address and no user name keeps one.",
+  },
+  changePhone: {
+    ...SIGN_IN,
+    path: "/api/users/me/phone",
+    summary: "Sign in by another phone number",
+    description: "By that of a contact of one's own, which a code has verified.",
   },
   deleteAccount: {
     method: "DELETE",

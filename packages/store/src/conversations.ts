@@ -33,6 +33,8 @@ export interface ConversationRow {
   readId: string | null;
   /** Whether a stranger began it, whom one has not accepted. */
   isRequest: boolean;
+  /** For how many days messages are kept; null for ever. */
+  keepDays: number | null;
   preferences: Preferences;
 }
 
@@ -101,6 +103,7 @@ interface ListedConversation {
   unread: number;
   readId: string | null;
   isRequest: boolean;
+  keepDays: number | null;
   muted: boolean;
   archived: boolean;
   pinned: boolean;
@@ -119,7 +122,7 @@ const CONVERSATION_COLUMNS = sql`
   c.title, p.role, case when c.low_user_id is null then (select count(*) from participants o where o.conversation_id = c.id) else 0 end as members,
   last.id as "messageId", last."senderId", last.content, last.version, last.at, last.reactions,
   coalesce(last.at, ${micros("p.joined_at")}) as "activeAt",
-  p.read_id as "readId", p.request is not null as "isRequest", p.muted, p.archived, p.pinned, ${UNREAD} as unread
+  p.read_id as "readId", p.request is not null as "isRequest", c.keep_days as "keepDays", p.muted, p.archived, p.pinned, ${UNREAD} as unread
 `;
 
 /** The conversation of the participant `p`, with its last message that the participant can read, in full. */
@@ -133,7 +136,7 @@ const CONVERSATION = sql`
 
 function conversationOf(row: ListedConversation): ConversationRow {
   const { id, isGroup, peerId, title, role, members, messageId, content, version, senderId, at, reactions } = row;
-  const { isRequest, muted, archived, pinned } = row;
+  const { isRequest, keepDays, muted, archived, pinned } = row;
   return {
     id,
     peer: peerId === null ? null : { id: peerId, username: row.peerUsername, fullName: row.peerFullName },
@@ -143,6 +146,7 @@ function conversationOf(row: ListedConversation): ConversationRow {
     unread: row.unread,
     readId: row.readId,
     isRequest,
+    keepDays,
     preferences: { muted, archived, pinned },
   };
 }

@@ -100,6 +100,8 @@ export interface Database {
     high_user_id: number | null;
     title: Uint8Array | null;
     members_version: Generated<number>;
+    keep_days: number | null;
+    expired_at: NullableTime;
     request_key: Uint8Array | null;
     request: Uint8Array | null;
     created_at: Time;

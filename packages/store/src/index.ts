@@ -171,6 +171,7 @@ export {
   type SentContent,
   type SentPlace,
 } from "./erasure.ts";
+export { expireConversations, expireMessages, keepMessages } from "./retention.ts";
 export { type CountedRequests, drawRequests, type Drawn, findPlan } from "./rate-limits.ts";
 export {
   beginSession,
@@ -191,6 +192,7 @@ export {
 export {
   type AccountRow,
   changeAccount,
+  changeSignIn,
   countErasable,
   createUser,
   type ErasableCounts,

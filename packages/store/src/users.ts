@@ -177,6 +177,32 @@ export async function changeAccount(
   return rows[0] ?? null;
 }
 
+/**
+ * Gives a user another e-mail address, or phone number, to sign in by; null takes it away. `no-name` where nothing would be
+ * left that others know the user by. Locks the user.
+ */
+export async function changeSignIn(
+  db: Db,
+  userId: number,
+  field: "email" | "phone_number",
+  given: { value: string; key: string } | null,
+): Promise<AccountRow | { taken: UniqueUserField } | "no-name" | null> {
+  const key = field === "email" ? sql`email_key` : sql`phone_key`;
+  const keeps = field === "email" && given === null ? sql`and username is not null` : sql``;
+  try {
+    const { rows } = await sql<AccountRow>`
+      update users set ${sql.ref(field)} = ${given?.value ?? null}, ${key} = ${given?.key ?? null}
+      where id = ${userId} ${keeps} returning ${ACCOUNT_COLUMNS}
+    `.execute(db);
+    if (rows[0] !== undefined) return rows[0];
+    return (await findAccount(db, userId)) === null ? null : "no-name";
+  } catch (error) {
+    const taken = FIELD_OF_CONSTRAINT[constraintOf(error) ?? ""];
+    if (taken === undefined) throw error;
+    return { taken };
+  }
+}
+
 /** Null where there is no such user. */
 export async function findAccount(db: Db, userId: number): Promise<AccountRow | null> {
   const { rows } = await sql<AccountRow>`select ${ACCOUNT_COLUMNS} from users where id = ${userId}`.execute(db);

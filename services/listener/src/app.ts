@@ -80,6 +80,7 @@ import { createNotifications } from "./use-cases/notifications.ts";
 import { createPasswordResets } from "./use-cases/password-resets.ts";
 import { createPeople } from "./use-cases/people.ts";
 import { createReports } from "./use-cases/reports.ts";
+import { startRetention } from "./use-cases/retention.ts";
 import { createSessions } from "./use-cases/sessions.ts";
 import { createSignUpLimit } from "./use-cases/sign-up-limit.ts";
 import { createSignals } from "./use-cases/signals.ts";
@@ -229,6 +230,8 @@ export async function createApp(context: Context): Promise<App> {
   const signUps = createSignUpLimit(context.clock, settings.signUpsPerHour);
   const erasure = createErasure(context);
   app.addHook("onClose", () => erasure.stop());
+  const retention = startRetention(context);
+  app.addHook("onClose", () => retention.stop());
   const users = createUsers(context, signUps, erasure);
   const sessions = createSessions(context);
   const people = createPeople(context);

@@ -25,6 +25,8 @@ export interface ApiSettings {
   commonPasswords: "refused" | "accepted";
   /** What becomes of what a deleted account had sent: others keep it, without the name, or lose it, too. */
   deletedMessages: "kept" | "erased";
+  /** For how many days messages are kept; undefined for ever. */
+  keepMessagesDays: number | undefined;
   maxMessageBytes: number;
   /** Open streams of a listener. It accepts more connections than that: others have to get through. */
   maxStreams: number;

@@ -27,6 +27,7 @@ export const apiSettings = {
   trustedProxies: list("TRUSTED_PROXIES", { fallback: [], check: checkProxy }),
   maxEndpoints: integer("MAX_ENDPOINTS", { fallback: 10, min: 1, max: 1_000 }),
   maxStreams: integer("MAX_STREAMS", { fallback: 3_000, min: 1, max: 100_000 }),
+  keepMessagesDays: optional(integer("KEEP_MESSAGES_DAYS", { min: 1, max: 36_500 })),
   deletedMessages: oneOf("DELETED_MESSAGES", ["kept", "erased"], "kept"),
   maxMessageBytes: integer("MAX_MESSAGE_BYTES", { fallback: 65_536, min: 1, max: 8 * 1024 * 1024 }),
 };

@@ -48,6 +48,17 @@ const NOBODY = 2 ** 40;
 const NO_MESSAGE = "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f";
 const THUMB = "👍";
 const tooLate: Elsewhere = ["listener.services.test.ts", "is signed out everywhere"];
+const bySignIn: Elsewhere = ["second-factors.services.test.ts", "one signs in by a verified address, too"];
+const signIn = {
+  success: bySignIn,
+  problems: {
+    no_such_contact: (): Ask => ({ body: { contact_id: NOBODY, password: PASSWORD } }),
+    not_verified: bySignIn,
+    taken: bySignIn,
+    too_many_attempts: ["tokens.services.test.ts", "are made by nobody who guesses"] as const,
+    wrong_password: (): Ask => ({ body: { contact_id: null, password: "wrong" } }),
+  },
+};
 const bots = (test: string): Elsewhere => ["bots.services.test.ts", test];
 const admin = (test: string): Elsewhere => ["admin.services.test.ts", test];
 const ofAdmin = {
@@ -307,6 +318,8 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
       too_many_attempts: ["second-factors.services.test.ts", "no more often than it should be"],
     },
   },
+  changeEmail: signIn,
+  changePhone: signIn,
   listProviders: { success: () => ({ by: null }), problems: {} },
   beginSignIn: {
     success: oidc("asks by PKCE, state and nonce"),
@@ -550,6 +563,13 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
   changePreferences: {
     success: withBody(inGroup, { muted: true }),
     problems: { no_such_conversation: withBody(ofConversation.no_such_conversation, { muted: true }) },
+  },
+  keepMessages: {
+    success: withBody(inGroup, { keep_days: 30 }),
+    problems: {
+      forbidden: withBody(byMember, { keep_days: 30 }),
+      no_such_conversation: withBody(ofConversation.no_such_conversation, { keep_days: 30 }),
+    },
   },
   acceptRequest: { success: inGroup, problems: ofConversation },
   declineRequest: { success: inGroup, problems: ofConversation },

@@ -108,12 +108,39 @@ describe.each(deployments)("signing in, $name", ({ deploy }) => {
     const confirm = (code: string, password = "a better one than before", username = ada.name) =>
       call("POST", "password-resets/confirm", { username, code, password });
 
-    async function verifyContact(): Promise<void> {
+    async function verifyContact(): Promise<number> {
       const made = await call("POST", "contacts", { type: "email", recipient: address() }, ada);
       await waitFor(() => mails().length === 1, { what: "the code of the contact" });
       const id = String(made.json["contact_id"]);
       expect(await call("POST", `contacts/${id}/verify`, { code: codeIn() }, ada)).toMatchObject({ status: 200 });
+      return Number(id);
     }
+
+    it("stays what it was, and one signs in by a verified address, too, once one wants that", async () => {
+      const change = (contact_id: number | null, by = ada, password = PASSWORD): Promise<Answer> =>
+        call("PUT", "users/me/email", { contact_id, password }, by);
+      const id = await verifyContact();
+      expect(await start({ username: address() })).toMatchObject({ status: 401 });
+      expect(await change(id, ada, "wrong")).toMatchObject({ status: 403, json: { code: "wrong_password" } });
+      expect(await change(id)).toMatchObject({ status: 200, json: { email: address(), username: ada.name } });
+      expect(await start({ username: address().toUpperCase() })).toMatchObject({ status: 201 });
+      expect(await call("PUT", "users/me/phone", { contact_id: id, password: PASSWORD }, ada)).toMatchObject({
+        status: 404,
+        json: { code: "no_such_contact" },
+      });
+      expect(await change(null)).toMatchObject({ status: 200, json: { email: null } });
+      expect(await start({ username: address() })).toMatchObject({ status: 401 });
+
+      // Somebody else has it already, has not verified theirs, or has nothing else to be known by.
+      const mailed = await http(`${base}/api/users/`, { body: { email: address(), full_name: "Another", password: PASSWORD } });
+      expect(mailed.status).toBe(201);
+      expect(await change(id)).toMatchObject({ status: 409, json: { code: "taken" } });
+      const other: Person = { ...ada, token: String(mailed.json["access_token"]) };
+      expect(await change(null, other)).toMatchObject({ status: 400, json: { code: "validation_error" } });
+      const unverified = await call("POST", "contacts", { type: "email", recipient: `x-${address()}` }, other);
+      expect(await change(Number(unverified.json["contact_id"]), other)).toMatchObject({ json: { code: "not_verified" } });
+      expect(await change(id, other)).toMatchObject({ status: 404, json: { code: "no_such_contact" } });
+    });
 
     it("is replaced by a code that was sent to a verified address, and all sessions end", async () => {
       await verifyContact();

@@ -32,6 +32,7 @@ import { up as messageRequests } from "./0030-message-requests.ts";
 import { up as moderation } from "./0031-moderation.ts";
 import { up as bots } from "./0032-bots.ts";
 import { up as erasure } from "./0033-erasure.ts";
+import { up as retention } from "./0034-retention.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -81,4 +82,5 @@ export const steps: Record<string, SchemaStep> = {
   "0031-moderation": { up: moderation },
   "0032-bots": { up: bots },
   "0033-erasure": { up: erasure },
+  "0034-retention": { up: retention },
 };

@@ -24,6 +24,7 @@ export function conversationHandlers(
     },
     acceptRequest: ({ identity, params }) => conversations.accept(identity, params.id),
     declineRequest: ({ identity, params }) => conversations.decline(identity, params.id),
+    keepMessages: ({ identity, params, body }) => conversations.keep(identity, params.id, body.keep_days),
     changePreferences: ({ identity, params, body }) => conversations.prefer(identity, params.id, body),
     async sendToConversation(request, reply) {
       const message = await messages.sendTo(request.identity, request.params.id, {

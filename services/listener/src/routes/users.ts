@@ -79,6 +79,14 @@ export function userHandlers(
       reply.header("content-disposition", `attachment; filename="messenger-${identity.userId}.zip"`);
       return exported.open(identity, gone.signal);
     },
+    async changeEmail({ identity, body, ip }) {
+      await sessions.checkPassword(identity, body.password, ip);
+      return describe(await users.changeSignIn(identity, "email", body.contact_id));
+    },
+    async changePhone({ identity, body, ip }) {
+      await sessions.checkPassword(identity, body.password, ip);
+      return describe(await users.changeSignIn(identity, "phone_number", body.contact_id));
+    },
     changePassword: ({ identity, body, ip }) => sessions.changePassword(identity, body, ip),
     async deleteAccount({ identity, body, ip }) {
       await sessions.checkAll(identity, body, ip);

@@ -6,6 +6,7 @@ import {
   createGroup,
   declineRequest,
   findConversation,
+  keepMessages,
   listConversations,
   listMessages,
   markRead,
@@ -36,6 +37,8 @@ export interface Conversations {
   ): Promise<Page<Conversation>>;
   /** Accepts a stranger; where one has, or nobody waits, nothing changes. @throws {Refused} no_such_conversation */
   accept(by: Identity, id: number): Promise<ReadConversation>;
+  /** Keeps messages for so many days; null for ever. @throws {Refused} no_such_conversation, forbidden */
+  keep(by: Identity, id: number, days: number | null): Promise<ReadConversation>;
   /** @throws {Refused} no_such_conversation */
   decline(by: Identity, id: number): Promise<void>;
   /**
@@ -59,7 +62,18 @@ const noSuchUser = (): Refused => new Refused("unknown_receiver", "there is no s
 
 /** Who writes with whom, and what was written. */
 export function createConversations({ db, keyring, ids, publisher }: Context): Conversations {
-  function describe({ id, peer, group, last, activeAt, unread, readId, isRequest, preferences }: ConversationRow): Conversation {
+  function describe({
+    id,
+    peer,
+    group,
+    last,
+    activeAt,
+    unread,
+    readId,
+    isRequest,
+    keepDays,
+    preferences,
+  }: ConversationRow): Conversation {
     return {
       conversation_id: id,
       kind: group === null ? "direct" : "group",
@@ -74,6 +88,7 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
       unread,
       read_message_id: readId,
       is_request: isRequest,
+      keep_days: keepDays,
       preferences,
     };
   }
@@ -157,6 +172,15 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
     },
     async accept(by, conversation) {
       publisher.wake(await acceptRequest(db, by.userId, conversation));
+      return read(by, conversation);
+    },
+    async keep(by, conversation, days) {
+      const eventId = ids.next();
+      const data = sealJson(keyring, eventId, { by_user_id: by.userId, keep_days: days });
+      const changed = await keepMessages(db, { conversation, userId: by.userId, days, eventId, data });
+      if (changed === null) throw noSuchConversation();
+      if (changed === "forbidden") throw new Refused("forbidden", "only owners and admins of the group say that");
+      publishEvents(publisher, changed);
       return read(by, conversation);
     },
     async decline(by, conversation) {

@@ -1,11 +1,14 @@
 import type { ChangeAccount, DeleteUser, NewUser as NewUserGiven, SessionTokens } from "@messenger/contracts";
+import { recipientOf } from "@messenger/channels";
 import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey, keyOr } from "@messenger/core";
 import {
   type AccountRow,
   changeAccount,
+  changeSignIn,
   countErasable,
   createUser,
   findAccount,
+  findContact,
   findRole,
   findTaken,
   findUserByName,
@@ -69,6 +72,11 @@ export interface Users {
   readAccount(by: Identity): Promise<AccountRow>;
   /** What is not given stays as it is. */
   changeAccount(by: Identity, given: ChangeAccount): Promise<AccountRow>;
+  /**
+   * Has a user sign in by the address of a contact that is verified, or by none. @throws {Refused} no_such_contact,
+   * not_verified, taken, validation_error
+   */
+  changeSignIn(by: Identity, field: "email" | "phone_number", contact: number | null): Promise<AccountRow>;
   /** Deletes an account: one's own, or any as an admin. @throws {Refused} forbidden, no_such_user */
   delete(by: Identity, given: DeleteUser): Promise<void>;
   /** Deletes a bot. @throws {Refused} no_such_user */
@@ -80,6 +88,22 @@ export interface Users {
 /** Accounts. */
 export function createUsers(context: Context, signUps: SignUpLimit, erasure: Pick<Erasure, "erase">): Users {
   const { db, passwords, receipts, settings } = context;
+
+  /** @throws {Refused} no_such_contact, not_verified */
+  async function verifiedAddress(
+    userId: number,
+    field: "email" | "phone_number",
+    id: number,
+  ): Promise<{ value: string; key: string }> {
+    const contact = await findContact(db, userId, id);
+    const [type, scheme] = field === "email" ? (["email", "mailto:"] as const) : (["sms", "sms:"] as const);
+    const value = contact?.type === type ? recipientOf(contact.address, scheme) : undefined;
+    if (contact === null || value === undefined) {
+      throw new Refused("no_such_contact", `you have no such contact of the type ${type}`);
+    }
+    if (!contact.isVerified) throw new Refused("not_verified", "the address is not verified: send its code, and confirm it");
+    return { value, key: field === "email" ? emailKey(value) : phoneKey(value) };
+  }
 
   return {
     async create(given, ip) {
@@ -118,6 +142,16 @@ export function createUsers(context: Context, signUps: SignUpLimit, erasure: Pic
       } = given;
       if (messageRequests !== undefined) await screenStrangers(db, userId, messageRequests);
       return (await changeAccount(db, userId, { fullName, foundByEmail, foundByPhone, ...told })) ?? isDeleted();
+    },
+    async changeSignIn({ userId }, field, contactId) {
+      const given = contactId === null ? null : await verifiedAddress(userId, field, contactId);
+      const changed = await changeSignIn(db, userId, field, given);
+      if (changed === null) return isDeleted();
+      if (changed === "no-name") {
+        throw new Refused("validation_error", "this account has no user name: it is known by its e-mail address alone");
+      }
+      if ("taken" in changed) throw isTaken(changed.taken);
+      return changed;
     },
     async delete(by, { user_id: id }) {
       // Not by the token: an admin that was demoted is none at once.
