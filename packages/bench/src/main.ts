@@ -19,10 +19,11 @@ import { groups } from "./scenarios/groups.ts";
 import { growth } from "./scenarios/growth.ts";
 import { notify } from "./scenarios/notify.ts";
 import { scale } from "./scenarios/scale.ts";
+import { soak } from "./scenarios/soak.ts";
 import { streams } from "./scenarios/streams.ts";
 import { createServers } from "./servers.ts";
 
-const SCENARIOS = [accept, deliver, endToEnd, fairness, crowds, growth, groups, notify, streams, embedded, scale];
+const SCENARIOS = [accept, deliver, endToEnd, fairness, crowds, growth, groups, notify, streams, soak, embedded, scale];
 const ROUNDS = 3;
 
 const USAGE = `Usage: pnpm bench [--quick] [--scenario NAME]… [--out FOLDER] [--profile]

@@ -74,6 +74,22 @@ describe("an administrator", () => {
     expect(await ask(route, root)).toMatchObject({ status: 403, json: { code: "forbidden" } });
   });
 
+  it.each(adminRoutes.filter(({ route }) => route.body !== undefined))(
+    "is told what is wrong with the body of $name",
+    async ({ route }) => {
+      for (const [body, code] of [
+        ["{", "malformed_body"],
+        [{}, "validation_error"],
+        [[], "validation_error"],
+        [{ plan: null, action: null }, "validation_error"],
+        [`"${"x".repeat(1024 * 1024)}"`, "too_large"],
+      ] as const) {
+        const { json } = await http(base + samplePath(route), { method: route.method, token: root.token, body });
+        expect([body, json["code"]]).toEqual([body, code]);
+      }
+    },
+  );
+
   it("has tokens that read, and others that write, for as long as they are an administrator's", async () => {
     const make = async (scope: string): Promise<Pick<Person, "token">> => {
       const made = await call("POST", "tokens/", root, { name: scope, scopes: [scope], password: PASSWORD });

@@ -65,7 +65,8 @@ describe.each(deployments)("every route, $name", ({ deploy }) => {
     expect([200, statusOf(route, "validation_error")]).toContain(answer.status);
   });
 
-  const takesBody = routes.filter(({ route }) => route.body !== undefined);
+  // What is for administrators is refused to others before; their bodies are tried with their own tests.
+  const takesBody = routes.filter(({ route, auth }) => route.body !== undefined && auth !== "admin");
   const refusals: [string, Call, ProblemCode][] = [
     ["JSON that is cut short", { body: "{" }, "malformed_body"],
     ["a body of another type", { body: "{}", headers: { "content-type": "text/csv" } }, "unsupported_media_type"],
