@@ -1,6 +1,7 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { EXIT_SETTINGS, isOperators } from "@messenger/runtime";
 import { prepareCertificate } from "./certificate.ts";
+import { completionOf, SHELLS } from "./completion.ts";
 import { listAttempts, listDeadLetters, listEndpoints, listNotifications } from "./console/delivery.ts";
 import { listen } from "./console/listen.ts";
 import { demo } from "./demo.ts";
@@ -69,6 +70,11 @@ const COMMANDS: Record<string, Command> = {
     options: { users: text, messages: text },
     run: runSeed,
   },
+  completion: {
+    help: 'print what has a shell complete all of this: eval "$(messenger completion bash)"',
+    arguments: [SHELLS.join("|")],
+    run: printCompletion,
+  },
   demo: { help: "show the main job, on a running instance or a fresh one (MESSENGER_URL)", run: demo },
   listen: {
     help: "make an endpoint of this machine, and print pushes as they come",
@@ -95,6 +101,23 @@ const COMMANDS: Record<string, Command> = {
     run: listNotifications,
   },
 };
+
+/** The choices of a command's first argument, and its options. */
+const wordsOf = ({ options = {}, arguments: [first = ""] = [] }: Command): readonly string[] => [
+  ...(first.includes("|") ? first.split("|") : []),
+  ...Object.keys(options).map((one) => `--${one}`),
+];
+
+async function printCompletion(_: NodeJS.ProcessEnv, { positionals: [given] }: Given): Promise<number> {
+  const shell = SHELLS.find((one) => one === given);
+  if (shell === undefined) {
+    process.stderr.write(`messenger: give one of ${SHELLS.join(", ")}\n`);
+    return EXIT_USAGE;
+  }
+  const commands = Object.entries(COMMANDS).map(([name, command]) => ({ name, help: command.help, words: wordsOf(command) }));
+  process.stdout.write(completionOf(shell, commands));
+  return 0;
+}
 
 const OF_USERS =
   "listen to notifications ask a running Messenger (MESSENGER_URL, this machine by default) as a user: MESSENGER_USER and MESSENGER_PASSWORD, or MESSENGER_TOKEN.";
