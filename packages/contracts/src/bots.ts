@@ -153,6 +153,7 @@ export const BOT_ROUTES = {
   },
   listHooks: {
     ...ofHook,
+    scope: "messages:send",
     method: "GET",
     path: "/api/conversations/{id}/hooks",
     summary: "List the incoming webhooks of a conversation",
@@ -176,6 +177,7 @@ export const BOT_ROUTES = {
   },
   deleteHook: {
     ...ofHook,
+    scope: "messages:send",
     method: "DELETE",
     path: "/api/conversations/{id}/hooks/{hook_id}",
     summary: "Delete an incoming webhook",

@@ -279,7 +279,7 @@ export const USER_ROUTES = {
     tag: "account",
     summary: "Export one's account",
     description:
-      "A zip of JSON files, and of pages to read: the account, its sessions, tokens, contacts and endpoints (without their secrets), whom one blocks, and all conversations with their messages as they are now. It is made as it is read; one at a time.",
+      "A zip of JSON files, and of pages to read: the account, its sessions, tokens, contacts and endpoints (without their secrets), identities, bots, whom one blocks, and all conversations with their messages as they are now. It is made as it is read; one at a time.",
     answer: { status: 200, description: "The zip.", stream: "application/zip" },
     problems: [],
   },

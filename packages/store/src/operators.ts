@@ -97,13 +97,14 @@ export async function suspendUser(db: Db, actor: string, userId: number): Promis
 
 /**
  * Ends that: the user signs in anew, and what waits is pushed to the endpoints that were active, but for those of log-ins,
- * which begin again with a log-in. False where it was not so. Locks the inbox, then its endpoints.
+ * which begin again with a log-in. False where it was not so, or the account is being erased. Locks the inbox, then its endpoints.
  */
 export async function restoreUser(db: Db, actor: string, userId: number): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
     const inbox = await lockInbox(tx, userId);
     const { rows } = await sql`
-      update users set suspended_at = null where id = ${userId} and suspended_at is not null returning id
+      update users set suspended_at = null
+      where id = ${userId} and suspended_at is not null and deleting_at is null returning id
     `.execute(tx);
     if (inbox === null || rows.length === 0) return false;
     await sql`

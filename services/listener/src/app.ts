@@ -242,14 +242,26 @@ export async function createApp(context: Context): Promise<App> {
   const endpoints = createEndpoints(context);
   const contacts = createContacts(context);
   const tokens = createTokensOfUser(context, sessions);
-  const exported = createExport(context, { users, sessions, tokens, contacts, endpoints, people, conversations });
+  const identities = createIdentities(context, { sessions, signUps });
+  const bots = createBots(context, { tokens, users, messages });
+  const exported = createExport(context, {
+    users,
+    sessions,
+    tokens,
+    contacts,
+    endpoints,
+    people,
+    identities,
+    bots,
+    conversations,
+  });
   addRoutes(app, USER_ROUTES, userHandlers(users, sessions, people, exported, context.receipts.publicKey));
   addRoutes(app, SESSION_ROUTES, sessionHandlers(sessions));
   addRoutes(app, SECOND_FACTOR_ROUTES, secondFactorHandlers(sessions, createPasswordResets(context)));
-  addRoutes(app, IDENTITY_ROUTES, identityHandlers(createIdentities(context, { sessions, signUps }), context.oidc.list));
+  addRoutes(app, IDENTITY_ROUTES, identityHandlers(identities, context.oidc.list));
   addRoutes(app, PEOPLE_ROUTES, peopleHandlers(people));
   addRoutes(app, TOKEN_ROUTES, tokenHandlers(tokens));
-  addRoutes(app, BOT_ROUTES, botHandlers(createBots(context, { tokens, users, messages })));
+  addRoutes(app, BOT_ROUTES, botHandlers(bots));
   addRoutes(app, MESSAGE_ROUTES, messageHandlers(messages));
   addRoutes(app, CONVERSATION_ROUTES, conversationHandlers(conversations, groups, messages, signals));
   addRoutes(app, GROUP_ROUTES, groupHandlers(groups));

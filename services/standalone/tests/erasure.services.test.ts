@@ -12,7 +12,7 @@ import {
   waitFor,
 } from "@messenger/testkit";
 import { createKeyring, systemRandom } from "@messenger/core";
-import { beginErasure } from "@messenger/store";
+import { beginErasure, restoreUser } from "@messenger/store";
 import { importJWK, type JWK, jwtVerify } from "jose";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -194,6 +194,7 @@ describe("erasing an account", () => {
     const { db } = part.database.store;
     await beginErasure(db, eve.id); // and the process ends
     expect((await http(`${base}/api/sessions/`, { body: { username: eve.name, password: PASSWORD } })).status).toBe(403);
+    expect(await restoreUser(db, "test", eve.id)).toBe(false);
     await sql`update users set deleting_at = now() - interval '2 minutes' where id = ${eve.id}`.execute(db);
     await openListener(part);
     await waitFor(async () => !(await dump()).includes(eve.name), { what: "nothing to be left of her" });

@@ -81,10 +81,12 @@ describe.each(deployments)("every route, $name", ({ deploy }) => {
       expect(problemsOf(route)).toContain(code);
     });
 
-    it("refuses null in every field", async () => {
+    it("refuses null in every field where it means nothing", async () => {
       const [example] = (route.body as { examples?: Record<string, unknown>[] }).examples ?? [];
       for (const field of Object.keys(example ?? {})) {
-        const answer = await call(route, { body: { ...example, [field]: null }, token: ada.token });
+        const body = { ...example, [field]: null };
+        if (Value.Check(route.body as TSchema, body)) continue; // where it means something
+        const answer = await call(route, { body, token: ada.token });
         expectRefused(answer, route, "validation_error", field);
         if (route.door === undefined) {
           expect(answer.json["errors"]).toContainEqual({ in: "body", pointer: `/${field}`, detail: expect.any(String) });

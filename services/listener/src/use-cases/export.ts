@@ -6,9 +6,11 @@ import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import type { TokensOfUser } from "./api-tokens.ts";
+import type { Bots } from "./bots.ts";
 import type { Contacts } from "./contacts.ts";
 import type { Conversations } from "./conversations.ts";
 import type { Endpoints } from "./endpoints.ts";
+import type { Identities } from "./identities.ts";
 import type { People } from "./people.ts";
 import { readPage } from "./export-page.ts";
 import type { Sessions } from "./sessions.ts";
@@ -31,6 +33,8 @@ interface Parts {
   contacts: Pick<Contacts, "list">;
   endpoints: Pick<Endpoints, "list">;
   people: Pick<People, "listBlocks">;
+  identities: Pick<Identities, "list">;
+  bots: Pick<Bots, "list">;
   conversations: Pick<Conversations, "list" | "history">;
 }
 
@@ -105,6 +109,8 @@ export function createExport(context: Context, parts: Parts): Export {
     yield json("tokens.json", await parts.tokens.list(by));
     yield json("contacts.json", await parts.contacts.list(by));
     yield json("endpoints.json", await parts.endpoints.list(by));
+    yield json("identities.json", await parts.identities.list(by));
+    yield json("bots.json", await parts.bots.list(by));
     yield json("blocks.json", await parts.people.listBlocks(by));
     const index: { title: string; path: string }[] = [];
     for await (const conversation of conversationsOf(by)) {
