@@ -157,7 +157,7 @@ async function measure(bench: Bench): Promise<readonly Sample[]> {
     const { asked, took, failures } = await steadily({
       perSecond: PER_SECOND,
       seconds,
-      ask: (n) => pick(CHOICES)(world, people[n % PEOPLE] as Person, pick(others)),
+      ask: (n) => pick(CHOICES)(world, people[n % PEOPLE] as Person, people[(n + 1 + (n % (PEOPLE - 1))) % PEOPLE] as Person),
     });
     over.abort();
     await looking;
