@@ -149,7 +149,8 @@ export const MessageReport = shape(
     reason,
     comment: nullable(Type.String()),
     message: Type.Union([Type.String(), Type.Null()], {
-      description: "As it was when it was reported; null once its sender's account was deleted.",
+      description:
+        "As it was when it was reported; null where its sender's account was deleted, and `DELETED_MESSAGES` is `erased`.",
     }),
     created_at: Timestamp,
     others: Type.Integer({ minimum: 0, description: "Other reports of the same sender that are not resolved." }),
@@ -232,6 +233,9 @@ export const ADMIN_ROUTES = {
     query: Type.Object(
       {
         admins: Type.Optional(Type.Boolean({ description: "Only administrators." })),
+        name: Type.Optional(
+          Type.String({ minLength: 1, maxLength: 254, description: "The one who signs in by this name alone: a whole one." }),
+        ),
         ...pageQuery,
       },
       { additionalProperties: false },

@@ -64,7 +64,10 @@ export const MadeHook = shape(
   "MadeHook",
   {
     ...hook,
-    url: Type.String({ description: "Whoever has it can write. It is shown once. A path alone where `PUBLIC_URL` is not set." }),
+    url: Type.String({
+      description:
+        "Whoever has it can write. It is shown once. It begins as `PUBLIC_URL` does, or else as the address that one asked at.",
+    }),
   },
   { ...HOOK_EXAMPLE, url: "https://messenger.example.org/api/hooks/mh_q5Zb2p0c9vUO3T1bW8yVqgq5Zb2p0c9vUO3T1bW8yVq" },
 );

@@ -72,7 +72,9 @@ export function checkUsername(username: string): void {
     throw new InvalidName("the letters of a user name must be of one script, so that it cannot be taken for another");
   }
   if (RESERVED.has(usernameKey(username)) || usernameKey(username) === DELETED_NAME)
-    throw new InvalidName("this user name is reserved");
+    throw new InvalidName(
+      "this user name is reserved, as admin, root, support and others are, which people would take for the operator: take another",
+    );
 }
 
 /** Who wrote a message whose sender's account was deleted. Nobody else has this name. */

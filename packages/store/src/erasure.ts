@@ -109,6 +109,27 @@ export async function rewriteSent(db: Db, contents: readonly SentContent[]): Pro
   `.execute(db);
 }
 
+/** What somebody sent, as it was when it was reported. Locks nothing. */
+export async function readReported(db: Db, userId: number): Promise<readonly (SentContent & { report: number })[]> {
+  const { rows } = await sql<SentContent & { report: number }>`
+    select id as report, message_id as id, null::integer as version, content from reports
+    where sender_id = ${userId} and content is not null
+  `.execute(db);
+  return rows;
+}
+
+/** Gives what was reported another content; none where that is null. */
+export async function rewriteReported(
+  db: Db,
+  contents: readonly { report: number; content: Uint8Array | null }[],
+): Promise<void> {
+  await sql`
+    update reports r set content = v.content
+    from unnest(${contents.map(({ report }) => report)}::bigint[], ${contents.map(({ content }) => content)}::bytea[]) as v (id, content)
+    where r.id = v.id
+  `.execute(db);
+}
+
 /** Erases messages with all their versions, and tells nobody. */
 export async function eraseSent(db: Db, ids: readonly string[]): Promise<void> {
   await sql`update messages set content = null, deleted_at = coalesce(deleted_at, now()) where id = any(${ids}::uuid[])`.execute(

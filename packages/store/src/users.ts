@@ -316,7 +316,6 @@ async function endAccount(tx: Db, userId: number): Promise<number | "member" | n
   }
   await sql`delete from blocks where user_id = ${userId} or blocked_id = ${userId}`.execute(tx);
   await sql`delete from reports where reporter_id = ${userId}`.execute(tx);
-  await sql`update reports set content = null where sender_id = ${userId}`.execute(tx);
   await sql`delete from users where id = ${userId}`.execute(tx);
   return inbox;
 }

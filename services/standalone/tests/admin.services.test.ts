@@ -1,4 +1,5 @@
 import { ROUTES, type Route } from "@messenger/contracts";
+import { rateLimitsSetting } from "@messenger/listener";
 import { setRole } from "@messenger/store";
 import {
   type Answer,
@@ -31,7 +32,7 @@ describe("an administrator", () => {
   let mallory: Person;
 
   beforeAll(async () => {
-    part = await newPart();
+    part = await newPart({ rateLimits: { ...rateLimitsSetting.parse("bulk:send=100000"), countsLoopback: false } });
     base = (await openListener(part)).url;
     await openSender(part, "sender");
     receiver = await startScriptedReceiver();
@@ -131,6 +132,9 @@ describe("an administrator", () => {
     }
     expect(found.map(({ user_id: id }) => id)).toEqual(found.map(({ user_id: id }) => id).toSorted((a, b) => a - b));
     expect(found.map(({ user_id: id }) => id)).toEqual(expect.arrayContaining([root.id, ada.id, mallory.id]));
+    const named = (await call("GET", `admin/users/?name=${ada.name.toUpperCase()}`, root)).json["users"] as { user_id: number }[];
+    expect(named.map(({ user_id: id }) => id)).toEqual([ada.id]);
+    expect((await call("GET", "admin/users/?name=nobody", root)).json["users"]).toEqual([]);
     const admins = (await call("GET", "admin/users/?admins=true&limit=100", root)).json["users"] as { role: string }[];
     expect(new Set(admins.map(({ role }) => role))).toEqual(new Set(["admin"]));
     expect((await call("GET", `admin/users/${ada.id}/`, root)).json).toMatchObject({
@@ -152,6 +156,9 @@ describe("an administrator", () => {
     await waitFor(async () => (await call("GET", "users/me/", { token })).status === 401, { what: "the session to end" });
     expect((await call("POST", `${path}/restore/`, root)).json).toMatchObject({ suspended_at: null });
     expect((await call("PUT", `${path}/plan/`, root, { plan: "bulk" })).json).toMatchObject({ plan: "bulk" });
+    expect((await call("PUT", `${path}/plan/`, root, { plan: "bulky" })).json).toMatchObject({
+      detail: "body: plan must be one of standard, bulk (RATE_LIMITS)",
+    });
     expect((await call("POST", `admin/users/${root.id}/suspend/`, root)).json).toMatchObject({ code: "forbidden" });
     const entries = (await call("GET", "admin/audit/", root)).json["entries"] as {
       actor: string;
@@ -249,14 +256,17 @@ describe("an administrator", () => {
     expect(await listed("&resolved=true")).toHaveLength(3);
   });
 
-  it("keeps no text of who was erased, and no report of theirs", async () => {
+  it("keeps what was reported of who was erased, without the name, and no report of theirs", async () => {
     const id = await sendSurely(base, mallory, ada, "gone with its author");
     const kept = await sendSurely(base, ada, mallory, "reported by somebody who goes");
     await call("POST", `messages/${id}/report/`, ada, { reason: "spam" });
     await call("POST", `messages/${kept}/report/`, mallory, { reason: "other" });
     expect((await call("DELETE", "users/me/", mallory, { password: PASSWORD })).status).toBe(200);
     const { reports } = (await call("GET", "admin/reports/?limit=100", root)).json as { reports: Record<string, unknown>[] };
-    expect(reports.find(({ message_id: of }) => of === id)).toMatchObject({ sender: null, message: null });
+    expect(reports.find(({ message_id: of }) => of === id)).toMatchObject({
+      sender: null,
+      message: "gone with its author",
+    });
     expect(reports.find(({ message_id: of }) => of === kept)).toBeUndefined();
   });
 

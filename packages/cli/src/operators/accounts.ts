@@ -56,7 +56,7 @@ async function list({ db }: Store, onlyAdmins: boolean, json: boolean): Promise<
 }
 
 /** Makes an account; its password is drawn, and printed once. */
-async function create(store: Store, name: string | undefined, role: "user" | "admin"): Promise<void> {
+async function create(store: Store, name: string | undefined, role: "user" | "admin", json: boolean): Promise<void> {
   if (name === undefined) throw new UsageError("give a user name");
   checkUsername(name);
   const password = randomBytes(18).toString("base64url");
@@ -72,6 +72,7 @@ async function create(store: Store, name: string | undefined, role: "user" | "ad
   });
   if ("taken" in made) throw new Error(`the name ${name} is taken: messenger admin grant ${name} makes that user an admin`);
   if (role === "admin") await setRole(store.db, ACTOR, made.id, "admin");
+  if (json) return printJson({ id: made.id, username: name, role, password });
   process.stdout.write(`Made the ${role} ${name}. The password, which is not shown again: ${password}\n`);
 }
 
@@ -103,7 +104,7 @@ export function runAdmin(env: NodeJS.ProcessEnv, given: Given): Promise<number> 
   const json = given.values["json"] === true;
   return run(env, given, {
     list: (store) => list(store, true, json),
-    create: (store, name) => create(store, name, "admin"),
+    create: (store, name) => create(store, name, "admin", json),
     async grant(store, name) {
       const { id } = await find(store, name);
       said(await setRole(store.db, ACTOR, id, "admin"), `${name} is an admin.`, `${name} was an admin already.`);
@@ -126,7 +127,7 @@ export function runUser(env: NodeJS.ProcessEnv, given: Given): Promise<number> {
   const json = given.values["json"] === true;
   return run(env, given, {
     list: (store) => list(store, false, json),
-    create: (store, name) => create(store, name, "user"),
+    create: (store, name) => create(store, name, "user", json),
     async show(store, name) {
       const account = await find(store, name);
       if (json) return printJson(account);

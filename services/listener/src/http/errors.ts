@@ -25,14 +25,20 @@ type Found = NonNullable<FastifyError["validation"]>[number];
 /** Said by what they are about, too. */
 const SAID_ELSEWHERE: ReadonlySet<string> = new Set(["additionalProperties", "anyOf", "const"]);
 
+/** What is wrong with one thing. */
+function wordsOf({ keyword, message, params, instancePath }: Found): string | undefined {
+  if (keyword === "boolean") return "is not known here";
+  if (keyword === "enum") return `must be one of ${(params["allowedValues"] as unknown[]).join(", ")}`;
+  if (keyword === "type" && params["type"] === "object" && instancePath === "") return "must be a JSON object";
+  return message;
+}
+
 /** What is wrong, in words for whoever wrote the request: the validator speaks of schemas. */
 function faultsOf(found: readonly Found[]): { pointer: string; detail: string }[] {
   const faults: { pointer: string; detail: string }[] = [];
   for (const [pointer, here] of Map.groupBy(found, ({ instancePath }) => instancePath)) {
     const choices = here.flatMap(({ keyword, params }) => (keyword === "const" ? [String(params["allowedValue"])] : []));
-    const details = here
-      .filter(({ keyword }) => !SAID_ELSEWHERE.has(keyword))
-      .map(({ keyword, message }) => (keyword === "boolean" ? "is not known here" : message));
+    const details = here.filter(({ keyword }) => !SAID_ELSEWHERE.has(keyword)).map(wordsOf);
     if (choices.length > 0) details.push(`must be one of ${choices.join(", ")}`);
     for (const detail of new Set(details)) if (detail !== undefined) faults.push({ pointer, detail });
   }

@@ -32,8 +32,8 @@ export function botHandlers(bots: Bots): Handlers<typeof BOT_ROUTES> {
     }),
     deleteBotToken: ({ identity, params }) => bots.deleteToken(identity, params.id, params.token_id),
     listHooks: async ({ identity, params }) => ({ hooks: (await bots.listHooks(identity, params.id)).map(describeHook) }),
-    async createHook({ identity, params, body }) {
-      const { made, url } = await bots.createHook(identity, params.id, body.name);
+    async createHook({ identity, params, body, protocol, host }) {
+      const { made, url } = await bots.createHook(identity, params.id, body.name, `${protocol}://${host}`);
       return { ...describeHook(made), url };
     },
     deleteHook: ({ identity, params }) => bots.deleteHook(identity, params.id, params.hook_id),

@@ -1,8 +1,10 @@
+import { loginKeys } from "@messenger/core";
 import {
   type AccountOfOperator,
   type AuditEntry,
   type Backlog,
   type FailingEndpoint,
+  findAccountByName,
   findAccountOfOperator,
   findOwner,
   listAccounts,
@@ -17,6 +19,7 @@ import {
   suspendUser,
 } from "@messenger/store";
 import type { Context } from "../context.ts";
+import { STANDARD_PLAN } from "../rate-limits.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { type Page, type PageRequest, placeOfNumber, readPage } from "./pages.ts";
@@ -27,7 +30,7 @@ export const actorOf = ({ userId }: Identity): string => `user ${userId}`;
 
 /** What administrators see and do. All of what they do is in the audit log. */
 export interface Administration {
-  listUsers(request: PageRequest & { admins?: boolean | undefined }): Promise<Page<AccountOfOperator>>;
+  listUsers(request: PageRequest & { admins?: boolean | undefined; name?: string | undefined }): Promise<Page<AccountOfOperator>>;
   /** @throws {Refused} no_such_user */
   readUser(id: number): Promise<AccountOfOperator>;
   /** @throws {Refused} no_such_user, forbidden */
@@ -49,7 +52,10 @@ export interface Administration {
 
 const AUDITED = 1_000;
 
-export function createAdministration({ db, publisher, revocations }: Context, users: Pick<Users, "delete">): Administration {
+export function createAdministration(
+  { db, publisher, revocations, settings }: Context,
+  users: Pick<Users, "delete">,
+): Administration {
   async function readUser(id: number): Promise<AccountOfOperator> {
     const found = await findAccountOfOperator(db, id);
     if (found === null) throw new Refused("no_such_user", "User not found.");
@@ -61,8 +67,12 @@ export function createAdministration({ db, publisher, revocations }: Context, us
   }
 
   return {
-    listUsers: ({ admins = false, ...request }) =>
+    listUsers: ({ admins = false, name, ...request }) =>
       readPage(request, placeOfNumber, async (after, limit) => {
+        if (name !== undefined) {
+          const found = await findAccountByName(db, loginKeys(name));
+          return { seq: 0, rows: found === null ? [] : [{ at: 0, id: found.id, item: found }] };
+        }
         const rows = await listAccounts(db, { after: after?.id ?? 0, limit, onlyAdmins: admins });
         return { seq: 0, rows: rows.map((row) => ({ at: 0, id: row.id, item: row })) };
       }),
@@ -83,6 +93,9 @@ export function createAdministration({ db, publisher, revocations }: Context, us
       return readUser(id);
     },
     async changePlan(by, id, plan) {
+      const known = [STANDARD_PLAN, ...settings.rateLimits.plans.keys()];
+      if (!known.includes(plan))
+        throw new Refused("validation_error", `body: plan must be one of ${known.join(", ")} (RATE_LIMITS)`);
       await setPlan(db, actorOf(by), id, plan);
       return readUser(id);
     },

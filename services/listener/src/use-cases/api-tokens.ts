@@ -33,7 +33,8 @@ export function createTokensOfUser(context: Context, sessions: Pick<Sessions, "c
     const token = API_TOKEN_PREFIX + Buffer.from(random.bytes(TOKEN_BYTES)).toString("base64url");
     const hash = tokenHash(token);
     const made = await createApiToken(db, { userId, passwordHash, name, scopes, days, hash, most: MAX_TOKENS });
-    if (made === "changed") throw new Refused("wrong_password", "the password was changed meanwhile");
+    if (made === "changed")
+      throw new Refused("wrong_password", "the password was changed meanwhile, or the account is suspended");
     if (made === "full") throw new Refused("full", `an account has at most ${MAX_TOKENS} tokens`);
     return { made, token };
   }

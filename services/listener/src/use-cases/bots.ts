@@ -35,7 +35,7 @@ export interface Bots {
   deleteToken(by: Identity, id: number, token: number): Promise<void>;
   listHooks(by: Identity, conversation: number): Promise<readonly HookRow[]>;
   /** @throws {Refused} no_such_conversation, full */
-  createHook(by: Identity, conversation: number, name: string): Promise<{ made: HookRow; url: string }>;
+  createHook(by: Identity, conversation: number, name: string, origin: string): Promise<{ made: HookRow; url: string }>;
   /** @throws {Refused} no_such_token */
   deleteHook(by: Identity, conversation: number, id: number): Promise<void>;
   /** @throws {Refused} no_such_token, validation_error, … */
@@ -85,12 +85,12 @@ export function createBots(
       await deps.tokens.delete({ userId: id }, token);
     },
     listHooks: ({ userId }, conversation) => listHooks(db, userId, conversation),
-    async createHook({ userId }, conversation, name) {
+    async createHook({ userId }, conversation, name, origin) {
       const token = HOOK_PREFIX + Buffer.from(random.bytes(HOOK_BYTES)).toString("base64url");
       const made = await createHook(db, { userId, conversation, name, hash: tokenHash(token) });
       if (made === "no-conversation") throw noSuchConversation();
       if (made === "full") throw new Refused("full", "one has twenty incoming webhooks at most");
-      return { made, url: `${settings.publicUrl ?? ""}/api/hooks/${token}` };
+      return { made, url: `${settings.publicUrl ?? origin}/api/hooks/${token}` };
     },
     async deleteHook({ userId }, conversation, id) {
       if (!(await endHook(db, userId, { conversation, id }))) throw noSuchHook();

@@ -10,10 +10,13 @@ import {
   listBots,
   listWritten,
   readAdded,
+  readReported,
   readSent,
   rewriteAdded,
+  rewriteReported,
   rewriteSent,
   type SealedData,
+  type SentContent,
   type SentPlace,
 } from "@messenger/store";
 import type { Context } from "../context.ts";
@@ -61,13 +64,17 @@ export function createErasure(context: Context): Erasure {
         await eraseSent(db, current); // in groups that the user has left, nobody is told
         continue;
       }
-      const rewritten = found.contents.map(({ id, version, content }) => {
-        const anonymous: MessageContent = { ...contentOf(keyring, id, content), sender_username: DELETED_NAME };
-        return { id, version, content: keyring.contents.seal(id, storedContent(anonymous)) };
-      });
-      await rewriteSent(db, rewritten);
+      await rewriteSent(
+        db,
+        found.contents.map((sent) => ({ ...sent, content: anonymous(sent) })),
+      );
     }
   }
+
+  const anonymous = ({ id, content }: Pick<SentContent, "id" | "content">): Uint8Array => {
+    const said: MessageContent = { ...contentOf(keyring, id, content), sender_username: DELETED_NAME };
+    return keyring.contents.seal(id, storedContent(said));
+  };
 
   /** Events that tell who was added to a group tell so without a name. */
   async function eraseAdded(userId: number, conversation: number): Promise<void> {
@@ -79,6 +86,12 @@ export function createErasure(context: Context): Erasure {
   }
 
   async function eraseWritten(userId: number): Promise<void> {
+    const reported = await readReported(db, userId);
+    const keeps = settings.deletedMessages === "kept";
+    await rewriteReported(
+      db,
+      reported.map((sent) => ({ report: sent.report, content: keeps ? anonymous(sent) : null })),
+    );
     for (const isAgain of [false, true]) {
       let latest = 0;
       for (const conversation of await listWritten(db, userId)) {

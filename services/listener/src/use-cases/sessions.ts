@@ -128,7 +128,7 @@ export function createSessions(context: Context): Sessions {
     const isRight = await throttle.attempt({ ip, account: String(userId), isFamiliar: true }, async () =>
       (await passwords.matches(hash, password, { network: networkOf(ip), urgency: "familiar" })) ? true : null,
     );
-    if (isRight === null || hash === null) throw new Refused("wrong_password", "your password is another one");
+    if (isRight === null || hash === null) throw new Refused("wrong_password", "the password is wrong");
     return hash;
   }
 
