@@ -133,7 +133,7 @@ export const BOT_ROUTES = {
     body: NewToken,
     bodyLimit: TOKEN_BYTES,
     answer: { status: 201, description: "The token.", body: MadeToken },
-    problems: ["no_such_user", "wrong_password", "too_many_attempts", "full"],
+    problems: ["no_such_user", "wrong_password", "wrong_code", "too_many_attempts", "full"],
   },
   listBotTokens: {
     ...ofBot,

@@ -1,5 +1,5 @@
 import { type Static, Type } from "typebox";
-import { Id, Password, Timestamp } from "./fields.ts";
+import { FullCode, Id, Password, Timestamp } from "./fields.ts";
 import { type Route, shape, SMALL_BYTES } from "./route.ts";
 import { StartedSession } from "./sessions.ts";
 
@@ -94,7 +94,7 @@ export const Identities = shape("Identities", { identities: Type.Array(Identity)
 
 export const LinkIdentity = shape(
   "LinkIdentity",
-  { provider, flow, callback_url: callbackUrl, password: Password },
+  { provider, flow, callback_url: callbackUrl, password: Password, totp_code: Type.Optional(FullCode) },
   {
     provider: "example",
     flow: "AuZrX0c",
@@ -172,7 +172,16 @@ export const IDENTITY_ROUTES = {
     body: LinkIdentity,
     bodyLimit: FINISH_BYTES,
     answer: { status: 201, description: "It is linked.", body: Identity },
-    problems: ["full", "no_such_provider", "not_vouched_for", "provider_away", "taken", "too_many_attempts", "wrong_password"],
+    problems: [
+      "full",
+      "no_such_provider",
+      "not_vouched_for",
+      "provider_away",
+      "taken",
+      "too_many_attempts",
+      "wrong_code",
+      "wrong_password",
+    ],
   },
   deleteIdentity: {
     ...ofOwn,

@@ -1,5 +1,5 @@
 import { type Static, Type } from "typebox";
-import { Id, Password, Timestamp } from "./fields.ts";
+import { FullCode, Id, Password, Timestamp } from "./fields.ts";
 import { type Route, SCOPES, shape } from "./route.ts";
 
 /** The password may be written in escapes, of six bytes for each character. */
@@ -21,6 +21,7 @@ export const NewToken = shape(
     scopes,
     expires_in_days: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_DAYS, description: "90 if not given." })),
     password: Password,
+    totp_code: Type.Optional(FullCode),
   },
   { name: "reports", scopes: ["messages:send"], expires_in_days: 30, password: "correct horse battery staple" },
   { additionalProperties: false },
@@ -79,7 +80,7 @@ export const TOKEN_ROUTES = {
     body: NewToken,
     bodyLimit: TOKEN_BYTES,
     answer: { status: 201, description: "The token.", body: MadeToken },
-    problems: ["wrong_password", "too_many_attempts", "full"],
+    problems: ["wrong_password", "wrong_code", "too_many_attempts", "full"],
   },
   deleteToken: {
     ...ofToken,

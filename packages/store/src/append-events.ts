@@ -77,7 +77,7 @@ export async function lockInboxes(tx: Db, conversation: number, messageId: strin
   const now = await sql<{ id: number; reads: boolean }>`
     select b.id, ${IS_VISIBLE} as reads
     from messages m join participants p on p.conversation_id = m.conversation_id join inboxes b on b.user_id = p.user_id
-    where m.id = ${messageId} and m.conversation_id = ${conversation} and p.request is null order by b.id
+    where m.id = ${messageId} and m.conversation_id = ${conversation} order by b.id
   `.execute(tx);
   const held = new Set(locked.rows.map(({ id }) => id));
   if (!now.rows.every(({ id }) => held.has(id))) throw new MembersChanged();

@@ -100,15 +100,45 @@ export function editMessage(
 export function deleteMessage(db: Db, change: MessageChange): Promise<ChangeResult<object>> {
   const { messageId, userId, eventId } = change;
   const mayChange = ({ senderId, role }: LockedMessage): boolean => senderId === userId || role === "owner" || role === "admin";
-  return changeMessage(db, { ...change, mayChange, isSaid: false }, async (tx, { conversation, version, content }, inboxes) => {
-    if (content === null) return { events: [], outboxId: null };
-    await sql`delete from message_versions where message_id = ${messageId}`.execute(tx);
-    await sql`delete from reactions where message_id = ${messageId}`.execute(tx);
-    await sql`update messages set content = null, deleted_at = now() where id = ${messageId}`.execute(tx);
-    await withdrawNoticesOf(tx, conversation);
-    const deleted = { kind: "message.deleted", eventId, conversation, message: { id: messageId, version }, data: null };
-    return announce(tx, inboxes, deleted);
+  return changeMessage(db, { ...change, mayChange, isSaid: false }, (tx, message, inboxes) =>
+    eraseMessage(tx, { id: messageId, ...message }, eventId, inboxes),
+  );
+}
+
+/**
+ * Deletes a message for a moderator, who takes no part in its conversation, whoever sent it, and wherever that one is now.
+ * Locks the inboxes of those who take part, by id, then the message.
+ */
+export function deleteAnyMessage(db: Db, messageId: string, eventId: string): Promise<AppendedEvents> {
+  return transactionOfMembers(db, async (tx) => {
+    const found = await sql<{ conversation: number }>`
+      select conversation_id as conversation from messages where id = ${messageId}
+    `.execute(tx);
+    const conversation = found.rows[0]?.conversation;
+    if (conversation === undefined) return { events: [], outboxId: null };
+    const inboxes = await lockInboxes(tx, conversation, messageId);
+    const { rows } = await sql<{ version: number; content: Uint8Array | null }>`
+      select version, content from messages where id = ${messageId} for update
+    `.execute(tx);
+    const [message] = rows;
+    if (message === undefined) return { events: [], outboxId: null };
+    return eraseMessage(tx, { id: messageId, conversation, ...message }, eventId, inboxes);
   });
+}
+
+/** The message is locked, and so are the inboxes that are told. */
+async function eraseMessage(
+  tx: Db,
+  { id, conversation, version, content }: Pick<LockedMessage, "conversation" | "version" | "content"> & { id: string },
+  eventId: string,
+  inboxes: readonly number[],
+): Promise<AppendedEvents> {
+  if (content === null) return { events: [], outboxId: null };
+  await sql`delete from message_versions where message_id = ${id}`.execute(tx);
+  await sql`delete from reactions where message_id = ${id}`.execute(tx);
+  await sql`update messages set content = null, deleted_at = now() where id = ${id}`.execute(tx);
+  await withdrawNoticesOf(tx, conversation);
+  return announce(tx, inboxes, { kind: "message.deleted", eventId, conversation, message: { id, version }, data: null });
 }
 
 /**

@@ -45,13 +45,38 @@ export async function holdErasure(db: Db, userId: number): Promise<void> {
   await sql`update users set deleting_at = now() where id = ${userId} and deleting_at is not null`.execute(db);
 }
 
+/** A conversation that somebody has written in. */
+export interface Written {
+  id: number;
+  isGroup: boolean;
+  /** Nobody else takes part in it. */
+  isAlone: boolean;
+}
+
 /** Where a user has written: conversations that they take part in, and groups that they were in. Locks nothing. */
-export async function listWritten(db: Db, userId: number): Promise<readonly number[]> {
-  const { rows } = await sql<{ id: number }>`
-    select conversation_id as id from participants where user_id = ${userId}
-    union select conversation_id from left_groups where user_id = ${userId} order by id
+export async function listWritten(db: Db, userId: number): Promise<readonly Written[]> {
+  const { rows } = await sql<Written>`
+    select c.id, c.low_user_id is null as "isGroup", not exists (
+      select from participants p where p.conversation_id = c.id and p.user_id <> ${userId}
+    ) as "isAlone"
+    from conversations c where c.id in (
+      select conversation_id from participants where user_id = ${userId}
+      union select conversation_id from left_groups where user_id = ${userId}
+    ) order by c.id
   `.execute(db);
-  return rows.map(({ id }) => id);
+  return rows;
+}
+
+/** Erases all messages of a conversation in which nobody takes part any more: a slice of them; false where none are left. */
+export async function eraseSlice(db: Db, conversation: number, limit: number): Promise<boolean> {
+  const { rows } = await sql<{ id: string }>`
+    select id from messages where conversation_id = ${conversation} and content is not null order by created_at, id limit ${limit}
+  `.execute(db);
+  await eraseSent(
+    db,
+    rows.map(({ id }) => id),
+  );
+  return rows.length > 0;
 }
 
 /** A version of a message that somebody sent; the current one where `version` is null. */
@@ -144,27 +169,18 @@ export interface SealedData {
   data: Uint8Array;
 }
 
-/** The inboxes of all who take part in a group, or did. */
-const inboxesOf = (conversation: number) => sql`(
-  select b.id from inboxes b where b.user_id in (
-    select user_id from participants where conversation_id = ${conversation}
-    union select user_id from left_groups where conversation_id = ${conversation}
-  )
-)`;
-
-/** What events say of who was added to a group. Reads the logs of all who take part in it. Locks nothing. */
+/** What events say of who was added to a group. Locks nothing. */
 export async function readAdded(db: Db, conversation: number): Promise<readonly SealedData[]> {
   const { rows } = await sql<SealedData>`
-    select distinct on (id) id, data from events
-    where inbox_id in ${inboxesOf(conversation)} and conversation_id = ${conversation} and kind = 'member.added' and data is not null
+    select distinct on (id) id, data from events where conversation_id = ${conversation} and kind = 'member.added' and data is not null
   `.execute(db);
   return rows;
 }
 
-/** Has events of a group say something else. */
+/** Has events that tell who was added to a group say something else. */
 export async function rewriteAdded(db: Db, conversation: number, said: readonly SealedData[]): Promise<void> {
   await sql`
     update events e set data = v.data from unnest(${said.map(({ id }) => id)}::uuid[], ${said.map(({ data }) => data)}::bytea[]) as v (id, data)
-    where e.inbox_id in ${inboxesOf(conversation)} and e.conversation_id = ${conversation} and e.id = v.id
+    where e.conversation_id = ${conversation} and e.kind = 'member.added' and e.id = v.id
   `.execute(db);
 }

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { announce, type AppendedEvents, lockMembers, MembersChanged, transactionOfMembers } from "./append-events.ts";
 import type { Db } from "./database.ts";
 import { deleteSome } from "./delete-some.ts";
-import { isBlocked } from "./people.ts";
+import { refusesToBeAdded } from "./people.ts";
 
 export type Role = "owner" | "admin" | "member";
 
@@ -198,7 +198,7 @@ export async function createGroup(db: Db, { by, members, sealTitle, eventId, sea
     const boxes = await sql<{ id: number }>`
       select id from inboxes where user_id = any(${all}::bigint[]) order by id for no key update
     `.execute(tx);
-    if (boxes.rows.length < all.length || (await isBlocked(tx, { by: members, who: by }))) return { status: "no-user" };
+    if (boxes.rows.length < all.length || (await refusesToBeAdded(tx, { by: members, who: by }))) return { status: "no-user" };
     const { rows: own } = await sql`
       select from participants where user_id = ${by} and role = 'owner' limit ${MAX_GROUPS}
     `.execute(tx);
@@ -290,7 +290,7 @@ export function addMember(
   { conversation, by, userId, ...event }: GroupChange & { userId: number },
 ): Promise<GroupResult> {
   return changeGroup(db, { conversation, by, others: [userId] }, async (tx, group) => {
-    if (await isBlocked(tx, { by: [userId], who: by })) return "no-user";
+    if (await refusesToBeAdded(tx, { by: [userId], who: by })) return "no-user";
     return admit(tx, group, userId, event);
   });
 }

@@ -10,6 +10,7 @@ export {
 export type { AppendedEvents } from "./append-events.ts";
 export {
   type ChangeResult,
+  deleteAnyMessage,
   deleteMessage,
   editMessage,
   listVersions,
@@ -161,6 +162,7 @@ export {
   beginErasure,
   claimErasures,
   eraseSent,
+  eraseSlice,
   holdErasure,
   listWritten,
   readAdded,
@@ -172,6 +174,7 @@ export {
   type SealedData,
   type SentContent,
   type SentPlace,
+  type Written,
 } from "./erasure.ts";
 export { expireConversations, expireMessages, keepMessages } from "./retention.ts";
 export { type CountedRequests, drawRequests, type Drawn, findPlan } from "./rate-limits.ts";

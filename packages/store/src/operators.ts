@@ -61,6 +61,14 @@ export async function setRole(db: Db, actor: string, userId: number, role: "user
   });
 }
 
+/** What a user's bots do by their tokens, and their incoming webhooks, ends with what the user does. */
+async function endSessionsOfBots(tx: Db, owner: number): Promise<void> {
+  await sql`
+    update sessions set revoked_at = now()
+    where user_id in (select id from users where owner_id = ${owner}) and revoked_at is null
+  `.execute(tx);
+}
+
 /** Puts a user on another plan, by which their requests are limited; false where there is no such user, or it was so. */
 export async function setPlan(db: Db, actor: string, userId: number, plan: string): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
@@ -83,6 +91,7 @@ export async function suspendUser(db: Db, actor: string, userId: number): Promis
       update users set suspended_at = now() where id = ${userId} and suspended_at is null returning id
     `.execute(tx);
     if (inbox === null || rows.length === 0) return false;
+    await endSessionsOfBots(tx, userId);
     await sql`update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null`.execute(tx);
     await sql`
       update endpoints e set state = 'off', reason = case when kept_by = 'owner' then ${SUSPENDED} else 'signed out' end, ${KEEP_LEASE},
@@ -126,6 +135,7 @@ export async function signOutUser(
   return db.transaction().execute(async (tx) => {
     const inbox = await lockInbox(tx, userId);
     if (inbox === null) return null;
+    await endSessionsOfBots(tx, userId);
     const ended = await endAllSessions(tx, userId, "signed out");
     await note(tx, actor, "user.signed_out", userId);
     return { ended, changed: await announceChange(tx, inbox.id) };

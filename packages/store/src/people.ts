@@ -118,8 +118,25 @@ export async function findBlocks(
   return rows[0] as { isBlocked: boolean; isBlocking: boolean };
 }
 
+/**
+ * Whether one of these users does not want to be added to a group by somebody: blocks them, asks to be asked first and has
+ * not accepted them, or is being erased. Locks nothing.
+ */
+export async function refusesToBeAdded(db: Db, { by, who }: { by: readonly number[]; who: number }): Promise<boolean> {
+  const others = by.filter((id) => id !== who);
+  const { rows } = await sql`
+    select from users u join inboxes b on b.user_id = u.id where u.id = any(${others}::bigint[]) and (
+      u.deleting_at is not null or (b.screens and not exists (
+        select from conversations c join participants p on p.conversation_id = c.id and p.user_id = u.id and p.request is null
+        where c.low_user_id = least(u.id, ${who}) and c.high_user_id = greatest(u.id, ${who})
+      ))
+    ) limit 1
+  `.execute(db);
+  return rows.length > 0 || (await isBlocked(db, { by, who }));
+}
+
 /** Whether one of these users blocks somebody. Locks nothing. */
-export async function isBlocked(db: Db, { by, who }: { by: readonly number[]; who: number }): Promise<boolean> {
+async function isBlocked(db: Db, { by, who }: { by: readonly number[]; who: number }): Promise<boolean> {
   const { rows } = await sql`
     select from blocks where user_id = any(${by}::bigint[]) and blocked_id = ${who} limit 1
   `.execute(db);

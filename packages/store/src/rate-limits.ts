@@ -28,7 +28,7 @@ export async function drawRequests(db: Db, { key, windowMs, most }: CountedReque
       insert into rate_limits as r (key, window_number, used) select ${key}, ms / ${windowMs}, ${asked}::integer from clock
       on conflict (key) do update set window_number = excluded.window_number, drawn_at = now(),
         used = case when r.window_number = excluded.window_number then r.used + excluded.used else excluded.used end
-      where r.window_number <> excluded.window_number or r.used < ${most}
+      where r.window_number < excluded.window_number or (r.window_number = excluded.window_number and r.used < ${most})
       returning used
     )
     select (select used from drawn) as used, (${windowMs} - ms % ${windowMs})::integer as "msLeft" from clock

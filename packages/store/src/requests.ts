@@ -8,30 +8,65 @@ async function lockOwn(tx: Db, userId: number): Promise<number | null> {
   return rows[0]?.id ?? null;
 }
 
-/** Has a user be asked before messages of strangers arrive, or no longer; what waits then, waits on. Locks the inbox. */
+/**
+ * Has a user be asked before messages of strangers arrive, or no longer; what waits then, waits on. Conversations that
+ * somebody else has opened, and nobody has written in, are strangers', too. Locks the inbox.
+ */
 export async function screenStrangers(db: Db, userId: number, screens: boolean): Promise<void> {
-  await sql`
-    update inboxes set screens = ${screens}, has_requests = has_requests or ${screens} where user_id = ${userId}
-  `.execute(db);
+  await db.transaction().execute(async (tx) => {
+    await lockOwn(tx, userId);
+    await sql`
+      update inboxes set screens = ${screens}, has_requests = has_requests or ${screens} where user_id = ${userId}
+    `.execute(tx);
+    if (!screens) return;
+    await sql`
+      update participants p set request = 'waiting' from conversations c
+      where p.user_id = ${userId} and p.request is null and c.id = p.conversation_id and c.low_user_id <> c.high_user_id
+        and not exists (select from messages m where m.conversation_id = c.id)
+    `.execute(tx);
+  });
 }
+
+/** That arrive in one transaction. */
+const ARRIVE_AT_ONCE = 500;
+/** So many transactions: of more that wait, the rest arrives when it is accepted again. */
+const MAX_SLICES = 1_000;
 
 /**
  * Accepts a stranger: the messages that wait arrive, in the order they were sent, as they are now. Null where no answer is
- * waited for. Locks the inbox.
+ * waited for. Locks the inbox, again and again where many wait.
  */
 export async function acceptRequest(db: Db, userId: number, conversation: number): Promise<EndpointsChanged | null> {
+  let changed: EndpointsChanged | null = null;
+  for (let n = 0; n < MAX_SLICES; n += 1) {
+    const slice = await acceptSlice(db, userId, conversation);
+    if (slice === null) break;
+    changed = slice.changed;
+    if (slice.isLast) break;
+  }
+  return changed;
+}
+
+/** The first messages that wait; with the last of them, nobody waits any more. */
+async function acceptSlice(
+  db: Db,
+  userId: number,
+  conversation: number,
+): Promise<{ changed: EndpointsChanged; isLast: boolean } | null> {
   return db.transaction().execute(async (tx) => {
     const inbox = await lockOwn(tx, userId);
     const { rows: asked } = await sql`
-      update participants set request = null
-      where conversation_id = ${conversation} and user_id = ${userId} and request is not null returning user_id
+      select from participants where conversation_id = ${conversation} and user_id = ${userId} and request is not null for update
     `.execute(tx);
     if (inbox === null || asked.length === 0) return null;
-    const { rows } = await sql<{ outboxId: number }>`
+    const { rows } = await sql<{ outboxId: number; count: number }>`
       with come as materialized (
         select m.id, m.version, row_number() over (order by e.seq) as n
         from messages m join events e on e.message_id = m.id and e.inbox_id = ${inbox} and e.kind = 'message.requested'
-        where m.conversation_id = ${conversation} and m.content is not null
+        where m.conversation_id = ${conversation} and m.content is not null and not exists (
+          select from events a where a.message_id = m.id and a.inbox_id = ${inbox} and a.kind = 'message.created'
+        )
+        order by e.seq limit ${ARRIVE_AT_ONCE}
       ),
       moved as (
         update inboxes set head = head + (select count(*) from come) where id = ${inbox} returning head
@@ -42,9 +77,17 @@ export async function acceptRequest(db: Db, userId: number, conversation: number
           nullif(come.version, 1), clock_timestamp()
         from come cross join moved
       )
-      insert into outbox (inbox_ids) values (array[${inbox}::bigint]) returning id as "outboxId"
+      insert into outbox (inbox_ids) values (array[${inbox}::bigint])
+      returning id as "outboxId", (select count(*)::integer from come) as count
     `.execute(tx);
-    return { inbox, outboxId: (rows[0] as { outboxId: number }).outboxId };
+    const { outboxId, count } = rows[0] as { outboxId: number; count: number };
+    const isLast = count < ARRIVE_AT_ONCE;
+    if (isLast) {
+      await sql`update participants set request = null where conversation_id = ${conversation} and user_id = ${userId}`.execute(
+        tx,
+      );
+    }
+    return { changed: { inbox, outboxId }, isLast };
   });
 }
 

@@ -18,8 +18,18 @@ describe("RATE_LIMITS", () => {
 
   it("can be off", () => expect(read("off").standard).toBeUndefined());
 
-  it.each(["send", "send=0", "send=-1", "send=1.5", "sending=5", "send=10000001", "Bulk:send=5", "send=5;read=6", ":send=5"])(
-    "refuses %s, and says what is expected",
-    (text) => expect(() => read(text)).toThrow(/RATE_LIMITS: off, or requests in a minute such as send=600/u),
+  it.each([
+    "send",
+    "send=0",
+    "send=-1",
+    "send=1.5",
+    "sending=5",
+    "send=10000001",
+    "Bulk:send=5",
+    "send=5;read=6",
+    ":send=5",
+    "bulk:unanswered=5",
+  ])("refuses %s, and says what is expected", (text) =>
+    expect(() => read(text)).toThrow(/RATE_LIMITS: off, or requests in a minute such as send=600/u),
   );
 });

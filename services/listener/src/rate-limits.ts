@@ -37,7 +37,9 @@ function parse(text: string): RateLimits {
     const [, plan = STANDARD_PLAN, name, digits] = ENTRY.exec(entry.trim()) ?? [];
     const group = NAMES.find((one) => one === name);
     const limit = Number(digits);
-    if (group === undefined || limit < 1 || limit > MAX_PER_MINUTE) {
+    // What is not answered is counted alike for all.
+    const isForAll = group === "unanswered" && plan !== STANDARD_PLAN;
+    if (group === undefined || isForAll || limit < 1 || limit > MAX_PER_MINUTE) {
       throw new Error(
         `off, or requests in a minute such as send=600,read=3000,bulk:send=60000 are expected, for ${NAMES.join(", ")}, 1 to ${MAX_PER_MINUTE} each`,
       );

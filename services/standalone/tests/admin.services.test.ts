@@ -119,6 +119,11 @@ describe("an administrator", () => {
     const confirm = (totp_code?: string): Promise<Answer> =>
       call("POST", "sessions/confirm/", root, { password: PASSWORD, ...(totp_code === undefined ? undefined : { totp_code }) });
     expect(await confirm()).toMatchObject({ status: 400, json: { code: "wrong_code" } });
+    // What outlasts a session asks for it as well.
+    const token = { name: "t", scopes: ["admin:write"], password: PASSWORD };
+    expect(await call("POST", "tokens/", root, token)).toMatchObject({ status: 400, json: { code: "wrong_code" } });
+    const link = { provider: "none", flow: "begun", callback_url: "http://127.0.0.1:1/", password: PASSWORD };
+    expect(await call("POST", "users/me/identities/", root, link)).toMatchObject({ status: 400, json: { code: "wrong_code" } });
     expect((await confirm(totp(secret, at + 30_000))).status).toBe(204);
   });
 
@@ -254,6 +259,33 @@ describe("an administrator", () => {
     expect((await call("GET", `admin/users/${mallory.id}/`, root)).json["suspended_at"]).not.toBeNull();
     expect(await listed()).toEqual([]);
     expect(await listed("&resolved=true")).toHaveLength(3);
+  });
+
+  it("deletes what was reported, also of who has left the group, or is gone", async () => {
+    for (const leaves of [true, false]) {
+      const eve = await register(base);
+      const made = await call("POST", "conversations/", ada, { title: "Engines", member_ids: [eve.id] });
+      const { conversation_id: group } = made.json["conversation"] as { conversation_id: number };
+      const said = await call("POST", `conversations/${group}/messages/`, eve, { message: "spam" });
+      const id = String(said.json["message_id"]);
+      await call("POST", `messages/${id}/report/`, ada, { reason: "spam" });
+      if (leaves) await call("DELETE", `conversations/${group}/members/${eve.id}/`, eve);
+      else await call("DELETE", "users/me/", eve, { password: PASSWORD });
+      const { reports } = (await call("GET", "admin/reports/?limit=100", root)).json as { reports: Record<string, unknown>[] };
+      const report = reports.find(({ message_id: of }) => of === id);
+      await call("POST", `admin/reports/${String(report?.["report_id"])}/resolve/`, root, { action: "delete_message" });
+      expect((await call("GET", `messages/${id}/`, ada)).status).toBe(404);
+    }
+  });
+
+  it("suspends bots with their owner", async () => {
+    const bot = await call("POST", "bots/", mallory, { username: `bot-${mallory.name}` });
+    const path = `bots/${String(bot.json["user_id"])}/tokens/`;
+    const made = await call("POST", path, mallory, { name: "t", scopes: ["messages:read"], password: PASSWORD });
+    const token = String(made.json["token"]);
+    expect((await call("GET", "users/me/", { token })).status).toBe(200);
+    await call("POST", `admin/users/${mallory.id}/suspend/`, root);
+    await waitFor(async () => (await call("GET", "users/me/", { token })).status === 401, { what: "the token to end" });
   });
 
   it("keeps what was reported of who was erased, without the name, and no report of theirs", async () => {

@@ -164,6 +164,14 @@ describe("erasing an account", () => {
     return messages.map(({ message, sender_username: name }) => [message, name]);
   };
 
+  it("erases what nobody else could read any more", async () => {
+    const eve = await register(base);
+    await sendSurely(base, eve, eve, "a note to herself");
+    expect(await dump()).toContain("a note to herself");
+    expect((await call("DELETE", "users/me", eve.token, { password: PASSWORD })).status).toBe(200);
+    expect(await dump()).not.toContain("a note to herself");
+  });
+
   it("takes the name from what was sent, which others keep", async () => {
     const eve = await somebodyWhoWrites();
     expect((await call("DELETE", "users/me", eve.token, { password: PASSWORD })).status).toBe(200);

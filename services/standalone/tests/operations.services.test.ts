@@ -356,6 +356,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
       provider_away: oidc("goes on once a provider that was away is back"),
       taken: oidc("is linked to an account by whoever knows its password"),
       too_many_attempts: oidc("are ten at most, and are linked by nobody who guesses"),
+      wrong_code: admin("asks for a code, too"),
       wrong_password: () => ({
         body: { provider: "unknown", flow: "begun", callback_url: "http://127.0.0.1:1/", password: "wrong" },
       }),
@@ -379,6 +380,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     problems: {
       no_such_user: ({ bob }) => ({ params: { id: bob.id }, body: NEW_TOKEN }),
       wrong_password: bots("are their owners' alone"),
+      wrong_code: admin("asks for a code, too"),
       too_many_attempts: ["tokens.services.test.ts", "are made by nobody who guesses"],
       full: ["tokens.services.test.ts", "are fifty at most"],
     },
@@ -481,6 +483,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
     success: () => ({ body: NEW_TOKEN }),
     problems: {
       wrong_password: () => ({ body: { ...NEW_TOKEN, password: "wrong" } }),
+      wrong_code: admin("asks for a code, too"),
       too_many_attempts: ["tokens.services.test.ts", "are made by nobody who guesses"],
       full: ["tokens.services.test.ts", "are fifty at most"],
     },

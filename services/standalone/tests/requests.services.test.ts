@@ -151,6 +151,31 @@ describe.each(deployments)("requests of strangers, $name", ({ deploy }) => {
     expect(pushed()).toEqual(["a note"]);
   });
 
+  it("are not got round by a group, or by a conversation that was opened before", async () => {
+    await ask(false);
+    await call("POST", "conversations/", ada, { user_id: bob.id });
+    await ask(true);
+    await send(base, ada, bob, "hello");
+    expect(await requestOf(ada)).toBeDefined();
+    const made = await call("POST", "conversations/", ada, { title: "Hello Bob", member_ids: [bob.id] });
+    expect(made).toMatchObject({ status: 400, json: { code: "unknown_receiver" } });
+    await call("POST", `conversations/${await requestOf(ada)}/accept/`, bob);
+    expect((await call("POST", "conversations/", ada, { title: "Hello Bob", member_ids: [bob.id] })).status).toBe(201);
+  });
+
+  it("arrive in slices where many wait", { timeout: 60_000 }, async () => {
+    const COUNT = 520;
+    for (let n = 0; n < COUNT; n += 20) await Promise.all(Array.from({ length: 20 }, (_, m) => send(base, ada, bob, `${n + m}`)));
+    const id = await requestOf(ada);
+    expect((await call("POST", `conversations/${id}/accept/`, bob)).json).toMatchObject({ conversation: { is_request: false } });
+    await arrived(COUNT);
+    const history = (await call("GET", `conversations/${id}/messages/?order=oldest&limit=100`, bob)).json["messages"] as {
+      message: string;
+    }[];
+    expect(pushed().slice(0, 100)).toEqual(history.map(({ message }) => message));
+    expect(new Set(pushed()).size).toBe(COUNT);
+  });
+
   it("tell a stranger neither what was read, nor who types", async () => {
     await send(base, ada, bob, "hello");
     const id = await requestOf(ada);

@@ -36,8 +36,11 @@ export async function limitRequests(app: App, { settings, db, clock }: Context):
 
   async function limitsOf({ identity }: FastifyRequest): Promise<Limits> {
     if (identity === null || plans.size === 0) return standard as Limits;
-    const plan = planOf.get(identity.userId) ?? (await findPlan(db, identity.userId));
-    planOf.set(identity.userId, plan);
+    let plan = planOf.get(identity.userId);
+    if (plan === undefined) {
+      plan = await findPlan(db, identity.userId).catch(() => STANDARD_PLAN);
+      planOf.set(identity.userId, plan);
+    }
     return (plan === STANDARD_PLAN ? undefined : plans.get(plan)) ?? (standard as Limits);
   }
 
@@ -75,8 +78,6 @@ export async function limitRequests(app: App, { settings, db, clock }: Context):
     if (settings.frontDoorLimits === "strict" && route?.tag === DOOR) {
       return { name: `door-${group}`, limiter: ofDoor.get(group) as Limiter };
     }
-    // A request that is refused for its token costs less than counting it.
-    if (request.identity === null && route?.auth !== "public") return undefined;
     if (standard === undefined || (!countsLoopback && isLoopback(request.ip))) return undefined;
     return { name: group, limiter: usual.get(group) as Limiter };
   }

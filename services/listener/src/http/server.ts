@@ -53,7 +53,8 @@ export function createBoundedServer(
     function answer(): void {
       response.once("close", () => {
         const next = waiting.get(socket)?.shift();
-        if (next === undefined || socket.destroyed) waiting.delete(socket);
+        // After the last answer of a connection (RFC 9112, 9.6), nothing more is done on it.
+        if (next === undefined || socket.destroyed || socket.writableEnded) waiting.delete(socket);
         else next();
       });
       handler(request, response);

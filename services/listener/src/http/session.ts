@@ -58,12 +58,12 @@ export function requireSessions(app: FastifyInstance, context: Context, limit: L
     }
     if (context.revocations.has(identity.sessionId))
       throw refuse(isApiToken ? "this API token has ended" : "this session has ended: sign in again");
+    request.identity = identity; // before it is refused: it counts for this user then
     if (identity.scopes !== undefined && (scope === undefined || !identity.scopes.includes(scope))) {
       const needed = scope === undefined ? "an access token of a session" : `the scope ${scope}`;
       throw new Refused("missing_scope", `this API token is not for this: it needs ${needed}`);
     }
     if (auth === "admin") await checkAdmin(identity);
-    request.identity = identity;
   }
 
   /** Not by the token: an administrator that was demoted is none at once. @throws {Refused} forbidden, confirm_password */

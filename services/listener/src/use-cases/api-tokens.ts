@@ -22,7 +22,7 @@ export interface TokensOfUser {
   delete(by: Pick<Identity, "userId">, id: number): Promise<void>;
 }
 
-export function createTokensOfUser(context: Context, sessions: Pick<Sessions, "checkPassword">): TokensOfUser {
+export function createTokensOfUser(context: Context, sessions: Pick<Sessions, "checkAll">): TokensOfUser {
   const { db, random, revocations } = context;
 
   async function create(
@@ -41,9 +41,9 @@ export function createTokensOfUser(context: Context, sessions: Pick<Sessions, "c
 
   return {
     list: ({ userId }) => listApiTokens(db, userId),
-    create: async (by, given, ip) => create(by.userId, await sessions.checkPassword(by, given.password, ip), given),
+    create: async (by, given, ip) => create(by.userId, await sessions.checkAll(by, given, ip), given),
     async createFor(by, bot, given, ip) {
-      await sessions.checkPassword(by, given.password, ip);
+      await sessions.checkAll(by, given, ip);
       return create(bot, NO_PASSWORD, given);
     },
     async delete({ userId }, id) {

@@ -5,6 +5,7 @@ import {
   deleteMessage,
   deleteUser,
   eraseSent,
+  eraseSlice,
   type GroupNow,
   holdErasure,
   listBots,
@@ -18,6 +19,7 @@ import {
   type SealedData,
   type SentContent,
   type SentPlace,
+  type Written,
 } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
@@ -41,20 +43,24 @@ const AT_ONCE = 200;
 const RESUME_EVERY_MS = 30_000;
 /** Other listeners know by then that a session has ended. */
 const HEARD_MS = 1_500;
-/** Somebody who wrote within this time may write still. */
-const LATELY_MS = 10_000;
 
 export function createErasure(context: Context): Erasure {
   const { db, ids, keyring, clock, log, publisher, revocations, settings } = context;
 
-  /** Of what somebody sent, nothing is left, or their name is not. Returns when the last of it was sent; 0 where nothing was. */
-  async function eraseMessages(userId: number, conversation: number): Promise<number> {
+  /** Says that it is not abandoned. @throws where the listener stops: another one goes on. */
+  async function goOn(userId: number): Promise<void> {
+    context.closing.throwIfAborted();
+    await holdErasure(db, userId);
+  }
+
+  /** Erases what somebody sent, or removes their name from it. */
+  async function eraseMessages(userId: number, conversation: number): Promise<void> {
     let after: SentPlace | null = null;
     for (;;) {
       const found: Awaited<ReturnType<typeof readSent>> = await readSent(db, { conversation, userId, after, limit: AT_ONCE });
-      if (found.last === null) return after === null ? 0 : Date.parse(after.at);
+      if (found.last === null) return;
       after = found.last;
-      await holdErasure(db, userId);
+      await goOn(userId);
       if (settings.deletedMessages === "erased") {
         const current = found.contents.filter(({ version }) => version === null).map(({ id }) => id);
         for (const messageId of current) {
@@ -92,15 +98,22 @@ export function createErasure(context: Context): Erasure {
       db,
       reported.map((sent) => ({ report: sent.report, content: keeps ? anonymous(sent) : null })),
     );
+    // Twice: another listener may have accepted something until it heard that the session had ended.
     for (const isAgain of [false, true]) {
-      let latest = 0;
+      if (isAgain) await sleep(clock, HEARD_MS, context.closing);
       for (const conversation of await listWritten(db, userId)) {
-        latest = Math.max(latest, await eraseMessages(userId, conversation));
-        await eraseAdded(userId, conversation);
+        await holdErasure(db, userId);
+        await eraseConversation(userId, conversation);
       }
-      if (isAgain || latest < clock.now() - LATELY_MS) return;
-      await sleep(clock, HEARD_MS);
     }
+  }
+
+  async function eraseConversation(userId: number, { id, isGroup, isAlone }: Written): Promise<void> {
+    if (isAlone) {
+      // Nobody is left who could read it.
+      while (await eraseSlice(db, id, AT_ONCE)) await goOn(userId);
+    } else await eraseMessages(userId, id);
+    if (isGroup) await eraseAdded(userId, id);
   }
 
   /** All of it; each step can be done again. */
@@ -110,14 +123,14 @@ export function createErasure(context: Context): Erasure {
       await run(bot.id);
     }
     await eraseWritten(userId);
-    const { told } = await deleteUser(db, userId, (newOwner) => {
+    const { isDeleted, told } = await deleteUser(db, userId, (newOwner) => {
       const eventId = ids.next();
       const sealData = ({ members }: GroupNow): Uint8Array =>
         sealJson(keyring, eventId, { user_id: userId, members, owner_id: newOwner });
       return { eventId, sealData };
     });
     for (const events of told) publishEvents(publisher, events);
-    log.info({ user: userId }, "an account was erased");
+    if (isDeleted) log.info({ user: userId }, "an account was erased");
   }
 
   const onError = (error: unknown): void => log.warn({ err: error }, "an account could not be erased yet");

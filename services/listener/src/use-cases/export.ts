@@ -79,12 +79,18 @@ export function createExport(context: Context, parts: Parts): Export {
   const underWay = new Set<number>();
 
   async function* conversationsOf(by: Identity): AsyncGenerator<Conversation> {
-    let cursor: string | undefined;
-    do {
-      const page = await parts.conversations.list(by, { limit: READ_AT_ONCE, ...(cursor !== undefined && { cursor }) });
-      yield* page.items;
-      cursor = page.nextCursor ?? undefined;
-    } while (cursor !== undefined);
+    for (const requests of [false, true]) {
+      let cursor: string | undefined;
+      do {
+        const page = await parts.conversations.list(by, {
+          requests,
+          limit: READ_AT_ONCE,
+          ...(cursor !== undefined && { cursor }),
+        });
+        yield* page.items;
+        cursor = page.nextCursor ?? undefined;
+      } while (cursor !== undefined);
+    }
   }
 
   /** From the oldest on. Nothing more once the user is out of the conversation. */

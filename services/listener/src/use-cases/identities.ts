@@ -51,7 +51,7 @@ const TRIES = 5;
 
 export function createIdentities(
   context: Context,
-  deps: { sessions: Pick<Sessions, "checkPassword">; signUps: SignUpLimit },
+  deps: { sessions: Pick<Sessions, "checkAll">; signUps: SignUpLimit },
 ): Identities {
   const { db, oidc, keyring, settings, clock, log } = context;
   const underway = createUnderwayCounts();
@@ -170,8 +170,8 @@ export function createIdentities(
       const device = { passwordHash: null, name: deviceName ?? null, publicKey: null, address: null };
       return { userId: user.userId, ...(await startSession(context, user, device)) };
     },
-    async link(by, { provider, flow, callback_url: callbackUrl, password }, ip) {
-      await deps.sessions.checkPassword(by, password, ip);
+    async link(by, { provider, flow, callback_url: callbackUrl, ...given }, ip) {
+      await deps.sessions.checkAll(by, given, ip);
       const linked = await linkIdentity(db, by.userId, await readClaims(provider, flow, callbackUrl, ip));
       if (linked === "gone") throw new Refused("unauthorized", "the account was deleted");
       if (linked === "taken") throw new Refused("taken", "somebody signs in by this account already");

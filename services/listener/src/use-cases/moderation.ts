@@ -1,6 +1,6 @@
 import type { MessageReport, ReportMessage, ResolveReport } from "@messenger/contracts";
 import {
-  deleteMessage,
+  deleteAnyMessage,
   findReport,
   listReports,
   noteAudit,
@@ -68,14 +68,15 @@ export function createModeration({ db, keyring, ids, publisher }: Context): Mode
       }),
     async resolve(by, id, action) {
       const { messageId, senderId, sender } = await find(id);
-      if (action === "delete_message") {
-        // As its sender would: whoever takes part is told. One that is gone already needs nothing.
-        const deleted = await deleteMessage(db, { messageId, userId: senderId, eventId: ids.next() });
-        if (deleted.status === "changed") publishEvents(publisher, deleted.change);
-      }
-      if (action === "suspend_sender" && sender !== null) await suspendUser(db, actorOf(by), senderId);
-      await resolveReports(db, messageId, action);
       await noteAudit(db, actorOf(by), `report.${action}`, senderId);
+      if (action === "delete_message") {
+        publishEvents(publisher, await deleteAnyMessage(db, messageId, ids.next()));
+      }
+      if (action === "suspend_sender" && sender !== null) {
+        if (senderId === by.userId) throw new Refused("forbidden", "nobody suspends their own account");
+        await suspendUser(db, actorOf(by), senderId);
+      }
+      await resolveReports(db, messageId, action);
       return describe(await find(id));
     },
   };

@@ -54,8 +54,8 @@ export interface Sessions {
   confirmTotp(by: Identity, code: string, ip: string): Promise<readonly string[]>;
   /** @throws {Refused} wrong_password, wrong_code, too_many_attempts */
   deleteTotp(by: Identity, given: DeleteTotp, ip: string): Promise<void>;
-  /** Likewise, and a code where there is an authenticator. @throws {Refused} wrong_password, wrong_code, too_many_attempts */
-  checkAll(by: Identity, given: { password: string; totp_code?: string }, ip: string): Promise<void>;
+  /** That somebody who is signed in gave their password again, and a code where there is an authenticator. @throws {Refused} wrong_password, wrong_code, too_many_attempts */
+  checkAll(by: Identity, given: { password: string; totp_code?: string }, ip: string): Promise<string>;
   /** That somebody who is signed in gave their password again: returns its hash. @throws {Refused} wrong_password, too_many_attempts */
   checkPassword(by: Identity, password: string, ip: string): Promise<string>;
   /** Lets this session do what is for administrators, for a while. @throws {Refused} wrong_password, wrong_code, too_many_attempts */
@@ -152,12 +152,13 @@ export function createSessions(context: Context): Sessions {
     by: Identity,
     { password, totp_code: code }: { password: string; totp_code?: string },
     ip: string,
-  ): Promise<void> {
-    await matchPassword(by, password, ip);
+  ): Promise<string> {
+    const hash = await matchPassword(by, password, ip);
     await guessing(by.userId, ip, async () => {
       if ((await secondFactor.check(by.userId, code)) === "fine") return;
       throw new Refused("wrong_code", "the code of the authenticator is missing or wrong, or was used");
     });
+    return hash;
   }
 
   return {

@@ -13,6 +13,7 @@ import {
   findTaken,
   findUserByName,
   type NewUser,
+  noteAudit,
   type PublicUser,
   rememberNetwork,
   screenStrangers,
@@ -158,6 +159,7 @@ export function createUsers(context: Context, signUps: SignUpLimit, erasure: Pic
       if (id !== by.userId && (await findRole(db, by.userId)) !== "admin") {
         throw new Refused("forbidden", "only an admin deletes another user's account");
       }
+      if (id !== by.userId) await noteAudit(db, `user ${by.userId}`, "user.erased", id);
       await erasure.erase(id);
     },
     deleteBot: (id) => erasure.erase(id),
