@@ -168,7 +168,7 @@ export const CONVERSATION_ROUTES = {
         requests: Type.Optional(
           Type.Boolean({
             description:
-              "Those of strangers who wait to be accepted, instead of all others: for who asks for that (`message_requests`).",
+              "Those of strangers who wait to be accepted, instead of all others: where one has switched on `message_requests`.",
           }),
         ),
         ...pageQuery,

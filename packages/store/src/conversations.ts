@@ -152,8 +152,8 @@ function conversationOf(row: ListedConversation): ConversationRow {
 }
 
 /**
- * The conversations of a user that come after a place, the one that was last active first; up to `limit`: those of strangers
- * who wait to be accepted, or all others. One
+ * The conversations of a user that come after a place, the one that was last active first; up to `limit`. They are those of
+ * strangers who wait to be accepted (`requests`), or all others. One
  * of two is listed once it has a message. `head` is that of the user's inbox at the same moment: what comes
  * after it is not in the list.
  */

@@ -3,7 +3,7 @@ import type { Db } from "./database.ts";
 import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
 import { endAllSessions } from "./sessions.ts";
 
-/** An erasure that nobody has gone on with for so long is anybody's. */
+/** After so long without a sign of life, another listener takes an erasure over. */
 const ABANDONED_AFTER = sql`interval '1 minute'`;
 const CLAIMED_AT_ONCE = 10;
 
@@ -30,7 +30,7 @@ export async function beginErasure(
   });
 }
 
-/** Takes erasures that nobody goes on with any more. */
+/** Takes over erasures that were abandoned. */
 export async function claimErasures(db: Db): Promise<readonly number[]> {
   const { rows } = await sql<{ id: number }>`
     update users set deleting_at = now() where id in (
@@ -40,7 +40,7 @@ export async function claimErasures(db: Db): Promise<readonly number[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Says that somebody goes on with an erasure. */
+/** A sign of life of an erasure. */
 export async function holdErasure(db: Db, userId: number): Promise<void> {
   await sql`update users set deleting_at = now() where id = ${userId} and deleting_at is not null`.execute(db);
 }

@@ -14,10 +14,10 @@ export interface RequestCounts {
   count(of: CountedRequests): Promise<{ current: number; ttl: number }>;
 }
 
-/** Of a limit: so a window's last requests may be spread over listeners, and few statements are needed. */
+/** The share of a limit that one draw takes. */
 const SHARE = 0.05;
 const MAX_KEYS = 100_000;
-/** A request whose block others took each time. */
+/** Draws of one request before it is refused: other requests used up each block. */
 const MAX_DRAWS = 50;
 
 interface Block {

@@ -33,7 +33,7 @@ export interface Erasure {
    * it goes on then. @throws {Refused} no_such_user
    */
   erase(userId: number): Promise<void>;
-  /** Goes on with nothing more. */
+  /** Takes up no more erasures. */
   stop(): Promise<void>;
 }
 
