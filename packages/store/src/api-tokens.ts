@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { lockInbox } from "./endpoints.ts";
-import { IS_LIVE, isStillPassword } from "./sessions.ts";
+import { IS_LIVE, isStillPassword, noteUse } from "./sessions.ts";
 
 /** An API token, as its user sees it. */
 export interface ApiTokenRow {
@@ -81,10 +81,7 @@ export interface ApiTokenHolder {
 /** Finds a token that can be used, and notes that it is, once a minute. Null where there is none. */
 export async function useApiToken(db: Db, hash: Uint8Array): Promise<ApiTokenHolder | null> {
   const { rows } = await sql<ApiTokenHolder>`
-    with used as (
-      update sessions s set last_seen_at = now()
-      where s.token_hash = ${hash} and ${IS_LIVE} and (s.last_seen_at = s.created_at or s.last_seen_at < now() - interval '1 minute')
-    )
+    with ${noteUse(hash)}
     select s.id as "sessionId", u.id as "userId", coalesce(u.username, u.email) as name, u.role, s.scopes, s.refresh_expires_at as "expiresAt"
     from sessions s join users u on u.id = s.user_id and u.suspended_at is null where s.token_hash = ${hash} and ${IS_API_TOKEN} and ${IS_LIVE}
   `.execute(db);

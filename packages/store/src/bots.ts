@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { lockInbox } from "./endpoints.ts";
-import { IS_LIVE } from "./sessions.ts";
+import { IS_LIVE, noteUse } from "./sessions.ts";
 import { createUser, NameTaken, NO_PASSWORD } from "./users.ts";
 
 /** A bot, as its owner sees it. */
@@ -116,10 +116,7 @@ export async function endHook(
 /** Finds a hook that can be used, and notes that it is, once a minute. Null where there is none. */
 export async function useHook(db: Db, hash: Uint8Array): Promise<HookHolder | null> {
   const { rows } = await sql<HookHolder>`
-    with used as (
-      update sessions s set last_seen_at = now()
-      where s.token_hash = ${hash} and ${IS_LIVE} and (s.last_seen_at = s.created_at or s.last_seen_at < now() - interval '1 minute')
-    )
+    with ${noteUse(hash)}
     select s.id as "sessionId", u.id as "userId", coalesce(u.username, u.email) as name, u.role, s.conversation_id as conversation
     from sessions s join users u on u.id = s.user_id and u.suspended_at is null
     where s.token_hash = ${hash} and s.conversation_id is not null and ${IS_LIVE}

@@ -126,6 +126,15 @@ export function deleteAnyMessage(db: Db, messageId: string, eventId: string): Pr
   });
 }
 
+/** Erases messages with their versions and reactions, and tells nobody: of each, only its place is left. */
+export async function eraseContents(db: Db, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  const chosen = sql`${ids}::uuid[]`;
+  await sql`delete from message_versions where message_id = any(${chosen})`.execute(db);
+  await sql`delete from reactions where message_id = any(${chosen})`.execute(db);
+  await sql`update messages set content = null, deleted_at = coalesce(deleted_at, now()) where id = any(${chosen})`.execute(db);
+}
+
 /** The message is locked, and so are the inboxes that are told. */
 async function eraseMessage(
   tx: Db,
@@ -134,9 +143,7 @@ async function eraseMessage(
   inboxes: readonly number[],
 ): Promise<AppendedEvents> {
   if (content === null) return { events: [], outboxId: null };
-  await sql`delete from message_versions where message_id = ${id}`.execute(tx);
-  await sql`delete from reactions where message_id = ${id}`.execute(tx);
-  await sql`update messages set content = null, deleted_at = now() where id = ${id}`.execute(tx);
+  await eraseContents(tx, [id]);
   await withdrawNoticesOf(tx, conversation);
   return announce(tx, inboxes, { kind: "message.deleted", eventId, conversation, message: { id, version }, data: null });
 }

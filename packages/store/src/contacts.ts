@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import type { Db } from "./database.ts";
+import { lockUser } from "./inboxes.ts";
 import {
   addNotification,
   eraseUnusedAddress,
@@ -59,12 +60,6 @@ export type MadeContact =
   /** The user has it, or another one has this subscription by other keys. */
   | { status: "taken" }
   | { status: "full" };
-
-/** Locks the inbox of a user: changes of their contacts come one after the other. Not its endpoints, which stay as they are. */
-async function lockUser(tx: Db, userId: number): Promise<number | null> {
-  const { rows } = await sql<{ id: number }>`select id from inboxes where user_id = ${userId} for no key update`.execute(tx);
-  return rows[0]?.id ?? null;
-}
 
 /** The user has a contact that is used, or none. The inbox is locked. */
 async function markInbox(tx: Db, inbox: number): Promise<void> {

@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import { eraseContents } from "./change-messages.ts";
 import type { Db } from "./database.ts";
 import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
 import { endAllSessions } from "./sessions.ts";
@@ -72,7 +73,7 @@ export async function eraseSlice(db: Db, conversation: number, limit: number): P
   const { rows } = await sql<{ id: string }>`
     select id from messages where conversation_id = ${conversation} and content is not null order by created_at, id limit ${limit}
   `.execute(db);
-  await eraseSent(
+  await eraseContents(
     db,
     rows.map(({ id }) => id),
   );
@@ -153,14 +154,6 @@ export async function rewriteReported(
     from unnest(${contents.map(({ report }) => report)}::bigint[], ${contents.map(({ content }) => content)}::bytea[]) as v (id, content)
     where r.id = v.id
   `.execute(db);
-}
-
-/** Erases messages with all their versions, and tells nobody. */
-export async function eraseSent(db: Db, ids: readonly string[]): Promise<void> {
-  await sql`update messages set content = null, deleted_at = coalesce(deleted_at, now()) where id = any(${ids}::uuid[])`.execute(
-    db,
-  );
-  await sql`delete from message_versions where message_id = any(${ids}::uuid[])`.execute(db);
 }
 
 /** What an event says, sealed under its id. */

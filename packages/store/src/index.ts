@@ -13,6 +13,7 @@ export {
   deleteAnyMessage,
   deleteMessage,
   editMessage,
+  eraseContents,
   listVersions,
   markRead,
   MAX_EMOJI,
@@ -161,7 +162,6 @@ export {
 export {
   beginErasure,
   claimErasures,
-  eraseSent,
   eraseSlice,
   holdErasure,
   listWritten,

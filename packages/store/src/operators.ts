@@ -46,8 +46,8 @@ export async function findAccountByName(db: Db, keys: LoginKeys): Promise<Accoun
 
 const SUSPENDED = "the account is suspended";
 
-/** Writes down what an operator did. `actor` is whoever did it: `command line`, or an admin's name. */
-async function note(tx: Db, actor: string, action: string, userId: number | null): Promise<void> {
+/** Writes down what an operator did. `actor` is whoever did it: `command line`, or `user 17`. */
+export async function noteAudit(tx: Db, actor: string, action: string, userId: number | null): Promise<void> {
   await sql`insert into audit_log (actor, action, user_id) values (${actor}, ${action}, ${userId})`.execute(tx);
 }
 
@@ -56,7 +56,7 @@ export async function setRole(db: Db, actor: string, userId: number, role: "user
   return db.transaction().execute(async (tx) => {
     const { rows } = await sql`update users set role = ${role} where id = ${userId} and role <> ${role} returning id`.execute(tx);
     if (rows.length === 0) return false;
-    await note(tx, actor, role === "admin" ? "admin.granted" : "admin.revoked", userId);
+    await noteAudit(tx, actor, role === "admin" ? "admin.granted" : "admin.revoked", userId);
     return true;
   });
 }
@@ -74,7 +74,7 @@ export async function setPlan(db: Db, actor: string, userId: number, plan: strin
   return db.transaction().execute(async (tx) => {
     const { rows } = await sql`update users set plan = ${plan} where id = ${userId} and plan <> ${plan} returning id`.execute(tx);
     if (rows.length === 0) return false;
-    await note(tx, actor, "user.plan_set", userId);
+    await noteAudit(tx, actor, "user.plan_set", userId);
     return true;
   });
 }
@@ -99,7 +99,7 @@ export async function suspendUser(db: Db, actor: string, userId: number): Promis
       where inbox_id = ${inbox.id} and state = 'active'
     `.execute(tx);
     await announceChange(tx, inbox.id);
-    await note(tx, actor, "user.suspended", userId);
+    await noteAudit(tx, actor, "user.suspended", userId);
     return true;
   });
 }
@@ -121,7 +121,7 @@ export async function restoreUser(db: Db, actor: string, userId: number): Promis
       where inbox_id = ${inbox.id} and state = 'off' and reason = ${SUSPENDED}
     `.execute(tx);
     await announceChange(tx, inbox.id);
-    await note(tx, actor, "user.restored", userId);
+    await noteAudit(tx, actor, "user.restored", userId);
     return true;
   });
 }
@@ -137,7 +137,7 @@ export async function signOutUser(
     if (inbox === null) return null;
     await endSessionsOfBots(tx, userId);
     const ended = await endAllSessions(tx, userId, "signed out");
-    await note(tx, actor, "user.signed_out", userId);
+    await noteAudit(tx, actor, "user.signed_out", userId);
     return { ended, changed: await announceChange(tx, inbox.id) };
   });
 }
@@ -186,11 +186,6 @@ export async function findOwner(db: Db, endpoint: number): Promise<number | null
     select b.user_id as "userId" from endpoints e join inboxes b on b.id = e.inbox_id where e.id = ${endpoint}
   `.execute(db);
   return rows[0]?.userId ?? null;
-}
-
-/** Writes down what an operator did. */
-export function noteAudit(db: Db, actor: string, action: string, userId: number | null): Promise<void> {
-  return note(db, actor, action, userId);
 }
 
 /** What an operator did. */

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
+import { lockUser } from "./inboxes.ts";
 
 /** Somebody as others find them. */
 export interface FoundUser {
@@ -55,8 +56,7 @@ const MAX_BLOCKS = 1_000;
  */
 export async function blockUser(db: Db, userId: number, blocked: number): Promise<"blocked" | "no-user" | "full"> {
   return db.transaction().execute(async (tx) => {
-    const own = await sql`select from inboxes where user_id = ${userId} for no key update`.execute(tx);
-    if (own.rows.length === 0) return "no-user";
+    if ((await lockUser(tx, userId)) === null) return "no-user";
     const { rows } = await sql<{ isThere: boolean; count: number }>`
       select exists (select from users where id = ${blocked}) as "isThere",
         (select count(*)::integer from blocks where user_id = ${userId} and blocked_id <> ${blocked}) as count
@@ -73,7 +73,7 @@ export async function blockUser(db: Db, userId: number, blocked: number): Promis
 /** Ends that, if it was so. Locks the inbox. */
 export async function unblockUser(db: Db, userId: number, blocked: number): Promise<void> {
   await db.transaction().execute(async (tx) => {
-    await sql`select from inboxes where user_id = ${userId} for no key update`.execute(tx);
+    await lockUser(tx, userId);
     await sql`delete from blocks where user_id = ${userId} and blocked_id = ${blocked}`.execute(tx);
     await markInbox(tx, userId);
   });

@@ -1,20 +1,15 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import type { EndpointsChanged } from "./endpoints.ts";
-
-/** Locks a user's inbox; null where there is no such user. */
-async function lockOwn(tx: Db, userId: number): Promise<number | null> {
-  const { rows } = await sql<{ id: number }>`select id from inboxes where user_id = ${userId} for no key update`.execute(tx);
-  return rows[0]?.id ?? null;
-}
+import { lockUser } from "./inboxes.ts";
 
 /**
- * Has a user be asked before messages of strangers arrive, or no longer; what waits then, waits on. Conversations that
- * somebody else has opened, and nobody has written in, are strangers', too. Locks the inbox.
+ * Has a user be asked before messages of strangers arrive, or no longer; what waits then, waits on. A
+ * conversation that nobody has written in counts as a stranger's, whoever opened it. Locks the inbox.
  */
 export async function screenStrangers(db: Db, userId: number, screens: boolean): Promise<void> {
   await db.transaction().execute(async (tx) => {
-    await lockOwn(tx, userId);
+    await lockUser(tx, userId);
     await sql`
       update inboxes set screens = ${screens}, has_requests = has_requests or ${screens} where user_id = ${userId}
     `.execute(tx);
@@ -54,7 +49,7 @@ async function acceptSlice(
   conversation: number,
 ): Promise<{ changed: EndpointsChanged; isLast: boolean } | null> {
   return db.transaction().execute(async (tx) => {
-    const inbox = await lockOwn(tx, userId);
+    const inbox = await lockUser(tx, userId);
     const { rows: asked } = await sql`
       select from participants where conversation_id = ${conversation} and user_id = ${userId} and request is not null for update
     `.execute(tx);

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import { announce, type AppendedEvents } from "./append-events.ts";
+import { eraseContents } from "./change-messages.ts";
 import type { Db } from "./database.ts";
 import { keepValue } from "./kept-values.ts";
 
@@ -17,15 +18,6 @@ const NO_ID = "00000000-0000-0000-0000-000000000000";
 function firstIdAt(at: number): string {
   const time = Math.max(0, Math.floor(at)).toString(16).padStart(12, "0");
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000000`;
-}
-
-/** Erases messages with their versions and reactions: of a message that is erased, only its place is left. */
-async function erase(tx: Db, ids: readonly string[]): Promise<void> {
-  if (ids.length === 0) return;
-  const chosen = sql`${ids}::uuid[]`;
-  await sql`update messages set content = null, deleted_at = coalesce(deleted_at, now()) where id = any(${chosen})`.execute(tx);
-  await sql`delete from message_versions where message_id = any(${chosen})`.execute(tx);
-  await sql`delete from reactions where message_id = any(${chosen})`.execute(tx);
 }
 
 /** Runs slices until one was not full; none where another process does. Returns how many messages were erased. */
@@ -53,7 +45,7 @@ export async function expireMessages(db: Db, before: number): Promise<number> {
     const last = rows.at(-1);
     if (last === undefined) return { erased: 0, isFull: false };
     const ids = rows.filter(({ isErased }) => !isErased).map(({ id }) => id);
-    await erase(tx, ids);
+    await eraseContents(tx, ids);
     await sql`update meta set value = ${last.id} where key = ${EXPIRED_UP_TO}`.execute(tx);
     return { erased: ids.length, isFull: rows.length === SLICE };
   });
@@ -75,7 +67,7 @@ export async function expireConversations(db: Db): Promise<number> {
       `.execute(tx);
       const last = rows.at(-1);
       if (last === undefined) return { erased: 0, isFull: false };
-      await erase(
+      await eraseContents(
         tx,
         rows.map((row) => row.id),
       );
@@ -102,7 +94,7 @@ export async function keepMessages(
 ): Promise<AppendedEvents | "forbidden" | null> {
   return db.transaction().execute(async (tx) => {
     const { rows: boxes } = await sql<{ id: number }>`
-      select b.id from inboxes b join participants p on p.user_id = b.user_id and p.request is null
+      select b.id from inboxes b join participants p on p.user_id = b.user_id
       where p.conversation_id = ${conversation} order by b.id for no key update of b
     `.execute(tx);
     const { rows } = await sql<{ role: string | null }>`

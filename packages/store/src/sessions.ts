@@ -21,6 +21,12 @@ export interface NewSession {
 /** A session `s` that can be used: neither ended nor expired. The only place that says so. */
 export const IS_LIVE = sql`(s.revoked_at is null and (s.refresh_expires_at is null or s.refresh_expires_at > now()))`;
 
+/** A common table expression, `used`: notes, once a minute, that the token of this hash is used. */
+export const noteUse = (hash: Uint8Array) => sql`used as (
+  update sessions s set last_seen_at = now()
+  where s.token_hash = ${hash} and ${IS_LIVE} and (s.last_seen_at = s.created_at or s.last_seen_at < now() - interval '1 minute')
+)`;
+
 /** A session `s` that a log-in began: no API token. */
 const IS_DEVICE = sql`s.token_hash is null`;
 

@@ -27,3 +27,7 @@ export function isLoopback(ip: string): boolean {
   known.set(ip, is);
   return is;
 }
+
+/** Whether the host of a URL is this machine itself. */
+export const isLocalHost = ({ hostname }: URL): boolean =>
+  hostname === "localhost" || isLoopback(hostname.replace(/^\[|\]$/gu, ""));

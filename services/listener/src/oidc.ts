@@ -3,7 +3,7 @@ import type { Clock } from "@messenger/core";
 import type { Setting } from "@messenger/runtime";
 import { LRUCache } from "lru-cache";
 import * as oidc from "openid-client";
-import { isLoopback } from "./networks.ts";
+import { isLocalHost } from "./networks.ts";
 import { Refused } from "./refused.ts";
 
 /** A provider of OpenID Connect, as its operator registered this deployment there. */
@@ -61,8 +61,6 @@ class ProviderAway extends Error {
   override readonly name = "ProviderAway";
 }
 
-const isLocal = (issuer: URL): boolean => issuer.hostname === "localhost" || isLoopback(issuer.hostname.replace(/^\[|\]$/gu, ""));
-
 /** @throws {Error} */
 function readProvider(given: unknown): OidcProvider {
   const expected =
@@ -75,7 +73,7 @@ function readProvider(given: unknown): OidcProvider {
   if (!NAME.test(provider.name))
     throw new Error(`${provider.name} is no name such as example: small letters, digits and hyphens`);
   const url = URL.parse(provider.issuer);
-  if (url === null || !(url.protocol === "https:" || (url.protocol === "http:" && isLocal(url)))) {
+  if (url === null || !(url.protocol === "https:" || (url.protocol === "http:" && isLocalHost(url)))) {
     throw new Error(`the issuer of ${provider.name} must be a URL that starts with https://`);
   }
   return provider;

@@ -22,11 +22,9 @@ import type { Context } from "../context.ts";
 import { STANDARD_PLAN } from "../rate-limits.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { type Page, type PageRequest, placeOfNumber, readPage } from "./pages.ts";
+import { actorOf } from "./audit.ts";
+import { type Page, type PageRequest, readPageById } from "./pages.ts";
 import type { Users } from "./users.ts";
-
-/** Who it is in the audit log: without a name, which would stay there when the account is erased. */
-export const actorOf = ({ userId }: Identity): string => `user ${userId}`;
 
 /** What administrators see and do. All of what they do is in the audit log. */
 export interface Administration {
@@ -68,13 +66,10 @@ export function createAdministration(
 
   return {
     listUsers: ({ admins = false, name, ...request }) =>
-      readPage(request, placeOfNumber, async (after, limit) => {
-        if (name !== undefined) {
-          const found = await findAccountByName(db, loginKeys(name));
-          return { seq: 0, rows: found === null ? [] : [{ at: 0, id: found.id, item: found }] };
-        }
-        const rows = await listAccounts(db, { after: after?.id ?? 0, limit, onlyAdmins: admins });
-        return { seq: 0, rows: rows.map((row) => ({ at: 0, id: row.id, item: row })) };
+      readPageById(request, async (after, limit) => {
+        if (name === undefined) return listAccounts(db, { after, limit, onlyAdmins: admins });
+        const found = await findAccountByName(db, loginKeys(name));
+        return found === null ? [] : [found];
       }),
     readUser,
     async suspend(by, id) {
@@ -103,11 +98,7 @@ export function createAdministration(
       refuseOneself(by, id);
       await users.delete(by, { user_id: id }); // and writes it down
     },
-    listEndpoints: (request) =>
-      readPage(request, placeOfNumber, async (after, limit) => {
-        const rows = await listFailingEndpoints(db, { after: after?.id ?? 0, limit });
-        return { seq: 0, rows: rows.map((row) => ({ at: 0, id: row.id, item: row })) };
-      }),
+    listEndpoints: (request) => readPageById(request, (after, limit) => listFailingEndpoints(db, { after, limit })),
     async replayDeadLetters(by, endpoint) {
       const owner = await findOwner(db, endpoint);
       const replayed = owner === null ? null : await replayDeadLetters(db, owner, endpoint, "all");

@@ -4,12 +4,11 @@ import { API_TOKEN_PREFIX } from "../api-tokens.ts";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { tokenHash } from "./one-off-tokens.ts";
+import { newLastingToken, tokenHash } from "./one-off-tokens.ts";
 import type { Sessions } from "./sessions.ts";
 
 const MAX_TOKENS = 50;
 const DAYS = 90;
-const TOKEN_BYTES = 32;
 
 /** Tokens that programs use in a user's name. */
 export interface TokensOfUser {
@@ -30,7 +29,7 @@ export function createTokensOfUser(context: Context, sessions: Pick<Sessions, "c
     passwordHash: string,
     { name, scopes, expires_in_days: days = DAYS }: NewToken,
   ): Promise<{ made: ApiTokenRow; token: string }> {
-    const token = API_TOKEN_PREFIX + Buffer.from(random.bytes(TOKEN_BYTES)).toString("base64url");
+    const token = newLastingToken(random, API_TOKEN_PREFIX);
     const hash = tokenHash(token);
     const made = await createApiToken(db, { userId, passwordHash, name, scopes, days, hash, most: MAX_TOKENS });
     if (made === "changed")

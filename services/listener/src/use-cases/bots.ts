@@ -17,7 +17,7 @@ import { noSuchConversation, Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import type { TokensOfUser } from "./api-tokens.ts";
 import type { Messages, Sending } from "./messages.ts";
-import { tokenHash } from "./one-off-tokens.ts";
+import { newLastingToken, tokenHash } from "./one-off-tokens.ts";
 import type { Users } from "./users.ts";
 
 /** Accounts that programs are, and URLs that programs write to. */
@@ -44,15 +44,18 @@ export interface Bots {
 
 const HOOK_PREFIX = "mh_";
 const HOOK = /^mh_[\w-]{43}$/u;
-const HOOK_BYTES = 32;
 
-const noSuchBot = (): Refused => new Refused("no_such_user", "you have no such bot");
 const noSuchHook = (): Refused => new Refused("no_such_token", "there is no such webhook, or it has ended");
 
 export function createBots(
   { db, random, settings, revocations }: Context,
   deps: { tokens: TokensOfUser; users: Users; messages: Messages },
 ): Bots {
+  /** @throws {Refused} no_such_user */
+  async function requireOwn({ userId }: Identity, bot: number): Promise<void> {
+    if (!(await isBotOf(db, userId, bot))) throw new Refused("no_such_user", "you have no such bot");
+  }
+
   return {
     list: ({ userId }) => listBots(db, userId),
     async create({ userId }, { username, full_name: fullName = null }) {
@@ -69,24 +72,24 @@ export function createBots(
       return made;
     },
     async delete(by, id) {
-      if (!(await isBotOf(db, by.userId, id))) throw noSuchBot();
+      await requireOwn(by, id);
       await deps.users.deleteBot(id);
     },
     async createToken(by, id, given, ip) {
-      if (!(await isBotOf(db, by.userId, id))) throw noSuchBot();
+      await requireOwn(by, id);
       return deps.tokens.createFor(by, id, given, ip);
     },
     async listTokens(by, id) {
-      if (!(await isBotOf(db, by.userId, id))) throw noSuchBot();
+      await requireOwn(by, id);
       return deps.tokens.list({ userId: id });
     },
     async deleteToken(by, id, token) {
-      if (!(await isBotOf(db, by.userId, id))) throw noSuchBot();
+      await requireOwn(by, id);
       await deps.tokens.delete({ userId: id }, token);
     },
     listHooks: ({ userId }, conversation) => listHooks(db, userId, conversation),
     async createHook({ userId }, conversation, name, origin) {
-      const token = HOOK_PREFIX + Buffer.from(random.bytes(HOOK_BYTES)).toString("base64url");
+      const token = newLastingToken(random, HOOK_PREFIX);
       const made = await createHook(db, { userId, conversation, name, hash: tokenHash(token) });
       if (made === "no-conversation") throw noSuchConversation();
       if (made === "full") throw new Refused("full", "one has twenty incoming webhooks at most");

@@ -4,7 +4,7 @@ import {
   claimErasures,
   deleteMessage,
   deleteUser,
-  eraseSent,
+  eraseContents,
   eraseSlice,
   type GroupNow,
   holdErasure,
@@ -67,7 +67,7 @@ export function createErasure(context: Context): Erasure {
           const deleted = await deleteMessage(db, { messageId, userId, eventId: ids.next() });
           if (deleted.status === "changed") publishEvents(publisher, deleted.change);
         }
-        await eraseSent(db, current); // in groups that the user has left, nobody is told
+        await eraseContents(db, current); // in groups that the user has left, nobody is told
         continue;
       }
       await rewriteSent(
@@ -116,10 +116,19 @@ export function createErasure(context: Context): Erasure {
     if (isGroup) await eraseAdded(userId, id);
   }
 
+  /** Ends an account at once; false where there is none. */
+  async function begin(userId: number): Promise<boolean> {
+    const begun = await beginErasure(db, userId);
+    if (begun === null) return false;
+    publisher.wake(begun.changed);
+    for (const ended of begun.ended) revocations.add(ended);
+    return true;
+  }
+
   /** All of it; each step can be done again. */
   async function run(userId: number): Promise<void> {
     for (const bot of await listBots(db, userId)) {
-      await beginErasure(db, bot.id);
+      await begin(bot.id);
       await run(bot.id);
     }
     await eraseWritten(userId);
@@ -146,10 +155,7 @@ export function createErasure(context: Context): Erasure {
 
   return {
     async erase(userId) {
-      const begun = await beginErasure(db, userId);
-      if (begun === null) throw new Refused("no_such_user", "User not found.");
-      publisher.wake(begun.changed);
-      for (const ended of begun.ended) revocations.add(ended);
+      if (!(await begin(userId))) throw new Refused("no_such_user", "User not found.");
       await Promise.race([run(userId).catch(onError), sleep(clock, WAIT_MS)]);
     },
     stop: () => resuming.stop(),

@@ -16,7 +16,7 @@ import {
 } from "@messenger/store";
 import { Overloaded } from "../append-queue.ts";
 import type { Context } from "../context.ts";
-import { isLoopback, neighbourhoodOf, networkOf } from "../networks.ts";
+import { isLocalHost, neighbourhoodOf, networkOf } from "../networks.ts";
 import type { Claims, SignInFlow } from "../oidc.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
@@ -76,8 +76,7 @@ export function createIdentities(
   function checkRedirect(text: string): void {
     const url = URL.parse(text);
     const isOwn = url !== null && settings.publicUrl !== undefined && url.origin === new URL(settings.publicUrl).origin;
-    const isLocal =
-      url?.protocol === "http:" && (url.hostname === "localhost" || isLoopback(url.hostname.replace(/^\[|\]$/gu, "")));
+    const isLocal = url !== null && url.protocol === "http:" && isLocalHost(url);
     if (url === null || !(isOwn || isLocal) || url.search !== "" || url.hash !== "" || url.username !== "") {
       throw new Refused(
         "validation_error",
@@ -142,7 +141,7 @@ export function createIdentities(
     checkMayRegister(settings, claims.email);
     return deps.signUps.attempt(ip, async () => {
       for (const names of namesOf(claims)) {
-        if ((await findTaken(db, { ...names })) !== undefined) continue;
+        if ((await findTaken(db, names)) !== undefined) continue;
         const made = await createUserOfIdentity(db, names, claims);
         if (made === "known") break;
         if ("id" in made) {

@@ -14,9 +14,9 @@ import type { Context } from "../context.ts";
 import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { actorOf } from "./administration.ts";
+import { actorOf } from "./audit.ts";
 import { contentOf } from "./contents.ts";
-import { type Page, type PageRequest, placeOfNumber, readPage } from "./pages.ts";
+import { type Page, type PageRequest, readPageById } from "./pages.ts";
 
 /** Reports of messages, and what moderators do about them. */
 export interface Moderation {
@@ -61,11 +61,10 @@ export function createModeration({ db, keyring, ids, publisher }: Context): Mode
       if (done === "own") throw new Refused("validation_error", "it is your own message: delete it");
       if (done === "full") throw new Refused("full", "100 of your reports wait for a moderator already");
     },
-    list: ({ resolved = false, ...request }) =>
-      readPage(request, placeOfNumber, async (after, limit) => {
-        const rows = await listReports(db, { after: after?.id ?? 0, limit, isResolved: resolved });
-        return { seq: 0, rows: rows.map((row) => ({ at: 0, id: row.id, item: describe(row) })) };
-      }),
+    async list({ resolved = false, ...request }) {
+      const page = await readPageById(request, (after, limit) => listReports(db, { after, limit, isResolved: resolved }));
+      return { ...page, items: page.items.map(describe) };
+    },
     async resolve(by, id, action) {
       const { messageId, senderId, sender } = await find(id);
       await noteAudit(db, actorOf(by), `report.${action}`, senderId);

@@ -59,3 +59,14 @@ export async function readPage<Id, Item>(
     seq,
   };
 }
+
+/** Likewise, of a list that is ordered by ids alone, and belongs to nobody's inbox. @throws {Refused} validation_error */
+export function readPageById<Item extends { id: number }>(
+  request: PageRequest,
+  read: (after: number, limit: number) => Promise<readonly Item[]>,
+): Promise<Page<Item>> {
+  return readPage(request, placeOfNumber, async (after, limit) => {
+    const rows = await read(after?.id ?? 0, limit);
+    return { seq: 0, rows: rows.map((item) => ({ at: 0, id: item.id, item })) };
+  });
+}

@@ -23,6 +23,7 @@ import type { Context } from "../context.ts";
 import { neighbourhoodOf, networkOf } from "../networks.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
+import { actorOf } from "./audit.ts";
 import type { Erasure } from "./erasure.ts";
 import { checkPassword } from "./password-rules.ts";
 import { checkMayRegister } from "./registration.ts";
@@ -159,7 +160,7 @@ export function createUsers(context: Context, signUps: SignUpLimit, erasure: Pic
       if (id !== by.userId && (await findRole(db, by.userId)) !== "admin") {
         throw new Refused("forbidden", "only an admin deletes another user's account");
       }
-      if (id !== by.userId) await noteAudit(db, `user ${by.userId}`, "user.erased", id);
+      if (id !== by.userId) await noteAudit(db, actorOf(by), "user.erased", id);
       await erasure.erase(id);
     },
     deleteBot: (id) => erasure.erase(id),
