@@ -55,8 +55,8 @@ const COMMANDS: Record<string, Command> = {
     run: runAdmin,
   },
   user: {
-    help: "list, show or create users, put one on a plan, suspend or restore one (likewise)",
-    arguments: ["list|show|create|plan|suspend|restore", "user name", "plan"],
+    help: "list, show or create users, invite somebody (for some days), put a user on a plan, suspend or restore one (likewise)",
+    arguments: ["list|show|create|invite|plan|suspend|restore", "user name, or days", "plan"],
     options: { json: flag },
     run: runUser,
   },

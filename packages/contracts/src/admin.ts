@@ -175,6 +175,42 @@ export const ResolveReport = shape(
 );
 export type ResolveReport = Static<typeof ResolveReport>;
 
+const INVITATION_EXAMPLE = {
+  invitation_id: 4,
+  created_at: "2026-11-28T09:30:00.412Z",
+  expires_at: "2026-12-05T09:30:00.412Z",
+  used_at: null,
+};
+const invitation = {
+  invitation_id: Id,
+  created_at: Timestamp,
+  expires_at: Timestamp,
+  used_at: Type.Union([Timestamp, Type.Null()], { description: "When an account was made by it; null where none was." }),
+};
+
+export const NewInvitation = shape(
+  "NewInvitation",
+  { valid_days: Type.Integer({ minimum: 1, maximum: 90, description: "For how many days it is good." }) },
+  { valid_days: 7 },
+  { additionalProperties: false },
+);
+
+export const MadeInvitation = shape(
+  "MadeInvitation",
+  {
+    ...invitation,
+    invitation: Type.String({ description: "What somebody makes an account with. It is shown once." }),
+  },
+  { ...INVITATION_EXAMPLE, invitation: "mi_V3N3ai1pbnZpdGF0aW9uLW9mLXNvbWVib2R5LW5ldw" },
+);
+
+export const Invitations = shape(
+  "Invitations",
+  { invitations: Type.Array(Type.Object(invitation)), ...nextCursor },
+  { invitations: [INVITATION_EXAMPLE], next_cursor: null },
+);
+export type Invitations = Static<typeof Invitations>;
+
 export const AuditLog = shape(
   "AuditLog",
   {
@@ -303,6 +339,37 @@ export const ADMIN_ROUTES = {
     description: "As its user can.",
     answer: { status: 204, description: "It is gone." },
     problems: ["forbidden", "confirm_password", "no_such_user"],
+  },
+  createInvitation: {
+    ...writes,
+    method: "POST",
+    path: "/api/admin/invitations",
+    summary: "Invite somebody",
+    description: "Makes an invitation, which is good for one account where `REGISTRATION=invited`.",
+    isSecret: true,
+    body: NewInvitation,
+    bodyLimit: SMALL_BYTES,
+    answer: { status: 201, description: "The invitation.", body: MadeInvitation },
+    problems: ["forbidden", "confirm_password"],
+  },
+  listInvitations: {
+    ...reads,
+    path: "/api/admin/invitations",
+    summary: "List invitations",
+    description: "By their ids. Those that were used, or have ended, are kept for a month.",
+    query: page,
+    answer: { status: 200, description: "A page of invitations.", body: Invitations },
+    problems: ["forbidden", "confirm_password"],
+  },
+  deleteInvitation: {
+    ...writes,
+    method: "DELETE",
+    path: "/api/admin/invitations/{id}",
+    summary: "End an invitation",
+    description: "Nobody makes an account by it any more. An account that was made by it stays.",
+    params: Type.Object({ id: Type.Integer({ ...Id, description: "An invitation." }) }),
+    answer: { status: 204, description: "It is gone." },
+    problems: ["forbidden", "confirm_password", "no_such_invitation"],
   },
   listFailingEndpoints: {
     ...reads,

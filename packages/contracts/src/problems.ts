@@ -107,6 +107,7 @@ export const PROBLEMS = {
     about: "There is no event of this seq: read the lists anew, and go on from the seq that they name.",
   },
   no_such_message: { status: 404, about: "There is no such message, or it is not yours to read." },
+  no_such_invitation: { status: 404, about: "There is no such invitation." },
   no_such_report: { status: 404, about: "There is no such report." },
   no_such_route: { status: 404, about: "There is nothing at this address." },
   no_such_notification: { status: 404, about: "There is no such notification, or it is not yours." },

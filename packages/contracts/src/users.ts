@@ -31,9 +31,15 @@ export const NewUser = shape(
     email: Type.Optional(Email),
     full_name: Type.Optional(FullName),
     password: Password,
+    invitation: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 64, description: "Where only those who are invited make accounts." }),
+    ),
   },
   { username: "ada", phone_number: "+44 20 7946 0000", password: "correct horse battery staple" },
-  { description: "Either a user name, phone number and password, or an e-mail address, full name and password." },
+  {
+    description:
+      "Either a user name, phone number and password, or an e-mail address, full name and password. Where addresses are verified (`SIGN_UP_ADDRESSES`), a user name and password: an e-mail address and a phone number that are given become contacts, whose codes are sent; once a code was given back, one signs in by that address, too.",
+  },
 );
 export type NewUser = Static<typeof NewUser>;
 
@@ -232,7 +238,7 @@ export const USER_ROUTES = {
     body: NewUser,
     bodyLimit: USER_BYTES,
     answer: { status: 201, description: "The account, and its first session.", body: MadeUser },
-    problems: ["unauthorized", "registration_closed", "taken", "too_many_sign_ups"],
+    problems: ["unauthorized", "registration_closed", "taken", "too_many_sign_ups", "no_such_channel"],
   },
   findUser: {
     scope: "messages:read",

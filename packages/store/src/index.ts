@@ -160,6 +160,14 @@ export {
   useHook,
 } from "./bots.ts";
 export {
+  createInvitation,
+  createInvitedUser,
+  deleteInvitation,
+  findInvitation,
+  type InvitationRow,
+  listInvitations,
+} from "./invitations.ts";
+export {
   beginErasure,
   claimErasures,
   eraseSlice,
@@ -199,6 +207,7 @@ export {
   changeAccount,
   changeSignIn,
   countErasable,
+  claimSignIn,
   createUser,
   type ErasableCounts,
   type Credentials,

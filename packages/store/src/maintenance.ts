@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { pruneContacts } from "./contacts.ts";
 import { pruneGone } from "./gone-addresses.ts";
+import { pruneInvitations } from "./invitations.ts";
 import { pruneOperatorNews } from "./operator-news.ts";
 import { pruneResets } from "./password-resets.ts";
 import { pruneBlocks } from "./people.ts";
@@ -43,6 +44,7 @@ export async function prune(db: Db, days: number): Promise<void> {
   await pruneSecondFactors(db);
   await pruneRateLimits(db);
   await pruneSignIns(db);
+  await pruneInvitations(db);
   await pruneOperatorNews(db);
   await pruneContacts(db);
   await pruneNotices(db);

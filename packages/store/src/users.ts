@@ -1,5 +1,5 @@
 import type { LoginKeys } from "@messenger/core";
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { AppendedEvents } from "./append-events.ts";
 import type { Db } from "./database.ts";
 import { deleteContacts } from "./contacts.ts";
@@ -44,18 +44,33 @@ export class NameTaken extends Error {
 
 /** Makes a user and their inbox. Returns the id, or which name is taken. */
 export async function createUser(db: Db, user: NewUser): Promise<{ id: number } | { taken: UniqueUserField }> {
+  const made = await insertUser(db, user, sql``, sql`where true`);
+  if (made === null) throw new Error("a user was not made"); // there is no condition
+  return made;
+}
+
+/**
+ * Likewise, where a condition holds (`from …` or `where …`), which what comes `before` may be for: an item of `with`, with
+ * its comma. Null where it does not.
+ */
+export async function insertUser(
+  db: Db,
+  user: NewUser,
+  before: RawBuilder<unknown>,
+  condition: RawBuilder<unknown>,
+): Promise<{ id: number } | { taken: UniqueUserField } | null> {
   try {
     const { rows } = await sql<{ id: number }>`
-      with made as (
+      with ${before} made as (
         insert into users (username, username_key, phone_number, phone_key, email, email_key, full_name, password_hash)
-        values (${user.username}, ${user.usernameKey}, ${user.phoneNumber}, ${user.phoneKey},
-          ${user.email}, ${user.emailKey}, ${user.fullName}, ${user.passwordHash})
+        select ${user.username}, ${user.usernameKey}, ${user.phoneNumber}, ${user.phoneKey},
+          ${user.email}, ${user.emailKey}, ${user.fullName}, ${user.passwordHash} ${condition}
         returning id
       ),
       boxed as (insert into inboxes (user_id) select id from made)
       select id from made
     `.execute(db);
-    return { id: (rows[0] as { id: number }).id };
+    return rows[0] ?? null;
   } catch (error) {
     const taken = FIELD_OF_CONSTRAINT[constraintOf(error) ?? ""];
     if (taken === undefined) throw error;
@@ -175,6 +190,18 @@ export async function changeAccount(
     returning ${ACCOUNT_COLUMNS}
   `.execute(db);
   return rows[0] ?? null;
+}
+
+/** Has a user sign in by an address that they have shown to be theirs, unless there is one already, or another user's. */
+export async function claimSignIn(
+  db: Db,
+  userId: number,
+  field: "email" | "phone_number",
+  given: { value: string; key: string },
+): Promise<void> {
+  const account = await findAccount(db, userId);
+  if (account === null || (field === "email" ? account.email : account.phoneNumber) !== null) return;
+  await changeSignIn(db, userId, field, given);
 }
 
 /**

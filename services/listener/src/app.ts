@@ -232,7 +232,8 @@ export async function createApp(context: Context): Promise<App> {
   app.addHook("onClose", () => erasure.stop());
   const retention = startRetention(context);
   app.addHook("onClose", () => retention.stop());
-  const users = createUsers(context, signUps, erasure);
+  const contacts = createContacts(context);
+  const users = createUsers(context, { signUps, erasure, contacts });
   const sessions = createSessions(context);
   const people = createPeople(context);
   const messages = createMessages(context);
@@ -240,7 +241,6 @@ export async function createApp(context: Context): Promise<App> {
   const signals = createSignals(context);
   const conversations = createConversations(context);
   const endpoints = createEndpoints(context);
-  const contacts = createContacts(context);
   const tokens = createTokensOfUser(context, sessions);
   const identities = createIdentities(context, { sessions, signUps });
   const bots = createBots(context, { tokens, users, messages });

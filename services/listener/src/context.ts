@@ -17,8 +17,10 @@ import type { Tokens } from "./tokens.ts";
 /** Settings that requests are answered by. */
 export interface ApiSettings {
   passwordMinLength: number;
-  /** Whether anybody may make an account, or operators alone. */
-  registration: "open" | "closed";
+  /** Whether anybody may make an account, who has an invitation, or operators alone. */
+  registration: "open" | "invited" | "closed";
+  /** Whether an e-mail address or phone number is whose account is made with it first, or who has shown that it is theirs. */
+  signUpAddresses: "claimed" | "verified";
   /** Domains of the e-mail addresses that accounts are made with; where there are none, accounts need no address. */
   emailDomains: readonly string[];
   /** Whether a new password may be one of the commonest. */

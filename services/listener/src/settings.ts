@@ -7,7 +7,8 @@ import { rateLimitsSetting } from "./rate-limits.ts";
 /** The settings of the API, the same wherever a listener runs. */
 export const apiSettings = {
   passwordMinLength: integer("PASSWORD_MIN_LENGTH", { fallback: 8, min: 1, max: 128 }),
-  registration: oneOf("REGISTRATION", ["open", "closed"], "open"),
+  registration: oneOf("REGISTRATION", ["open", "invited", "closed"], "open"),
+  signUpAddresses: oneOf("SIGN_UP_ADDRESSES", ["claimed", "verified"], "claimed"),
   emailDomains: list("EMAIL_DOMAINS", { fallback: [], check: checkDomain }),
   commonPasswords: oneOf("COMMON_PASSWORDS", ["refused", "accepted"], "refused"),
   tokenTtlSeconds: integer("TOKEN_TTL_SECONDS", { fallback: 3600, min: 60, max: 7 * 24 * 3600 }),

@@ -62,7 +62,7 @@ const signIn = {
 const bots = (test: string): Elsewhere => ["bots.services.test.ts", test];
 const admin = (test: string): Elsewhere => ["admin.services.test.ts", test];
 const ofAdmin = {
-  forbidden: ({ ada }: World): Ask => ({ params: { id: ada.id }, body: { plan: "bulk", action: "dismiss" } }),
+  forbidden: ({ ada }: World): Ask => ({ params: { id: ada.id }, body: { plan: "bulk", action: "dismiss", valid_days: 7 } }),
   confirm_password: admin("asks for the password again"),
 };
 const oidc = (test: string): Elsewhere => ["oidc.services.test.ts", test];
@@ -177,6 +177,7 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
       registration_closed: closed,
       taken: ({ ada }) => ({ body: { ...account(), username: ada.name }, by: null }),
       too_many_sign_ups: inAnHour,
+      no_such_channel: ["registration.services.test.ts", "is refused with an address that nobody delivers to"],
     },
   },
   findUser: {
@@ -456,6 +457,12 @@ const SCENES: { [Name in keyof typeof ROUTES]: Scenes<(typeof ROUTES)[Name]> } =
   eraseUser: {
     success: admin("erases an account"),
     problems: { ...ofAdmin, no_such_user: admin("finds nothing that is not there") },
+  },
+  createInvitation: { success: admin("invites somebody"), problems: ofAdmin },
+  listInvitations: { success: admin("invites somebody"), problems: ofAdmin },
+  deleteInvitation: {
+    success: admin("invites somebody"),
+    problems: { ...ofAdmin, no_such_invitation: admin("finds nothing that is not there") },
   },
   listFailingEndpoints: { success: admin("lists endpoints that fail"), problems: ofAdmin },
   replayLettersOfEndpoint: {

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { checkUsername, loginKeys, usernameKey } from "@messenger/core";
-import { hashPassword } from "@messenger/runtime";
+import { checkUsername, loginKeys, systemRandom, usernameKey } from "@messenger/core";
+import { hashPassword, newInvitation } from "@messenger/runtime";
 import {
   type AccountOfOperator,
+  createInvitation,
   createUser,
   findAccountByName,
   listAccounts,
@@ -21,6 +22,7 @@ import type { Given } from "../given.ts";
 const ACTOR = "command line";
 const PAGE = 1_000;
 const EXIT_USAGE = 64;
+const MAX_INVITATION_DAYS = 90;
 /** As `RATE_LIMITS` names them. */
 const PLAN = /^[a-z][a-z\d-]{0,30}$/u;
 
@@ -122,12 +124,27 @@ export function runAdmin(env: NodeJS.ProcessEnv, given: Given): Promise<number> 
   });
 }
 
-/** `user list|show|create|plan|suspend|restore` */
+/** Makes an invitation, which is printed once. */
+async function invite({ db }: Store, days: string, json: boolean): Promise<void> {
+  const validDays = Number(days);
+  if (!/^\d{1,2}$/u.test(days) || validDays < 1 || validDays > MAX_INVITATION_DAYS) {
+    throw new UsageError(`give for how many days it is good: 1 to ${MAX_INVITATION_DAYS}`);
+  }
+  const invitation = newInvitation(systemRandom);
+  const { id, expiresAt } = await createInvitation(db, ACTOR, invitation.hash, validDays);
+  if (json) return printJson({ id, invitation: invitation.text, expiresAt });
+  process.stdout.write(
+    `An invitation, good for one account until ${expiresAt.toISOString()}, which is not shown again: ${invitation.text}\n`,
+  );
+}
+
+/** `user list|show|create|invite|plan|suspend|restore` */
 export function runUser(env: NodeJS.ProcessEnv, given: Given): Promise<number> {
   const json = given.values["json"] === true;
   return run(env, given, {
     list: (store) => list(store, false, json),
     create: (store, name) => create(store, name, "user", json),
+    invite: (store, days = "7") => invite(store, days, json),
     async show(store, name) {
       const account = await find(store, name);
       if (json) return printJson(account);

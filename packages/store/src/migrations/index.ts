@@ -34,6 +34,7 @@ import { up as bots } from "./0032-bots.ts";
 import { up as erasure } from "./0033-erasure.ts";
 import { up as retention } from "./0034-retention.ts";
 import { up as addedMembers } from "./0035-added-members.ts";
+import { up as invitations } from "./0036-invitations.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -85,4 +86,5 @@ export const steps: Record<string, SchemaStep> = {
   "0033-erasure": { up: erasure },
   "0034-retention": { up: retention },
   "0035-added-members": { up: addedMembers, withoutTransaction: true },
+  "0036-invitations": { up: invitations },
 };

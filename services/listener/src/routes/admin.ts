@@ -1,5 +1,5 @@
-import type { ADMIN_ROUTES, AdminAccount, AdminEndpoints } from "@messenger/contracts";
-import type { AccountOfOperator, FailingEndpoint } from "@messenger/store";
+import type { ADMIN_ROUTES, AdminAccount, AdminEndpoints, Invitations } from "@messenger/contracts";
+import type { AccountOfOperator, FailingEndpoint, InvitationRow } from "@messenger/store";
 import type { Handlers } from "../http/route.ts";
 import type { Administration } from "../use-cases/administration.ts";
 import type { Moderation } from "../use-cases/moderation.ts";
@@ -38,6 +38,12 @@ export function adminHandlers(
     behind: row.behind,
     dead_letters: row.deadLetters,
   });
+  const describeInvitation = ({ id, createdAt, expiresAt, usedAt }: InvitationRow): Invitations["invitations"][number] => ({
+    invitation_id: id,
+    created_at: createdAt.toISOString(),
+    expires_at: expiresAt.toISOString(),
+    used_at: usedAt?.toISOString() ?? null,
+  });
 
   return {
     reportMessage: ({ identity, params, body }) => moderation.report(identity, params.id, body),
@@ -52,6 +58,15 @@ export function adminHandlers(
     signOutUser: async ({ identity, params }) => describe(await administration.signOut(identity, params.id)),
     changePlan: async ({ identity, params, body }) => describe(await administration.changePlan(identity, params.id, body.plan)),
     eraseUser: ({ identity, params }) => administration.erase(identity, params.id),
+    async createInvitation({ identity, body }) {
+      const made = await administration.invite(identity, body.valid_days);
+      return { ...describeInvitation(made), invitation: made.invitation };
+    },
+    async listInvitations({ query }) {
+      const { items, nextCursor } = await administration.listInvitations(query);
+      return { invitations: items.map(describeInvitation), next_cursor: nextCursor };
+    },
+    deleteInvitation: ({ identity, params }) => administration.deleteInvitation(identity, params.id),
     async listFailingEndpoints({ query }) {
       const { items, nextCursor } = await administration.listEndpoints(query);
       return { endpoints: items.map(describeEndpoint), next_cursor: nextCursor };

@@ -1,15 +1,20 @@
 import { loginKeys } from "@messenger/core";
+import { newInvitation } from "@messenger/runtime";
 import {
   type AccountOfOperator,
   type AuditEntry,
   type Backlog,
   type FailingEndpoint,
+  createInvitation,
+  deleteInvitation,
   findAccountByName,
   findAccountOfOperator,
   findOwner,
+  type InvitationRow,
   listAccounts,
   listAudit,
   listFailingEndpoints,
+  listInvitations,
   noteAudit,
   readBacklog,
   replayDeadLetters,
@@ -41,6 +46,10 @@ export interface Administration {
   changePlan(by: Identity, id: number, plan: string): Promise<AccountOfOperator>;
   /** @throws {Refused} no_such_user, forbidden */
   erase(by: Identity, id: number): Promise<void>;
+  invite(by: Identity, validDays: number): Promise<InvitationRow & { invitation: string }>;
+  listInvitations(request: PageRequest): Promise<Page<InvitationRow>>;
+  /** @throws {Refused} no_such_invitation */
+  deleteInvitation(by: Identity, id: number): Promise<void>;
   listEndpoints(request: PageRequest): Promise<Page<FailingEndpoint>>;
   /** How many are pushed again. @throws {Refused} no_such_endpoint */
   replayDeadLetters(by: Identity, endpoint: number): Promise<number>;
@@ -51,7 +60,7 @@ export interface Administration {
 const AUDITED = 1_000;
 
 export function createAdministration(
-  { db, publisher, revocations, settings }: Context,
+  { db, publisher, random, revocations, settings }: Context,
   users: Pick<Users, "delete">,
 ): Administration {
   async function readUser(id: number): Promise<AccountOfOperator> {
@@ -97,6 +106,15 @@ export function createAdministration(
     async erase(by, id) {
       refuseOneself(by, id);
       await users.delete(by, { user_id: id }); // and writes it down
+    },
+    async invite(by, validDays) {
+      const { text, hash } = newInvitation(random);
+      return { ...(await createInvitation(db, actorOf(by), hash, validDays)), invitation: text };
+    },
+    listInvitations: (request) => readPageById(request, (after, limit) => listInvitations(db, { after, limit })),
+    async deleteInvitation(by, id) {
+      const deleted = await deleteInvitation(db, actorOf(by), id);
+      if (!deleted) throw new Refused("no_such_invitation", "there is no such invitation");
     },
     listEndpoints: (request) => readPageById(request, (after, limit) => listFailingEndpoints(db, { after, limit })),
     async replayDeadLetters(by, endpoint) {

@@ -11,9 +11,17 @@ import {
   type WrittenScheme,
 } from "@messenger/channels";
 import type { ChangeContact, Contact, NewContact } from "@messenger/contracts";
-import { contactCodeContext, contactSecretContext, contactTokenContext, webhookSecretContext } from "@messenger/core";
+import {
+  contactCodeContext,
+  contactSecretContext,
+  contactTokenContext,
+  emailKey,
+  phoneKey,
+  webhookSecretContext,
+} from "@messenger/core";
 import {
   changeContact,
+  claimSignIn,
   type ContactRow,
   type ContactSettings,
   createContact,
@@ -48,6 +56,8 @@ export interface Contacts {
   /** What browsers subscribe with. */
   readonly pushKey: string;
   list(by: Identity): Promise<readonly OpenedContact[]>;
+  /** Whether it can be made. @throws {Refused} validation_error, no_such_channel, unusable_address */
+  check(given: NewContact): Promise<void>;
   /** @throws {Refused} validation_error, taken, full, no_such_channel, unusable_address */
   create(by: Identity, given: NewContact): Promise<OpenedContact>;
   read(by: Identity, id: number): Promise<OpenedContact>;
@@ -100,6 +110,15 @@ function settingsOf(before: ContactSettings, given: ChangeContact): ContactSetti
     quietUntil: quiet === undefined ? before.quietUntil : quiet && minutesOf(quiet.until),
     timeZone: quiet === undefined ? before.timeZone : (quiet?.time_zone ?? DEFAULTS.timeZone),
   };
+}
+
+/** How one signs in by the address of a contact; undefined where nobody does. */
+export function signInOf({
+  type,
+  recipient,
+}: Pick<OpenedContact, "type" | "recipient">): { field: "email" | "phone_number"; value: string; key: string } | undefined {
+  if (type === "email") return { field: "email", value: recipient, key: emailKey(recipient) };
+  return type === "sms" ? { field: "phone_number", value: recipient, key: phoneKey(recipient) } : undefined;
 }
 
 export function createContacts(context: Context): Contacts {
@@ -178,6 +197,10 @@ export function createContacts(context: Context): Contacts {
   return {
     pushKey,
     list: async (by) => (await listContacts(db, by.userId)).map(open),
+    async check(given) {
+      addressIn(given);
+      await providerOf(given.type);
+    },
     async create(by, given) {
       const { type } = given;
       const { address, keys } = addressIn(given);
@@ -242,6 +265,10 @@ export function createContacts(context: Context): Contacts {
           "the code is wrong, has been tried five times, or is older than 15 minutes: ask for another one at …/code/",
         );
       await verifyContact(db, by.userId, id);
+      const signIn = signInOf(open(contact));
+      if (settings.signUpAddresses === "verified" && signIn !== undefined) {
+        await claimSignIn(db, by.userId, signIn.field, signIn);
+      }
       return open(await find(by, id));
     },
     async unsubscribe(token) {

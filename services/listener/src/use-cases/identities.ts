@@ -138,7 +138,7 @@ export function createIdentities(
 
   /** @throws {Refused} registration_closed, too_many_sign_ups */
   async function register(claims: Claims, ip: string): Promise<IdentityHolder> {
-    checkMayRegister(settings, claims.email);
+    checkMayRegister(settings, { email: claims.email });
     return deps.signUps.attempt(ip, async () => {
       for (const names of namesOf(claims)) {
         if ((await findTaken(db, names)) !== undefined) continue;

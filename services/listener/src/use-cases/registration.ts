@@ -2,13 +2,22 @@ import { readEmailAddress } from "@messenger/channels";
 import type { ApiSettings } from "../context.ts";
 import { Refused } from "../refused.ts";
 
-/** Whether somebody may make an account, with this e-mail address or none. @throws {Refused} registration_closed */
+/**
+ * Whether somebody may make an account, with this e-mail address or none, and an invitation or none: whether that is a
+ * good one is seen later. @throws {Refused} registration_closed
+ */
 export function checkMayRegister(
   { registration, emailDomains }: Pick<ApiSettings, "registration" | "emailDomains">,
-  email: string | undefined,
+  { email, invitation }: { email?: string | undefined; invitation?: string | undefined },
 ): void {
   if (registration === "closed") {
     throw new Refused("registration_closed", "accounts are made by whoever runs this Messenger: ask there");
+  }
+  if (registration === "invited" && invitation === undefined) {
+    throw new Refused(
+      "registration_closed",
+      "an account needs an invitation of whoever runs this Messenger: give it as invitation",
+    );
   }
   if (emailDomains.length === 0) return;
   const domain = readEmailAddress(email ?? "")

@@ -14,6 +14,7 @@ export const REFRESH_DAYS = 90;
 const LOGIN_KINDS = ["message.created"];
 
 export interface StartedSession {
+  sessionId: number;
   tokens: SessionTokens;
   /** Signs the pushes to the session's address, if it has one. */
   webhookSecret: string | null;
@@ -103,8 +104,10 @@ export async function startSession(
       { id: context.ids.next(), kind: "challenge", token: newToken(random) },
     );
   }
+  const { sessionId } = begun;
   return {
-    tokens: await sessionTokens(context, { ...user, sessionId: begun.sessionId }, refreshToken),
+    sessionId,
+    tokens: await sessionTokens(context, { ...user, sessionId }, refreshToken),
     webhookSecret: secret === undefined ? null : formatSecret(secret),
     addressRefusal: unverified === null ? refusal : `${UNVERIFIED} yet: it has to answer a challenge`,
   };

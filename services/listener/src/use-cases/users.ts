@@ -1,14 +1,15 @@
-import type { ChangeAccount, DeleteUser, NewUser as NewUserGiven, SessionTokens } from "@messenger/contracts";
-import { recipientOf } from "@messenger/channels";
+import type { ChangeAccount, DeleteUser, NewContact, NewUser as NewUserGiven, SessionTokens } from "@messenger/contracts";
 import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey, keyOr } from "@messenger/core";
+import { hashOfInvitation } from "@messenger/runtime";
 import {
   type AccountRow,
   changeAccount,
   changeSignIn,
   countErasable,
+  createInvitedUser,
   createUser,
   findAccount,
-  findContact,
+  findInvitation,
   findRole,
   findTaken,
   findUserByName,
@@ -19,11 +20,12 @@ import {
   screenStrangers,
   type UniqueUserField,
 } from "@messenger/store";
-import type { Context } from "../context.ts";
+import type { ApiSettings, Context } from "../context.ts";
 import { neighbourhoodOf, networkOf } from "../networks.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { actorOf } from "./audit.ts";
+import { type Contacts, signInOf } from "./contacts.ts";
 import type { Erasure } from "./erasure.ts";
 import { checkPassword } from "./password-rules.ts";
 import { checkMayRegister } from "./registration.ts";
@@ -34,14 +36,25 @@ const isTaken = (field: UniqueUserField): Refused => new Refused("taken", `this 
 const isDeleted = (): never => {
   throw new Refused("unauthorized", "the account was deleted");
 };
+const isNotGood = (): Refused =>
+  new Refused("registration_closed", "the invitation was used already, has ended, or never was one");
 const noSuchUser = (): Refused => new Refused("no_such_user", "User not found.");
 
-/** The names of a new user, in the forms they are shown and compared in. @throws {Refused} validation_error */
-function namesOf({ username, phone_number, email, full_name }: NewUserGiven): Omit<NewUser, "passwordHash"> {
-  const named = username !== undefined && phone_number !== undefined;
-  const mailed = username === undefined && phone_number === undefined && email !== undefined && full_name !== undefined;
-  if (!named && !mailed) {
-    throw new Refused("validation_error", "give username, phone_number and password, or email, full_name and password");
+/**
+ * The names of a new user, in the forms they are shown and compared in; where addresses have to be verified, without
+ * them. @throws {Refused} validation_error
+ */
+function namesOf(given: NewUserGiven, addresses: ApiSettings["signUpAddresses"]): Omit<NewUser, "passwordHash"> {
+  const { username, full_name } = given;
+  const { phone_number, email } = addresses === "claimed" ? given : {};
+  if (addresses === "claimed") {
+    const named = username !== undefined && phone_number !== undefined;
+    const mailed = username === undefined && phone_number === undefined && email !== undefined && full_name !== undefined;
+    if (!named && !mailed) {
+      throw new Refused("validation_error", "give username, phone_number and password, or email, full_name and password");
+    }
+  } else if (username === undefined) {
+    throw new Refused("validation_error", "give username and password: here, an address is one's own once it is verified");
   }
   try {
     if (username !== undefined) checkUsername(username);
@@ -60,6 +73,14 @@ function namesOf({ username, phone_number, email, full_name }: NewUserGiven): Om
   }
 }
 
+/** What a new user has to show to be theirs. */
+function contactsOf({ email, phone_number }: NewUserGiven): NewContact[] {
+  return [
+    ...(email === undefined ? [] : [{ type: "email" as const, recipient: email }]),
+    ...(phone_number === undefined ? [] : [{ type: "sms" as const, recipient: phone_number }]),
+  ];
+}
+
 interface MadeUser {
   id: number;
   username: string | null;
@@ -67,7 +88,10 @@ interface MadeUser {
 }
 
 export interface Users {
-  /** Makes an account, and signs in. @throws {Refused} validation_error, registration_closed, taken, too_many_sign_ups */
+  /**
+   * Makes an account, and signs in. @throws {Refused} validation_error, registration_closed, taken, too_many_sign_ups,
+   * no_such_channel
+   */
   create(given: NewUserGiven, ip: string): Promise<MadeUser>;
   /** @throws {Refused} no_such_user */
   findByName(name: string): Promise<PublicUser>;
@@ -88,41 +112,51 @@ export interface Users {
 }
 
 /** Accounts. */
-export function createUsers(context: Context, signUps: SignUpLimit, erasure: Pick<Erasure, "erase">): Users {
+export function createUsers(
+  context: Context,
+  deps: { signUps: SignUpLimit; erasure: Pick<Erasure, "erase">; contacts: Pick<Contacts, "check" | "create" | "read"> },
+): Users {
   const { db, passwords, receipts, settings } = context;
+  const { signUps, erasure, contacts } = deps;
 
   /** @throws {Refused} no_such_contact, not_verified */
   async function verifiedAddress(
-    userId: number,
+    by: Identity,
     field: "email" | "phone_number",
     id: number,
   ): Promise<{ value: string; key: string }> {
-    const contact = await findContact(db, userId, id);
-    const [type, scheme] = field === "email" ? (["email", "mailto:"] as const) : (["sms", "sms:"] as const);
-    const value = contact?.type === type ? recipientOf(contact.address, scheme) : undefined;
-    if (contact === null || value === undefined) {
-      throw new Refused("no_such_contact", `you have no such contact of the type ${type}`);
+    const contact = await contacts.read(by, id);
+    const signIn = signInOf(contact);
+    if (signIn?.field !== field) {
+      throw new Refused("no_such_contact", `you have no such contact of the type ${field === "email" ? "email" : "sms"}`);
     }
     if (!contact.isVerified) throw new Refused("not_verified", "the address is not verified: send its code, and confirm it");
-    return { value, key: field === "email" ? emailKey(value) : phoneKey(value) };
+    return signIn;
   }
 
   return {
     async create(given, ip) {
       const { password } = given;
-      checkMayRegister(settings, given.email);
-      const names = namesOf(given);
-      checkPassword(password, [names.username, names.email, names.phoneNumber, names.fullName], settings);
+      checkMayRegister(settings, given);
+      const names = namesOf(given, settings.signUpAddresses);
+      checkPassword(password, [names.username, given.email, given.phone_number, names.fullName], settings);
+      const toVerify = settings.signUpAddresses === "verified" ? contactsOf(given) : [];
+      for (const contact of toVerify) await contacts.check(contact);
+      const invitation = settings.registration === "invited" ? hashOfInvitation(given.invitation ?? "") : undefined;
       const made = await signUps.attempt(ip, async () => {
         // Before the hash, which is what costs; the database has the last word.
+        if (invitation !== undefined && !(await findInvitation(db, invitation))) throw isNotGood();
         const taken = await findTaken(db, names);
         if (taken !== undefined) return { taken };
-        return createUser(db, { ...names, passwordHash: await passwords.hash(password, networkOf(ip)) });
+        const user = { ...names, passwordHash: await passwords.hash(password, networkOf(ip)) };
+        return invitation === undefined ? createUser(db, user) : createInvitedUser(db, user, invitation);
       });
+      if (made === null) throw isNotGood();
       if ("taken" in made) throw isTaken(made.taken);
       await rememberNetwork(db, made.id, neighbourhoodOf(ip));
       const user = { userId: made.id, name: names.username ?? names.email ?? "", role: "user" as const };
-      const { tokens } = await startSession(context, user, { passwordHash: null, publicKey: null, address: null });
+      const { tokens, sessionId } = await startSession(context, user, { passwordHash: null, publicKey: null, address: null });
+      for (const contact of toVerify) await contacts.create({ ...user, sessionId }, contact);
       return { id: made.id, username: names.username, tokens };
     },
     async findByName(name) {
@@ -145,9 +179,9 @@ export function createUsers(context: Context, signUps: SignUpLimit, erasure: Pic
       if (messageRequests !== undefined) await screenStrangers(db, userId, messageRequests);
       return (await changeAccount(db, userId, { fullName, foundByEmail, foundByPhone, ...told })) ?? isDeleted();
     },
-    async changeSignIn({ userId }, field, contactId) {
-      const given = contactId === null ? null : await verifiedAddress(userId, field, contactId);
-      const changed = await changeSignIn(db, userId, field, given);
+    async changeSignIn(by, field, contactId) {
+      const given = contactId === null ? null : await verifiedAddress(by, field, contactId);
+      const changed = await changeSignIn(db, by.userId, field, given);
       if (changed === null) return isDeleted();
       if (changed === "no-name") {
         throw new Refused("validation_error", "this account has no user name: it is known by its e-mail address alone");
