@@ -1,6 +1,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { openDataFolder, optional, readSettings, secretUrl, string } from "@messenger/runtime";
+import { createKeyring, type Keyring, systemRandom } from "@messenger/core";
+import {
+  masterSecret,
+  openDataFolder,
+  optional,
+  optionalMasterSecrets,
+  ownSecret,
+  readSettings,
+  secretUrl,
+  string,
+} from "@messenger/runtime";
 import { migrate, openStore, type Store } from "@messenger/store";
 
 const LOCK_TIMEOUT_MS = 2_000;
@@ -45,4 +55,15 @@ export async function withAnyDatabase<Result>(
   } finally {
     await folder.release();
   }
+}
+
+/** The keys of `MESSENGER_SECRET`; without it, of the secret in an embedded database's folder. */
+export async function keyringOf(env: NodeJS.ProcessEnv, folder: string | undefined): Promise<Keyring> {
+  const given = readSettings(
+    { secret: optional(masterSecret("MESSENGER_SECRET")), previous: optionalMasterSecrets("MESSENGER_SECRET_PREVIOUS") },
+    env,
+  );
+  const secret = given.secret ?? (folder === undefined ? undefined : await ownSecret(folder));
+  if (secret === undefined) throw new Error("MESSENGER_SECRET: it must be set (or MESSENGER_SECRET_FILE)");
+  return createKeyring({ secret, previous: given.previous, random: systemRandom });
 }

@@ -9,9 +9,10 @@ import type { Given } from "./given.ts";
 import { migrateDatabase } from "./migrate.ts";
 import { runAdmin, runUser } from "./operators/accounts.ts";
 import { runDoctor } from "./operators/doctor.ts";
+import { rotateSecret } from "./operators/rotate-secret.ts";
 import { runSeed } from "./operators/seed.ts";
 import { repairQueue } from "./repair.ts";
-import { makeSecrets, prepareSecret, usePreparedSecret } from "./secrets.ts";
+import { forgetSecrets, makeSecrets, prepareSecret, usePreparedSecret } from "./secrets.ts";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
@@ -44,6 +45,14 @@ const COMMANDS: Record<string, Command> = {
     run: prepareSecret,
   },
   "use-secret": { help: "the second one, after a restart of all processes (SECRETS_DIR)", run: usePreparedSecret },
+  "rotate-secret": {
+    help: "after it: seal anew what is sealed under a secret of before, while all is running (DATABASE_URL, or DATA_DIR of a stopped Messenger; MESSENGER_SECRET, MESSENGER_SECRET_PREVIOUS)",
+    run: rotateSecret,
+  },
+  "forget-secrets": {
+    help: "after that: forget the secrets of before of a compose deployment (SECRETS_DIR)",
+    run: forgetSecrets,
+  },
   certificate: {
     help: "hand the edge its certificate, self-signed where there is none (CERTS_DIR, EDGE_DIR)",
     run: prepareCertificate,

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { makeSecrets, prepareSecret, usePreparedSecret } from "./secrets.ts";
+import { forgetSecrets, makeSecrets, prepareSecret, usePreparedSecret } from "./secrets.ts";
 
 describe("the secrets of a compose deployment", () => {
   let root: string;
@@ -52,6 +52,17 @@ describe("the secrets of a compose deployment", () => {
     await usePreparedSecret(env);
     expect(await read("messenger/secret")).toBe(made);
     expect((await read("messenger/previous_secrets")).split(",")).toContain(old);
+  });
+
+  it("of before are forgotten, but not in the middle of a change", async () => {
+    await makeSecrets(env);
+    await prepareSecret(env);
+    await expect(forgetSecrets(env)).rejects.toThrow("finish that change");
+    await usePreparedSecret(env);
+    const current = await read("messenger/secret");
+    await forgetSecrets(env);
+    expect(await read("messenger/previous_secrets")).toBe("");
+    expect(await read("messenger/secret")).toBe(current);
   });
 
   it("are not changed where no new one is prepared, which all processes would have to know first", async () => {

@@ -118,3 +118,15 @@ export async function usePreparedSecret(env: NodeJS.ProcessEnv): Promise<number>
   process.stdout.write("The new secret is in use, and the one before stays known. Restart all processes.\n");
   return 0;
 }
+
+/**
+ * The last step: no secret of before is known any more. @throws where a new one is prepared, which processes may know
+ * already.
+ */
+export async function forgetSecrets(env: NodeJS.ProcessEnv): Promise<number> {
+  const files = secretFiles(env);
+  if ((await readSecret(files.next)) !== undefined) throw new Error("a new secret is prepared: finish that change first");
+  await replace(files.known, "", OWN);
+  process.stdout.write("The secrets of before are forgotten. Restart all processes.\n");
+  return 0;
+}

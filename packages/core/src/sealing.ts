@@ -11,8 +11,8 @@ export interface Sealer {
   seal(context: string, plain: Uint8Array): Uint8Array;
   /** @throws {SealError} */
   unseal(context: string, sealed: Uint8Array): Buffer;
-  /** Whether it was sealed under the secret that is the current one. */
-  isCurrent(sealed: Uint8Array): boolean;
+  /** What all that it seals begins with: it names the secret that is the current one. */
+  readonly mark: Uint8Array;
 }
 
 export interface Keyring {
@@ -86,10 +86,12 @@ function createSealer(secrets: readonly string[], purpose: string, random: Rando
   const keys = secrets.map((secret) => createSealingKey(secret, purpose));
   const current = keys[0];
   if (current === undefined) throw new Error("a sealer needs a secret");
+  const mark = Buffer.concat([Uint8Array.of(VERSION), current.id]);
   let salt: Uint8Array = new Uint8Array(0);
   let left = 0;
 
   return {
+    mark,
     seal(context, plain) {
       if (left === 0) {
         salt = random.bytes(SALT_BYTES);
@@ -101,7 +103,7 @@ function createSealer(secrets: readonly string[], purpose: string, random: Rando
       cipher.setAAD(Buffer.from(context));
       const body = cipher.update(plain);
       cipher.final();
-      return Buffer.concat([Uint8Array.of(VERSION), current.id, salt, nonce, body, cipher.getAuthTag()]);
+      return Buffer.concat([mark, salt, nonce, body, cipher.getAuthTag()]);
     },
     unseal(context, sealed) {
       const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
@@ -124,7 +126,6 @@ function createSealer(secrets: readonly string[], purpose: string, random: Rando
       }
       return plain;
     },
-    isCurrent: (sealed) => Buffer.compare(sealed.subarray(1, SALT_AT), current.id) === 0,
   };
 }
 

@@ -10,6 +10,7 @@ export async function loadOwnKey(db: Db, keyring: Keyring, name: string, make: (
   const kept = await keepValue(db, name, () => seal(make()));
   const sealed = Buffer.from(kept, "base64");
   const key = keyring.contents.unseal(name, sealed);
-  if (!keyring.contents.isCurrent(sealed)) await replaceValue(db, name, kept, seal(key));
+  const { mark } = keyring.contents;
+  if (!sealed.subarray(0, mark.length).equals(mark)) await replaceValue(db, name, kept, seal(key));
   return key;
 }

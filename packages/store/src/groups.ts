@@ -51,6 +51,9 @@ interface LockedGroup {
 
 const NOTHING: AppendedEvents = { events: [], outboxId: null };
 
+/** What the request is sealed under that a group was made by. */
+export const groupRequestContext = "request";
+
 /** What the title of a group is sealed under. */
 export function titleContext(conversation: number): string {
   return `title/${conversation}`;

@@ -111,6 +111,7 @@ export {
   removeMember,
   renameGroup,
   type Role,
+  groupRequestContext,
   titleContext,
   unban,
 } from "./groups.ts";
@@ -145,7 +146,7 @@ export { type Connections, openStore, type Store } from "./open-store.ts";
 export { deleteOutbox, takeOutbox } from "./outbox.ts";
 export { listPresenceAudience, listTypingAudience } from "./signals.ts";
 export { createTicket, takeTicket, type TicketHolder } from "./stream-tickets.ts";
-export { agree, type Agreement, migrate, StoreMismatch } from "./schema.ts";
+export { agree, type Agreement, isCurrentSecret, migrate, StoreMismatch } from "./schema.ts";
 export { acceptRequest, declineRequest, hasRequests, screenStrangers } from "./requests.ts";
 export {
   type BotRow,
@@ -167,6 +168,7 @@ export {
   type InvitationRow,
   listInvitations,
 } from "./invitations.ts";
+export { resealAll, type Resealing, SEALED_COLUMNS } from "./resealing.ts";
 export {
   beginErasure,
   claimErasures,

@@ -153,3 +153,9 @@ export async function agree(db: Db, agreement: Agreement): Promise<void> {
   }
   await db.updateTable("meta").set({ value: agreement.keyChecks.current }).where("key", "=", "key_check").execute();
 }
+
+/** Whether the deployment's processes use the secret that a check of a keyring names. */
+export async function isCurrentSecret(db: Db, check: string): Promise<boolean> {
+  const { rows } = await sql`select from meta where key = 'key_check' and value = ${check}`.execute(db);
+  return rows.length > 0;
+}

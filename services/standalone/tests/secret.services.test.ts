@@ -1,4 +1,17 @@
-import { http, logIn, register, type ScriptedReceiver, sendSurely, startScriptedReceiver, waitFor } from "@messenger/testkit";
+import { answerContext, contactSecretContext, createKeyring, resetCodeContext, systemRandom } from "@messenger/core";
+import { SEALED_COLUMNS } from "@messenger/store";
+import {
+  http,
+  logIn,
+  PASSWORD,
+  register,
+  type ScriptedReceiver,
+  sendSurely,
+  startCommand,
+  startScriptedReceiver,
+  waitFor,
+} from "@messenger/testkit";
+import { sql } from "kysely";
 import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, expect, inject, it } from "vitest";
 import { type Cluster, openCluster } from "./cluster.ts";
@@ -77,3 +90,145 @@ it("a process without the secret of before refuses to start, and says what to se
   const { MESSENGER_SECRET } = AFTER;
   await expect(cluster.startListener({ MESSENGER_SECRET })).rejects.toThrow(/MESSENGER_SECRET_PREVIOUS/u);
 });
+
+/** Columns of bytes that are no sealed ones: hashes, which no secret is needed for. */
+const HASHES = [
+  "contacts.token_hash",
+  "conversations.request_key",
+  "gone_addresses.hash",
+  "invitations.hash",
+  "invites.token_hash",
+  "messages.request_key",
+  "notifications.request_hash",
+  "notifications.request_key",
+  "recovery_codes.hash",
+  "sessions.refresh_hash",
+  "sessions.token_hash",
+  "stream_tickets.hash",
+  "used_sign_ins.hash",
+];
+const nameOf = ({ table, column }: (typeof SEALED_COLUMNS)[number]): string => `${table}.${column}`;
+
+it("every column of bytes is sealed, and sealed anew by a change, or is a hash", async () => {
+  const { rows } = await sql<{ name: string }>`
+    select table_name || '.' || column_name as name from information_schema.columns
+    where data_type = 'bytea' and table_schema = 'public'
+  `.execute(cluster.database.store.db);
+  const known = [...SEALED_COLUMNS.map(nameOf), ...HASHES];
+  expect(rows.map(({ name }) => name).toSorted()).toEqual(known.toSorted());
+});
+
+it("all that was sealed under a secret of before is sealed anew while messages flow, and that secret is not needed any more", async () => {
+  const more = { SMTP_URL: "smtp://127.0.0.1:9", MAIL_FROM: "m@example.org", NOTIFY: "everyone", KEEP_ANSWERS: "all" };
+  let processes = [await cluster.startListener(more), await cluster.startSender(more)];
+  let base = cluster.urls()[0] as string;
+  const [ada, bob] = [await register(base), await register(base)];
+  const call = async (method: string, path: string, token: string, body?: object): Promise<Record<string, unknown>> => {
+    const { status, json } = await http(`${base}/api/${path}`, { method, token, ...(body === undefined ? undefined : { body }) });
+    expect([path, status < 300, json]).toEqual([path, true, json]);
+    return json;
+  };
+
+  // Something of every kind.
+  const { webhookSecret } = await logIn(base, bob, `${receiver.url}/bob`);
+  const edited = await sendSurely(base, ada, bob, "to be edited");
+  await call("PATCH", `messages/${edited}/`, ada.token, { message: "edited" });
+  await call("POST", `messages/${edited}/report/`, bob.token, { reason: "spam", comment: "a comment" });
+  const group = await call("POST", "conversations/", ada.token, { title: "Engines", member_ids: [bob.id] });
+  const { conversation_id: id } = group["conversation"] as { conversation_id: number };
+  await http(`${base}/api/conversations/`, {
+    token: ada.token,
+    body: { title: "Looms", member_ids: [bob.id] },
+    headers: { "idempotency-key": "looms" },
+  });
+  const invite = await call("POST", `conversations/${id}/invites/`, ada.token, { expires_in: 3600 });
+  await call("POST", "users/me/totp/", ada.token, { password: PASSWORD });
+  const made = await call("POST", "endpoints/", ada.token, {
+    address: `${receiver.url}/ada`,
+    headers: { "x-own": "a header" },
+    signatures: ["v1", "v1a"],
+  });
+  const endpointId = Number(made["endpoint_id"]);
+  await call("POST", `endpoints/${endpointId}/rotate-secret/`, ada.token, { previous_valid_s: 86_400 });
+  const { contact_id: contactId } = await call("POST", "contacts/", ada.token, { type: "email", recipient: "ada@example.org" });
+  const { db } = cluster.database.store;
+  // What needs a browser, a mailbox, or an answer at the right moment.
+  const old = createKeyring({ secret: BEFORE.MESSENGER_SECRET, random: systemRandom });
+  const [secret, code, answer] = [
+    old.webhookSecrets.seal(contactSecretContext(ada.id, "mailto:ada@example.org"), Buffer.from("keys")),
+    old.contents.seal(resetCodeContext(ada.id), Buffer.from("123456")),
+    old.contents.seal(answerContext(endpointId, 0), Buffer.from("an answer")),
+  ];
+  await sql`update contacts set secret = ${secret} where id = ${Number(contactId)}`.execute(db);
+  await sql`insert into password_resets (user_id, code) values (${ada.id}, ${code})`.execute(db);
+  await sql`update probes set answer = ${answer}, result = coalesce(result, 'transient') where endpoint_id = ${endpointId}`.execute(
+    db,
+  );
+  receiver.behave({ status: 503, body: "an answer" });
+  await sendSurely(base, ada, bob, "fails at first");
+  await waitFor(async () => (await sql`select from attempts where answer is not null`.execute(db)).rows.length > 0, {
+    what: "an answer that is kept",
+  });
+  receiver.behave({ status: 204 });
+
+  async function restart(settings: Record<string, string>): Promise<void> {
+    for (const one of processes) await cluster.end(one, "SIGTERM");
+    processes = [await cluster.startListener({ ...more, ...settings }), await cluster.startSender({ ...more, ...settings })];
+    base = cluster.urls()[0] as string;
+  }
+  const rotate = async (settings: Record<string, string>): Promise<{ code: number | null; output: string }> => {
+    const command = startCommand(["rotate-secret"], { DATABASE_URL: cluster.database.url, ...settings });
+    const code = await command.exited;
+    return { code, output: command.output };
+  };
+  const keyring = createKeyring({ secret: AFTER.MESSENGER_SECRET, random: systemRandom });
+  const countOld = async (): Promise<Record<string, number>> => {
+    const counts: Record<string, number> = {};
+    for (const column of SEALED_COLUMNS) {
+      const { mark } = keyring[column.sealer];
+      const value = sql.ref(column.column);
+      const { rows } = await sql`
+        select from ${sql.table(column.table)} where substring(${value} from 1 for ${mark.length}::integer) <> ${mark}
+      `.execute(db);
+      counts[nameOf(column)] = rows.length;
+    }
+    return counts;
+  };
+
+  expect(await rotate(AFTER)).toMatchObject({ code: 1, output: expect.stringContaining("restart its processes") as string });
+  await restart(AFTER);
+  const before = await countOld();
+  expect(Object.entries(before).filter(([, count]) => count === 0)).toEqual([]);
+
+  const rotation = { isOver: false };
+  const sent: string[] = [];
+  const rotating = rotate(AFTER).finally(() => (rotation.isOver = true));
+  for (let n = 0; !rotation.isOver || n < 20; n += 1) {
+    sent.push(await sendSurely(base, ada, bob, `meanwhile ${n}`));
+    await call("PATCH", `messages/${edited}/`, ada.token, { message: `edited ${n}` });
+  }
+  const { code: exit, output } = await rotating;
+  expect([exit, output]).toEqual([0, expect.stringContaining("nothing is sealed under a secret of before")]);
+  expect(Object.entries(await countOld()).filter(([, count]) => count > 0)).toEqual([]);
+  expect(await rotate(AFTER)).toMatchObject({
+    code: 0,
+    output: expect.stringContaining("\n0 values were sealed anew") as string,
+  });
+
+  await restart({ MESSENGER_SECRET: AFTER.MESSENGER_SECRET });
+  // Access tokens were signed under the secret of before.
+  for (const one of [ada, bob]) {
+    const { json } = await http(`${base}/api/sessions/`, { body: { username: one.name, password: one.password } });
+    one.token = String(json["access_token"]);
+  }
+  expect(await call("GET", `messages/${edited}/`, bob.token)).toMatchObject({ message: `edited ${sent.length - 1}` });
+  expect(await call("GET", `conversations/${id}/`, bob.token)).toMatchObject({ conversation: { group: { title: "Engines" } } });
+  expect(await call("GET", `conversations/${id}/invites/`, ada.token)).toMatchObject({ invites: [{ token: invite["token"] }] });
+  const last = await sendSurely(base, ada, bob, "with the new one alone");
+  const pushed = (): string[] => receiver.arrivals.map((arrival) => arrival.id);
+  await waitFor(() => [...sent, last].every((one) => pushed().includes(one)), { what: "all messages" });
+  const webhook = new Webhook(webhookSecret);
+  const toBob = receiver.arrivals.filter(({ path }) => path === "/bob");
+  for (const { rawBody, headers } of toBob) webhook.verify(rawBody, headers as Record<string, string>);
+  for (const { output: said } of processes) expect(said).not.toMatch(/unsealed|SealError/u);
+}, 120_000);

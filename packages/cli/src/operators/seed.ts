@@ -1,14 +1,6 @@
 import { createHash } from "node:crypto";
-import { createKeyring, createIds, loginKeys, storedContent, systemClock, systemRandom, usernameKey } from "@messenger/core";
-import {
-  hashPassword,
-  masterSecret,
-  optional,
-  optionalMasterSecrets,
-  ownSecret,
-  readSettings,
-  verifyPassword,
-} from "@messenger/runtime";
+import { createIds, loginKeys, storedContent, systemClock, systemRandom, usernameKey } from "@messenger/core";
+import { hashPassword, verifyPassword } from "@messenger/runtime";
 import {
   appendMessages,
   createGroup,
@@ -17,10 +9,11 @@ import {
   findPasswordHash,
   type NewMessage,
   type Store,
+  groupRequestContext,
   titleContext,
 } from "@messenger/store";
 import { Presets, SingleBar } from "cli-progress";
-import { withAnyDatabase } from "../database.ts";
+import { keyringOf, withAnyDatabase } from "../database.ts";
 import type { Given } from "../given.ts";
 
 const NAMES = ["alice", "bob", "charlie"] as const;
@@ -82,14 +75,8 @@ export async function runSeed(env: NodeJS.ProcessEnv, { values }: Given): Promis
     process.stderr.write(`messenger seed: --users is up to ${MOST_USERS}, --messages up to ${MOST_MESSAGES}\n`);
     return EXIT_USAGE;
   }
-  const given = readSettings(
-    { secret: optional(masterSecret("MESSENGER_SECRET")), previous: optionalMasterSecrets("MESSENGER_SECRET_PREVIOUS") },
-    env,
-  );
   return withAnyDatabase(env, async (store, folder) => {
-    const secret = given.secret ?? (folder === undefined ? undefined : await ownSecret(folder));
-    if (secret === undefined) throw new Error("MESSENGER_SECRET: it must be set (or MESSENGER_SECRET_FILE)");
-    const { contents } = createKeyring({ secret, previous: given.previous, random: systemRandom });
+    const { contents } = await keyringOf(env, folder);
     const ids = createIds({ clock: systemClock, random: systemRandom });
     const passwordHash = await hashPassword(PASSWORD);
     const bar = new SingleBar(
@@ -118,7 +105,7 @@ export async function runSeed(env: NodeJS.ProcessEnv, { values }: Given): Promis
       // Once: a repeat finds it.
       request: {
         key: createHash("sha256").update(`seed of ${alice.id}`).digest(),
-        sealed: Buffer.from("seed"),
+        sealed: contents.seal(groupRequestContext, Buffer.from("seed")),
         isSame: () => true,
       },
     });

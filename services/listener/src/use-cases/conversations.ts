@@ -13,6 +13,7 @@ import {
   MAX_GROUPS,
   openDirect,
   type Preferences,
+  groupRequestContext,
   titleContext,
 } from "@messenger/store";
 import type { Context } from "../context.ts";
@@ -57,7 +58,6 @@ export interface Conversations {
 }
 
 /** What the request for a group is sealed under. */
-const REQUEST = "request";
 const noSuchUser = (): Refused => new Refused("unknown_receiver", "there is no such user, or one of several does not exist");
 
 /** Who writes with whom, and what was written. */
@@ -110,8 +110,8 @@ export function createConversations({ db, keyring, ids, publisher }: Context): C
       sealData: (count) => sealJson(keyring, eventId, { by_user_id: by.userId, title, members: count }),
       request: key && {
         key,
-        sealed: keyring.contents.seal(REQUEST, asked),
-        isSame: (sealed) => keyring.contents.unseal(REQUEST, sealed).equals(asked),
+        sealed: keyring.contents.seal(groupRequestContext, asked),
+        isSame: (sealed) => keyring.contents.unseal(groupRequestContext, sealed).equals(asked),
       },
     });
     switch (made.status) {
