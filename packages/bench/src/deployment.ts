@@ -1,4 +1,5 @@
 import {
+  countQueued,
   createTestDatabase,
   deleteNamespace,
   deploymentSettings,
@@ -11,7 +12,6 @@ import {
 import { type Broker, openBroker } from "@messenger/broker";
 import { createKeyring, systemRandom } from "@messenger/core";
 import type { Db } from "@messenger/store";
-import { connect } from "amqplib";
 import type { Bench } from "./scenario.ts";
 import { SECRET } from "./world.ts";
 
@@ -90,16 +90,8 @@ export async function deploy(bench: Bench): Promise<Deployment> {
       return process;
     },
     async untilQueuesAreEmpty() {
-      const connection = await connect(rabbit.url);
-      const channel = await connection.createChannel();
-      const isEmpty = async (): Promise<boolean> => {
-        for (let partition = 0; partition < PARTITIONS; partition += 1) {
-          if ((await channel.checkQueue(`${namespace}.push.${partition}`)).messageCount > 0) return false;
-        }
-        return true;
-      };
+      const isEmpty = async (): Promise<boolean> => (await countQueued(rabbit.url, namespace, PARTITIONS)) === 0;
       await waitFor(isEmpty, { what: "the queues to be empty", timeoutMs: 120_000 });
-      await connection.close();
     },
     async close() {
       for (const process of processes) await process.kill("SIGTERM");

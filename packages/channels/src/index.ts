@@ -14,3 +14,4 @@ export { refusalOfKeys, type SubscriptionKeys } from "./web-push-encryption.ts";
 export { refusalOf } from "./webhook.ts";
 export { composeBody } from "./webhook-body.ts";
 export { FINAL_STATUSES } from "./twilio.ts";
+export { nameInNotice, shorten } from "./text.ts";

@@ -39,3 +39,24 @@ export function textOf({ event, data }: Pick<Push, "event" | "data">): Text {
     unsubscribe: asText(data?.["unsubscribe"]),
   };
 }
+
+const graphemes = new Intl.Segmenter();
+
+/** The beginning of a text, without half a character at its end: of so many UTF-16 units. */
+export function shorten(text: string, most: number): string {
+  if (text.length <= most) return text;
+  let short = "";
+  for (const { segment } of graphemes.segment(text.slice(0, most))) {
+    if (short.length + segment.length > most - 1) break;
+    short += segment;
+  }
+  return `${short}…`;
+}
+
+const MOST_NAME = 60;
+const SOMEBODY = "Somebody";
+
+/** How a notice names somebody: a name, which is whatever they call themselves, in one line; "Somebody" where there is none. */
+export function nameInNotice(name: string | null): string {
+  return shorten((name ?? "").replaceAll(/\s+/gu, " ").trim(), MOST_NAME) || SOMEBODY;
+}

@@ -156,7 +156,7 @@ export async function rewriteReported(
   `.execute(db);
 }
 
-/** What an event says, sealed under its id. */
+/** What an event or a notification says, sealed under its id. */
 export interface SealedData {
   id: string;
   data: Uint8Array;
@@ -176,4 +176,32 @@ export async function rewriteAdded(db: Db, conversation: number, said: readonly 
     update events e set data = v.data from unnest(${said.map(({ id }) => id)}::uuid[], ${said.map(({ data }) => data)}::bytea[]) as v (id, data)
     where e.conversation_id = ${conversation} and e.kind = 'member.added' and e.id = v.id
   `.execute(db);
+}
+
+/** Notices that were sent to those who share a conversation with a user, after an id: up to `limit`. Locks nothing. */
+export async function readNotices(db: Db, userId: number, after: string, limit: number): Promise<readonly SealedData[]> {
+  const { rows } = await sql<SealedData>`
+    select id, data from notifications where purpose = 'notice' and id > ${after}::uuid and user_id in (
+      select other.user_id from participants own join participants other using (conversation_id) where own.user_id = ${userId}
+    ) order by id limit ${limit}
+  `.execute(db);
+  return rows;
+}
+
+/** Has notices say something else, and the events by which they were sent. */
+export async function rewriteNotices(db: Db, said: readonly SealedData[]): Promise<void> {
+  await sql`
+    with given as (
+      select * from unnest(${said.map(({ id }) => id)}::uuid[], ${said.map(({ data }) => data)}::bytea[]) as g (id, data)
+    ),
+    rewritten as (
+      update notifications n set data = g.data from given g where n.id = g.id returning n.inbox_id, n.seq, g.data
+    )
+    update events e set data = r.data from rewritten r where e.inbox_id = r.inbox_id and e.seq = r.seq
+  `.execute(db);
+}
+
+/** Gives a group another title, sealed, of which nobody is told: nobody takes part in it any more. */
+export async function rewriteTitle(db: Db, conversation: number, title: Uint8Array): Promise<void> {
+  await sql`update conversations set title = ${title} where id = ${conversation}`.execute(db);
 }

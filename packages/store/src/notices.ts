@@ -77,7 +77,7 @@ export async function takeNotices(db: Db, limit: number): Promise<{ taken: numbe
       k.quiet_from as "quietFrom", k.quiet_until as "quietUntil", k.time_zone as "timeZone", k.token,
       p.user_id is not null and not p.muted and ${EXISTS} as "isWanted", coalesce(${UNREAD}, 0) as unread,
       last.id as "lastId", last.content as "lastContent", last.created_at as "lastAt",
-      coalesce(author.full_name, author.username) as "lastWho", c.title, (
+      case when author.deleting_at is null then coalesce(author.full_name, author.username) end as "lastWho", c.title, (
         select count(*)::integer from notifications q join inboxes b on b.id = q.inbox_id
         where b.address = k.address and q.purpose = 'notice' and q.created_at > now() - interval '1 day'
       ) as "sentToday"

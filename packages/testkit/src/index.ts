@@ -8,7 +8,7 @@ export { deploymentSettings, printed, type ServiceProcess, startCommand, startSe
 export { startNginx, startRedis } from "./programs.ts";
 export { startPostgres } from "./postgres.ts";
 export { forgetPeaks, readUsage, type Usage } from "./process-tree.ts";
-export { deleteNamespace, startRabbit } from "./rabbit.ts";
+export { countQueued, deleteNamespace, startRabbit } from "./rabbit.ts";
 export { type Arrival, type Behaviour, type ScriptedReceiver, startScriptedReceiver } from "./receiver.ts";
 export { needProgram } from "./installed.ts";
 export { runCommand } from "./command.ts";

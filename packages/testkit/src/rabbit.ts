@@ -80,6 +80,7 @@ const fromInstalled: Way = async () => {
   await start();
   return {
     url,
+    folder: data,
     origin: "the RabbitMQ installed on this machine",
     get pid() {
       return child?.pid;
@@ -123,4 +124,16 @@ export async function deleteNamespace(url: string, namespace: string, partitions
   await channel.deleteQueue(`${namespace}.dead`);
   await channel.deleteExchange(`${namespace}.events`);
   await connection.close();
+}
+
+/** How many messages wait in the partitions of a namespace, those that nobody has acknowledged left out. */
+export async function countQueued(url: string, namespace: string, partitions: number): Promise<number> {
+  const connection = await connect(url);
+  const channel = await connection.createChannel();
+  let count = 0;
+  for (let partition = 0; partition < partitions; partition += 1) {
+    count += (await channel.checkQueue(`${namespace}.push.${partition}`)).messageCount;
+  }
+  await connection.close();
+  return count;
 }

@@ -10,6 +10,8 @@ export interface Server {
 
 /** A server of a test's own, which it may break. */
 export interface BreakableServer extends Server {
+  /** The folder of its data, where that is on this machine. */
+  readonly folder?: string;
   /** Kills it at once; its data stay. */
   kill(): Promise<void>;
   /** Kills it at once, and empties its data. */

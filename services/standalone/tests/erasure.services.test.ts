@@ -11,11 +11,11 @@ import {
   startScriptedReceiver,
   waitFor,
 } from "@messenger/testkit";
-import { createKeyring, systemRandom } from "@messenger/core";
 import { beginErasure, restoreUser } from "@messenger/store";
 import { importJWK, type JWK, jwtVerify } from "jose";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { dump as dumpOf } from "./database-dump.ts";
 import { newPart, openListener, openSender, SECRET } from "./deployments.ts";
 import { type Relay, startRelay } from "./relay.ts";
 
@@ -44,37 +44,10 @@ describe("erasing an account", () => {
   const call = (method: string, path: string, token: string, body?: unknown) =>
     http(`${base}/api/${path}`, { method, token, accept: "application/json", ...(body !== undefined && { body }) });
 
-  const keyring = createKeyring({ secret: SECRET, random: systemRandom });
-  /** What is sealed in a row, under the id of the row or of its message; nothing where it is something else. */
-  function unsealed(row: Record<string, unknown>, value: Buffer): string {
-    for (const context of [row["id"], row["message_id"]]) {
-      try {
-        return keyring.contents.unseal(String(context), value).toString("latin1");
-      } catch {
-        // Not under this one.
-      }
-    }
-    return "";
-  }
-
-  /** All text that is in the database: each row as text, bytes as they are, too, and unsealed. */
   async function dump(): Promise<string> {
     let text = "";
-    await patiently(part.databaseUrl, async (db) => {
-      const { rows: tables } = await sql<{ name: string }>`
-        select tablename as name from pg_tables where schemaname = 'public'
-      `.execute(db);
-      for (const { name } of tables) {
-        const { rows } = await sql<Record<string, unknown>>`select * from ${sql.table(name)}`.execute(db);
-        for (const row of rows) {
-          for (const value of Object.values(row)) {
-            text += Buffer.isBuffer(value) ? value.toString("latin1") + unsealed(row, value) : JSON.stringify(value);
-            text += "\n";
-          }
-        }
-      }
-    });
-    return text.toLowerCase();
+    await patiently(part.databaseUrl, async (db) => void (text = await dumpOf(db, SECRET)));
+    return text;
   }
 
   it("leaves none of what was known of it, and says what it erased, signed", async () => {

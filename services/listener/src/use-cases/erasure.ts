@@ -1,3 +1,4 @@
+import { nameInNotice } from "@messenger/channels";
 import { DELETED_NAME, type MessageContent, runPeriodically, sleep, storedContent } from "@messenger/core";
 import {
   beginErasure,
@@ -6,19 +7,24 @@ import {
   deleteUser,
   eraseContents,
   eraseSlice,
+  findAccount,
   type GroupNow,
   holdErasure,
   listBots,
   listWritten,
   readAdded,
+  readNotices,
   readReported,
   readSent,
   rewriteAdded,
+  rewriteNotices,
+  rewriteTitle,
   rewriteReported,
   rewriteSent,
   type SealedData,
   type SentContent,
   type SentPlace,
+  titleContext,
   type Written,
 } from "@messenger/store";
 import type { Context } from "../context.ts";
@@ -43,6 +49,15 @@ const AT_ONCE = 200;
 const RESUME_EVERY_MS = 30_000;
 /** Other listeners know by then that a session has ended. */
 const HEARD_MS = 1_500;
+
+const SHORT_NAME = 3;
+const FIRST_ID = "00000000-0000-0000-0000-000000000000";
+
+interface NoticeText {
+  subject?: string;
+  content: string;
+  html?: string;
+}
 
 export function createErasure(context: Context): Erasure {
   const { db, ids, keyring, clock, log, publisher, revocations, settings } = context;
@@ -91,7 +106,36 @@ export function createErasure(context: Context): Erasure {
     if (rewritten.length > 0) await rewriteAdded(db, conversation, rewritten);
   }
 
+  /**
+   * Notices that others were sent of what the user wrote, which are kept for two days, name nobody. (Of a user whose erasure
+   * has begun, new ones do not.)
+   */
+  async function eraseFromNotices(userId: number): Promise<void> {
+    const account = await findAccount(db, userId);
+    const all = [account?.username, account?.fullName].filter((name) => name != null).map(nameInNotice);
+    const names = all.toSorted((a, b) => b.length - a.length); // one may begin with another one
+    // What was written may be in it; and a name of a letter is in every word.
+    const isWhole = settings.deletedMessages === "erased" || names.some(({ length }) => length < SHORT_NAME);
+    const without = (text: string): string =>
+      isWhole ? DELETED_NAME : names.reduce((rest, name) => rest.replaceAll(name, DELETED_NAME), text);
+    for (let after = FIRST_ID; ;) {
+      const found = await readNotices(db, userId, after, AT_ONCE);
+      const rewritten = found.flatMap(({ id, data }): SealedData[] => {
+        const { subject, content, html: _, ...rest } = unsealJson(keyring, id, data) as NoticeText;
+        if (!names.some((name) => content.includes(name) || subject?.includes(name))) return [];
+        const said = { ...rest, content: without(content), ...(subject !== undefined && { subject: without(subject) }) };
+        return [{ id, data: sealJson(keyring, id, said) }];
+      });
+      if (rewritten.length > 0) await rewriteNotices(db, rewritten);
+      await goOn(userId);
+      const last = found.at(-1);
+      if (found.length < AT_ONCE || last === undefined) return;
+      after = last.id;
+    }
+  }
+
   async function eraseWritten(userId: number): Promise<void> {
+    await eraseFromNotices(userId);
     const reported = await readReported(db, userId);
     const keeps = settings.deletedMessages === "kept";
     await rewriteReported(
@@ -112,6 +156,7 @@ export function createErasure(context: Context): Erasure {
     if (isAlone) {
       // Nobody is left who could read it.
       while (await eraseSlice(db, id, AT_ONCE)) await goOn(userId);
+      if (isGroup) await rewriteTitle(db, id, keyring.contents.seal(titleContext(id), Buffer.from(DELETED_NAME)));
     } else await eraseMessages(userId, id);
     if (isGroup) await eraseAdded(userId, id);
   }

@@ -1,4 +1,4 @@
-import { compose, type Language, SECRET_BYTES } from "@messenger/channels";
+import { compose, type Language, nameInNotice, SECRET_BYTES, shorten } from "@messenger/channels";
 import {
   type Clock,
   contactSecretContext,
@@ -41,26 +41,8 @@ const MAX_ROUNDS = 20;
 const NO_CHANNEL_S = 10 * 60;
 /** Characters of a message that are told. */
 const MOST_TEXT = 300;
-const MOST_NAME = 60;
-const SOMEBODY = "Somebody";
 /** How often it is counted what went out in the last day. */
 const COUNTED_EVERY_MS = 10_000;
-
-const graphemes = new Intl.Segmenter();
-
-/** The beginning of a text, without half a character at its end: of so many UTF-16 units. */
-function shorten(text: string, most: number): string {
-  if (text.length <= most) return text;
-  let short = "";
-  for (const { segment } of graphemes.segment(text.slice(0, most))) {
-    if (short.length + segment.length > most - 1) break;
-    short += segment;
-  }
-  return `${short}…`;
-}
-
-/** Of a name, which is whatever somebody calls themselves: one line. */
-const nameOf = (name: string | null): string => shorten((name ?? "").replaceAll(/\s+/gu, " ").trim(), MOST_NAME) || SOMEBODY;
 
 /**
  * Tells users of what they have not read, where they want to be told: each notice becomes a notification to the
@@ -92,14 +74,14 @@ export function startNoticer(deps: {
     const unsubscribe =
       type === "email" && deps.publicUrl !== undefined ? `${deps.publicUrl}/api/unsubscribe/?token=${token}` : undefined;
     const { subject, text, html, short } = compose(notice.language as Language, "notice", {
-      who: nameOf(last?.who ?? null),
+      who: nameInNotice(last?.who ?? null),
       group: title === null ? undefined : keyring.contents.unseal(titleContext(conversation), title).toString(),
       count: unread,
       text: message === undefined ? undefined : shorten(message, MOST_TEXT),
       unsubscribe,
     });
     if (type === "email") return { subject, content: text, html, ...(unsubscribe !== undefined && { unsubscribe }) };
-    return { subject: type === "push" ? nameOf(last?.who ?? null) : subject, content: short, topic: `c${conversation}` };
+    return { subject: type === "push" ? nameInNotice(last?.who ?? null) : subject, content: short, topic: `c${conversation}` };
   }
 
   /** What a notice becomes: a notification to the contact's address. */
