@@ -30,6 +30,15 @@ describe("the queue of hashes", () => {
     expect(order).toEqual(["sign-up a", "familiar d", "log-in c", "log-in e", "sign-up b"]);
   });
 
+  it("lets who signs in from where they have been before wait for nobody else", async () => {
+    const { order, ask, endAll } = open();
+    const asked = [ask("sign-up", "a"), ask("log-in", "b"), ask("familiar", "c"), ask("familiar", "d")];
+    expect(order).toEqual(["sign-up a", "familiar c"]); // beside it, and one at a time
+    await endAll();
+    await Promise.all(asked);
+    expect(order).toEqual(["sign-up a", "familiar c", "familiar d", "log-in b"]);
+  });
+
   it("lets networks take turns, and refuses what is too much of one of them", async () => {
     const { order, ask, endAll } = open();
     const crowd = Array.from({ length: 120 }, () => ask("sign-up", "crowd").catch((error: unknown) => error));

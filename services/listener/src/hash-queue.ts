@@ -21,15 +21,22 @@ const MAX_WAITING_OF_NETWORK = 8;
 /** Every so many, one of the last urgency goes first: it waits long, but not for ever. */
 const LAST_FIRST_EVERY = 8;
 
-/** Networks take turns, so that one of them holds up no other. Each hash takes a thread and 19 MiB for some 20 ms. */
+/**
+ * Networks take turns, so that one of them holds up no other. Each hash takes a thread and 19 MiB for some 20 ms. Of who signs
+ * in from where they have been before, one more than `maxRunning` may run: whatever a crowd does, they wait for none of it.
+ */
 export function createHashQueue(maxRunning: number): HashQueue {
   const queues = URGENCIES.map(() => ({ byNetwork: new Map<string, (() => Promise<void>)[]>(), waiting: 0 }));
   let running = 0;
   let started = 0;
 
+  /** Who is next, where so many run. */
   function next(): (() => Promise<void>) | undefined {
-    started += 1;
-    const order = started % LAST_FIRST_EVERY === 0 ? queues.toReversed() : queues;
+    if (running > maxRunning) return undefined;
+    const onlyFamiliar = running === maxRunning;
+    if (!onlyFamiliar) started += 1;
+    const isLastFirst = !onlyFamiliar && started % LAST_FIRST_EVERY === 0;
+    const order = onlyFamiliar ? queues.slice(0, 1) : isLastFirst ? queues.toReversed() : queues;
     for (const queue of order) {
       for (const [network, works] of queue.byNetwork) {
         const work = works.shift();
@@ -43,7 +50,7 @@ export function createHashQueue(maxRunning: number): HashQueue {
   }
 
   function pump(): void {
-    while (running < maxRunning) {
+    for (;;) {
       const work = next();
       if (work === undefined) return;
       running += 1;

@@ -2,8 +2,8 @@
 export type Crowd =
   /** So many sign-ups at the same moment, and again when all are answered. */
   | { kind: "sign-ups"; atATime: number; network: string }
-  /** Wrong passwords for one account, from many networks in turn. */
-  | { kind: "guesses"; username: string; perSecond: number; networks: number }
+  /** Wrong passwords for accounts, from many networks in turn; every second request is a sign-up, if that is wanted. */
+  | { kind: "guesses"; usernames: readonly string[]; perSecond: number; networks: number; signsUp: boolean }
   /**
    * Clients that write so many bytes of requests on a connection and read no answer, and again a second after
    * they were ended.

@@ -7,8 +7,8 @@ import { addRecipients, TEXT } from "../world.ts";
 export interface Others {
   /** One request, whose time is measured. @throws unless it succeeds. */
   ask(n: number): Promise<unknown>;
-  /** The account that a crowd can guess at. */
-  username: string;
+  /** Accounts that a crowd can guess at. */
+  usernames: readonly string[];
 }
 
 export type MakeOthers = (deployment: Deployment, url: string) => Promise<Others>;
@@ -21,13 +21,24 @@ const OWNERS_ADDRESS = "198.51.100.7";
 
 const from = (address: string): Record<string, string> => ({ "x-forwarded-for": address });
 
+/** People who log in from where they have been before. */
+export async function peopleAtHome(_: Deployment, url: string): Promise<Others> {
+  const people: Person[] = [];
+  const home = (n: number): Record<string, string> => from(`192.0.2.${n + 1}`);
+  for (let n = 0; n < PEOPLE; n += 1) people.push(await register(url, home(n)));
+  return {
+    ask: (n) => logIn(url, people[n % PEOPLE] as Person, NOWHERE, home(n % PEOPLE)),
+    usernames: people.map(({ name }) => name),
+  };
+}
+
 /** People who log in from where they have never been, which a listener knows nothing of. */
 export async function peopleFromElsewhere(_: Deployment, url: string): Promise<Others> {
   const people: Person[] = [];
   for (let n = 0; n < PEOPLE; n += 1) people.push(await register(url, from(`192.0.2.${n + 1}`)));
   return {
     ask: (n) => logIn(url, people[n % PEOPLE] as Person, NOWHERE, from(`172.${16 + (n >> 8)}.${n & 255}.1`)),
-    username: people[0]?.name as string,
+    usernames: people.map(({ name }) => name),
   };
 }
 
@@ -36,7 +47,7 @@ export async function ownerOfAccount(_: Deployment, url: string): Promise<Others
   const owner = await register(url, from(OWNERS_ADDRESS));
   const ask = (): Promise<unknown> => logIn(url, owner, NOWHERE, from(OWNERS_ADDRESS));
   await ask();
-  return { ask, username: owner.name };
+  return { ask, usernames: [owner.name] };
 }
 
 /** People who send messages. */
@@ -51,6 +62,6 @@ export async function peopleWhoSend({ db }: Deployment, url: string): Promise<Ot
       const { status, text } = await http(`${url}/api/messages/`, { body, token: sender.token });
       if (status !== 200) throw new Error(`send: ${status} ${text}`);
     },
-    username: senders[0]?.name as string,
+    usernames: [],
   };
 }

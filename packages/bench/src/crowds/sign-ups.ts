@@ -4,15 +4,20 @@ import type { CrowdDeps } from "./orders.ts";
 
 const MAX_SIGN_UPS = 500_000;
 
+/** A sign-up of somebody new. */
+export function newAccount(): { path: string; body: object } {
+  const username = `c-${randomBytes(6).toString("hex")}`;
+  return { path: "/api/users/", body: { username, phone_number: `tel ${username}`, password: "a password of the crowd" } };
+}
+
 export async function signUp({ url, crowd, over, count, ready }: CrowdDeps<"sign-ups">): Promise<void> {
   const pool = new Pool(url.origin, { connections: crowd.atATime });
   const headers = { "content-type": "application/json", "x-forwarded-for": crowd.network };
 
   async function one(): Promise<void> {
-    const username = `c-${randomBytes(6).toString("hex")}`;
-    const body = JSON.stringify({ username, phone_number: `tel ${username}`, password: "a password of the crowd" });
+    const { path, body } = newAccount();
     try {
-      const answer = await pool.request({ path: "/api/users/", method: "POST", headers, body, signal: over });
+      const answer = await pool.request({ path, method: "POST", headers, body: JSON.stringify(body), signal: over });
       await answer.body.dump();
       count(String(answer.statusCode));
     } catch (error) {

@@ -1,7 +1,7 @@
 import { globalAgent } from "node:http";
 import type { ServiceProcess } from "@messenger/testkit";
 import type { Crowd } from "../crowds/orders.ts";
-import { type MakeOthers, ownerOfAccount, peopleFromElsewhere, peopleWhoSend } from "../crowds/others.ts";
+import { type MakeOthers, ownerOfAccount, peopleAtHome, peopleFromElsewhere, peopleWhoSend } from "../crowds/others.ts";
 import { besideCrowd } from "../crowds/start-crowd.ts";
 import { deploy } from "../deployment.ts";
 import { steadily } from "../load/steadily.ts";
@@ -15,7 +15,7 @@ interface Part {
   requests: string;
   perSecond: number;
   others: MakeOthers;
-  crowd(username: string): Crowd;
+  crowd(usernames: readonly string[]): Crowd;
   /** The p99 of the others beside the crowd is to be at most so many times the usual one. */
   aim?: number;
   /** How long the others are measured; 8 s in a quick run. */
@@ -58,9 +58,16 @@ const PARTS: readonly Part[] = [
     perSecond: 1,
     seconds: 60,
     others: ownerOfAccount,
-    crowd: (username) => ({ kind: "guesses", username, perSecond: 300, networks: 1_000 }),
+    crowd: (usernames) => ({ kind: "guesses", usernames, perSecond: 300, networks: 1_000, signsUp: false }),
     settings: PROXIED,
     allSucceed: true,
+  },
+  {
+    ...signUps,
+    name: "sign-ups and guesses",
+    others: peopleAtHome,
+    aim: 2,
+    crowd: (usernames) => ({ kind: "guesses", usernames, perSecond: 300, networks: 1_000, signsUp: true }),
   },
   { ...messages, name: "pipelined", crowd: () => ({ kind: "pipelined", clients: 4, bytes: 4 * 1024 * 1024 }) },
   { ...messages, name: "idle and slow", crowd: () => ({ kind: "idle and slow", idle: 2_000, slow: 500 }) },
@@ -84,7 +91,7 @@ async function measure(bench: Bench, part: Part, isCrowded: boolean): Promise<re
     const others = await part.others(deployment, url);
     const first = part.perSecond;
     for (let n = 0; n < first; n += 1) await others.ask(n); // warms up
-    const crowd = isCrowded ? part.crowd(others.username) : undefined;
+    const crowd = isCrowded ? part.crowd(others.usernames) : undefined;
     const seconds = bench.quick ? QUICK_SECONDS : part.seconds;
     const { value, outcome } = await besideCrowd(url, crowd, () =>
       whileMeasuring({ "the listener": process.pid }, async () => {
@@ -153,6 +160,6 @@ async function run(bench: Bench): Promise<void> {
 export const crowds: Scenario = {
   name: "crowds",
   about:
-    "What a crowd does to others, each time against a listener of its own. Log-ins with the right password (5/s, each from a new network) beside 120 sign-ups at a time from one address, which is held to SIGN_UPS_PER_HOUR, or is not. Log-ins of an owner (1/s, from a familiar network) beside 300 wrong passwords a second from 1,000 networks. 100 messages/s, until they are answered, at a listener with a heap of 256 MB: beside 4 clients that write 4 MiB of pipelined requests, read no answer, and come again a second after they were ended; and beside 2,000 idle connections and 500 that send a byte a second. The crowd is a process of a lower priority.",
+    "What a crowd does to others, each time against a listener of its own. Log-ins with the right password (5/s, each from a new network) beside 120 sign-ups at a time from one address, which is held to SIGN_UPS_PER_HOUR, or is not. Log-ins of an owner (1/s, from a familiar network) beside 300 wrong passwords a second from 1,000 networks. Log-ins of eight people (5/s, from familiar networks) beside 300 requests a second from 1,000 networks, which guess at these accounts and sign up in turns. 100 messages/s, until they are answered, at a listener with a heap of 256 MB: beside 4 clients that write 4 MiB of pipelined requests, read no answer, and come again a second after they were ended; and beside 2,000 idle connections and 500 that send a byte a second. The crowd is a process of a lower priority.",
   run,
 };

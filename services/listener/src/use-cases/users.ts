@@ -144,7 +144,8 @@ export function createUsers(
       for (const contact of toVerify) await contacts.check(contact);
       const invitation = settings.registration === "invited" ? hashOfInvitation(given.invitation ?? "") : undefined;
       const made = await signUps.attempt(ip, async () => {
-        // Before the hash, which is what costs; the database has the last word.
+        // What costs little before what costs more: statements, and then the hash. The database has the last word.
+        passwords.checkRoom({ network: networkOf(ip), urgency: "sign-up" });
         if (invitation !== undefined && !(await findInvitation(db, invitation))) throw isNotGood();
         const taken = await findTaken(db, names);
         if (taken !== undefined) return { taken };
