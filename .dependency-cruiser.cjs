@@ -23,7 +23,7 @@ module.exports = {
     only("packages/broker", ["core", "contracts"]),
     only("packages/channels", ["core", "contracts"]),
     only("packages/runtime", ["core", "store", "broker"]),
-    only("packages/cli", ["core", "contracts", "client", "runtime", "store"]),
+    only("packages/cli", ["core", "contracts", "client", "runtime", "store", "channels"]),
     only("services/listener", ["core", "contracts", "store", "broker", "channels", "runtime"]),
     only("services/sender", ["core", "contracts", "store", "broker", "channels", "runtime"]),
     {

@@ -26,7 +26,7 @@ const MAX_CONNECTIONS = 5;
 const PER_CONNECTION = 100;
 
 /** RFC 3463: the address itself is at fault. */
-const ADDRESS_GONE = /^5\.(?:1\.(?:1|2|3|6|10)|2\.1)$/u;
+export const ADDRESS_GONE = /^5\.(?:1\.(?:1|2|3|6|10)|2\.1)$/u;
 /** The relay is at fault: it has no room, or is too busy (X.3.2, X.4.5). */
 const RELAY_BUSY = /^4\.(?:3\.2|4\.5)$/u;
 /** What a client does before it sends a message. */

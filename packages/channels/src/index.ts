@@ -15,3 +15,4 @@ export { refusalOf } from "./webhook.ts";
 export { composeBody } from "./webhook-body.ts";
 export { FINAL_STATUSES } from "./twilio.ts";
 export { nameInNotice, shorten } from "./text.ts";
+export { type MailReport, MAX_REPORT_BYTES, readMailReport } from "./mail-report.ts";

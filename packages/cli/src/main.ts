@@ -8,6 +8,7 @@ import { demo } from "./demo.ts";
 import type { Given } from "./given.ts";
 import { migrateDatabase } from "./migrate.ts";
 import { runAdmin, runUser } from "./operators/accounts.ts";
+import { takeBounce } from "./operators/bounce.ts";
 import { runDoctor } from "./operators/doctor.ts";
 import { rotateSecret } from "./operators/rotate-secret.ts";
 import { runSeed } from "./operators/seed.ts";
@@ -68,6 +69,10 @@ const COMMANDS: Record<string, Command> = {
     arguments: ["list|show|create|invite|plan|suspend|restore", "user name, or days", "plan"],
     options: { json: flag },
     run: runUser,
+  },
+  bounce: {
+    help: "take an e-mail that came back, or a report of spam, from the standard input: the notification has failed (likewise)",
+    run: takeBounce,
   },
   doctor: {
     help: "look at settings, database, schema, broker, secret, clock, certificate and disk, and say what to mend",

@@ -76,7 +76,8 @@ export async function runUpgrade({ from, messages, onLine }: UpgradeOptions): Pr
 
   async function migrate(version: Version): Promise<number> {
     const startedAt = performance.now();
-    const command = startCommand(["migrate"], { DATABASE_URL: database.url }, rootOf(version));
+    const root = rootOf(version);
+    const command = startCommand(["migrate"], { DATABASE_URL: database.url }, root === undefined ? {} : { root });
     running.add(command);
     const code = await command.exited;
     running.delete(command);

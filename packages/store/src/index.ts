@@ -141,6 +141,7 @@ export {
 export { findInbox, type Inbox } from "./inboxes.ts";
 export { isFamiliarNetwork, rememberNetwork } from "./familiar-networks.ts";
 export { isUnavailable, whyUnavailable } from "./errors.ts";
+export { noteMailReport } from "./mail-reports.ts";
 export { createEmbeddedMaintenance, ping, prune } from "./maintenance.ts";
 export { type Connections, openStore, type Store } from "./open-store.ts";
 export { deleteOutbox, takeOutbox } from "./outbox.ts";

@@ -51,17 +51,22 @@ export function startService(
   return start([`services/${name}/src/main.ts`], settings, root);
 }
 
-/** Starts the `messenger` command, likewise. */
-export function startCommand(args: readonly string[], settings: Record<string, string>, root: string = ROOT): ServiceProcess {
-  return start(["packages/cli/src/main.ts", ...args], settings, root);
+/** Starts the `messenger` command, likewise; `input` is what its standard input holds. */
+export function startCommand(
+  args: readonly string[],
+  settings: Record<string, string>,
+  { root = ROOT, input }: { root?: string; input?: Uint8Array } = {},
+): ServiceProcess {
+  return start(["packages/cli/src/main.ts", ...args], settings, root, input);
 }
 
-function start(args: readonly string[], settings: Record<string, string>, root: string): ServiceProcess {
+function start(args: readonly string[], settings: Record<string, string>, root: string, input?: Uint8Array): ServiceProcess {
   const child: ChildProcess = spawn(process.execPath, args, {
     cwd: root,
     env: { PATH: process.env["PATH"], ...settings },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });
+  child.stdin?.end(input);
   let output = "";
   const collect = (chunk: Buffer): void => {
     output = (output + chunk.toString()).slice(-KEPT_OUTPUT);

@@ -2,18 +2,30 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { http, logIn, PASSWORD, patiently, printed, register, startCommand, startService, waitFor } from "@messenger/testkit";
+import {
+  http,
+  logIn,
+  PASSWORD,
+  patiently,
+  printed,
+  register,
+  sendSurely,
+  startCommand,
+  startService,
+  waitFor,
+} from "@messenger/testkit";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
-import { newPart, openListener, PARTITIONS, SECRET } from "./deployments.ts";
+import { newPart, openListener, openSender, PARTITIONS, SECRET } from "./deployments.ts";
+import { type Mail, startRelay } from "./relay.ts";
 
 interface Ran {
   code: number | null;
   output: string;
 }
 
-async function run(args: readonly string[], env: Record<string, string>): Promise<Ran> {
-  const started = startCommand(args, env);
+async function run(args: readonly string[], env: Record<string, string>, input?: Uint8Array): Promise<Ran> {
+  const started = startCommand(args, env, input === undefined ? {} : { input });
   const code = await started.exited;
   return { code, output: started.output };
 }
@@ -70,6 +82,60 @@ describe("an operator without SQL", () => {
     for (const wrong of [["admin"], ["admin", "destroy"], ["user", "show"], ["admin", "grant"]]) {
       expect(await run(wrong, env)).toMatchObject({ code: 64 });
     }
+  });
+
+  it("takes e-mails that came back, and reports of spam", async () => {
+    const relay = await startRelay();
+    part.closing.add(() => relay.stop());
+    await openSender(part, "sender", {
+      providers: { email: { smtpUrl: `smtp://127.0.0.1:${relay.port}`, from: "Messenger <m@example.org>" } },
+    });
+    const { url } = await openListener({ ...part, settings: { notify: "everyone" } });
+    const ada = await register(url);
+    const call = async (method: string, path: string, body?: object): Promise<Record<string, unknown>> =>
+      (await http(`${url}/api/${path}`, { method, token: ada.token, ...(body === undefined ? undefined : { body }) })).json;
+    const notify = (recipient: string) => call("POST", "notifications/", { type: "email", recipient, content: "hello" });
+    const sent = (recipient: string, count = 1) =>
+      waitFor(() => relay.mails.filter(({ to }) => to === recipient)[count - 1], { what: `an e-mail to ${recipient}` });
+    const reportOf = (type: string, said: string, { headers }: Mail): Buffer =>
+      Buffer.from(
+        `MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=${type}; boundary=b\r\n\r\n` +
+          `--b\r\nContent-Type: text/plain\r\n\r\nFor people.\r\n--b\r\nContent-Type: message/${type}\r\n\r\n${said}\r\n` +
+          `--b\r\nContent-Type: text/rfc822-headers\r\n\r\n${headers}\r\n--b--\r\n`,
+      );
+
+    await waitFor(async () => (await notify("ada@example.net"))["status"] === "queued", {
+      what: "a sender that delivers e-mails",
+    });
+    const returned = await sent("ada@example.net");
+    const said = "Reporting-MTA: dns; mx\r\n\r\nFinal-Recipient: rfc822; ada@example.net\r\nAction: failed\r\nStatus: 5.1.1\r\n";
+    const bounce = await run(["bounce"], env, reportOf("delivery-status", said, returned));
+    expect(bounce).toMatchObject({ code: 0, output: expect.stringContaining("bounced 5.1.1; nothing more is sent") as string });
+    const id = returned.id.slice(1, returned.id.indexOf("@"));
+    expect(await call("GET", `notifications/${id}/`)).toMatchObject({ status: "failed", reason: "bounced 5.1.1" });
+    expect(await notify("ada@example.net")).toMatchObject({
+      code: "suppressed",
+      detail: expect.stringContaining("5.1.1") as string,
+    });
+
+    // Whoever takes a notice for spam is told no more.
+    await call("POST", "contacts/", { type: "email", recipient: "home@example.net", delay_s: 0, window_s: 60 });
+    const code = /\b\d{6}\b/u.exec((await sent("home@example.net")).text)?.[0];
+    const [contact] = (await call("GET", "contacts/"))["contacts"] as { contact_id: number }[];
+    await call("POST", `contacts/${String(contact?.contact_id)}/verify/`, { code });
+    await sendSurely(url, await register(url), ada, "unread");
+    const notice = await sent("home@example.net", 2);
+    const complaint = await run(["bounce"], env, reportOf("feedback-report", "Feedback-Type: abuse\r\nVersion: 1\r\n", notice));
+    expect(complaint).toMatchObject({ code: 0, output: expect.stringContaining("complaint: abuse") as string });
+    expect(await call("GET", "contacts/")).toMatchObject({ contacts: [] });
+
+    // A mail server would send back what it cannot hand on.
+    expect(await run(["bounce"], env, Buffer.from("Subject: hello\r\n\r\nhello"))).toMatchObject({ code: 0 });
+    const unknown = { ...returned, headers: returned.headers.replace(id, "0197f3a2-6c1d-7b3e-9f00-2a4b6c8d0e1f") };
+    expect(await run(["bounce"], env, reportOf("delivery-status", said, unknown))).toMatchObject({
+      code: 0,
+      output: expect.stringContaining("not known here") as string,
+    });
   });
 
   it("suspends a user, who is signed out everywhere, cannot sign in, and can again once restored", async () => {
