@@ -17,9 +17,14 @@ fi
 umask 077
 partial=$(mktemp -d "$folder.partial.XXXXXX")
 trap 'rm -rf "$partial"' EXIT
+# Before and after: what a change of the secret forgets meanwhile may be what the database, as of that moment, needs.
+known_before=$(in_secrets cat /secrets/messenger/previous_secrets)
 docker compose exec -T postgres pg_dump --username messenger --format custom messenger >"$partial/database.dump"
 for file in secret previous_secrets; do
   in_secrets cat "/secrets/messenger/$file" >"$partial/$file"
 done
+printf '%s' "$(printf '%s,%s' "$known_before" "$(cat "$partial/previous_secrets")" | tr ',' '\n' | sort -u | sed '/^$/d' | paste -s -d ,)" \
+  >"$partial/previous_secrets.all"
+mv -f "$partial/previous_secrets.all" "$partial/previous_secrets"
 mv "$partial" "$folder"
 echo "backup: $(du -h "$folder/database.dump" | cut -f 1) and the secrets, in $folder"

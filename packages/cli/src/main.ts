@@ -42,16 +42,19 @@ const COMMANDS: Record<string, Command> = {
     run: makeSecrets,
   },
   "prepare-secret": {
-    help: "the first step of changing the secret of a compose deployment (SECRETS_DIR)",
+    help: "change the secret of a compose deployment, 1st step: make a new one, which processes know after a restart (SECRETS_DIR)",
     run: prepareSecret,
   },
-  "use-secret": { help: "the second one, after a restart of all processes (SECRETS_DIR)", run: usePreparedSecret },
+  "use-secret": {
+    help: "2nd step, after that restart: use the new secret, after another restart (SECRETS_DIR)",
+    run: usePreparedSecret,
+  },
   "rotate-secret": {
-    help: "after it: seal anew what is sealed under a secret of before, while all is running (DATABASE_URL, or DATA_DIR of a stopped Messenger; MESSENGER_SECRET, MESSENGER_SECRET_PREVIOUS)",
+    help: "3rd step, while Messenger is running: reseal all data under the current secret (DATABASE_URL, or DATA_DIR of a stopped Messenger; MESSENGER_SECRET, MESSENGER_SECRET_PREVIOUS)",
     run: rotateSecret,
   },
   "forget-secrets": {
-    help: "after that: forget the secrets of before of a compose deployment (SECRETS_DIR)",
+    help: "4th step, after rotate-secret: remove the previous secrets of a compose deployment (SECRETS_DIR)",
     run: forgetSecrets,
   },
   certificate: {

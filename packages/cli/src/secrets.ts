@@ -77,11 +77,18 @@ interface SecretFiles {
   known: string;
   /** One that is prepared. */
   next: string;
+  /** Those that were known last. */
+  forgotten: string;
 }
 
 function secretFiles(env: NodeJS.ProcessEnv): SecretFiles {
   const folder = join(rootOf(env), "messenger");
-  return { current: join(folder, "secret"), known: join(folder, "previous_secrets"), next: join(folder, "next_secret") };
+  return {
+    current: join(folder, "secret"),
+    known: join(folder, "previous_secrets"),
+    next: join(folder, "next_secret"),
+    forgotten: join(folder, "forgotten_secrets"),
+  };
 }
 
 async function makeKnown({ known }: SecretFiles, one: string): Promise<void> {
@@ -120,13 +127,19 @@ export async function usePreparedSecret(env: NodeJS.ProcessEnv): Promise<number>
 }
 
 /**
- * The last step: no secret of before is known any more. @throws where a new one is prepared, which processes may know
- * already.
+ * The last step, after `rotate-secret`: the previous secrets are not known any more. They are kept in a file that nobody
+ * reads, as everything that is still sealed under them would be lost. @throws where a new one is prepared, which processes may
+ * know already.
  */
 export async function forgetSecrets(env: NodeJS.ProcessEnv): Promise<number> {
   const files = secretFiles(env);
   if ((await readSecret(files.next)) !== undefined) throw new Error("a new secret is prepared: finish that change first");
+  const known = await readSecret(files.known);
+  if (known !== undefined) await replace(files.forgotten, known, OWN);
   await replace(files.known, "", OWN);
-  process.stdout.write("The secrets of before are forgotten. Restart all processes.\n");
+  process.stdout.write(
+    `The previous secrets are not known any more. Restart all processes. They are in ${files.forgotten}: delete that once you have ` +
+      "seen that Messenger can do without them.\n",
+  );
   return 0;
 }

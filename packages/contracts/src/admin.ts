@@ -185,7 +185,7 @@ const invitation = {
   invitation_id: Id,
   created_at: Timestamp,
   expires_at: Timestamp,
-  used_at: Type.Union([Timestamp, Type.Null()], { description: "When an account was made by it; null where none was." }),
+  used_at: Type.Union([Timestamp, Type.Null()], { description: "When the invitation was used; null where it was not." }),
 };
 
 export const NewInvitation = shape(

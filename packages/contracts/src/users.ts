@@ -32,13 +32,13 @@ export const NewUser = shape(
     full_name: Type.Optional(FullName),
     password: Password,
     invitation: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 64, description: "Where only those who are invited make accounts." }),
+      Type.String({ minLength: 1, maxLength: 64, description: "The invitation; required with `REGISTRATION=invited`." }),
     ),
   },
   { username: "ada", phone_number: "+44 20 7946 0000", password: "correct horse battery staple" },
   {
     description:
-      "Either a user name, phone number and password, or an e-mail address, full name and password. Where addresses are verified (`SIGN_UP_ADDRESSES`), a user name and password: an e-mail address and a phone number that are given become contacts, whose codes are sent; once a code was given back, one signs in by that address, too.",
+      "Either a user name, phone number and password, or an e-mail address, full name and password. With `SIGN_UP_ADDRESSES=verified`, give a user name and a password. An address that you give becomes a contact and is sent a code. After you confirm the code, you can sign in with it.",
   },
 );
 export type NewUser = Static<typeof NewUser>;

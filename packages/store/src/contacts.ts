@@ -191,29 +191,32 @@ const CODES_TO_ADDRESS_IN_A_DAY = 10;
 export const CODE_LASTS_MINUTES = 15;
 export const CODE_TRIES = 5;
 
-/** Whether one more code may be sent: for a user, to an address, and by a channel. */
-export const isWithinCodeLimits = (to: {
-  userId: number;
-  type: RawBuilder<unknown>;
-  address: RawBuilder<unknown>;
-  mostInADay: number;
-}) => sql`(
+/** What a code is for: each counts by itself, so that nobody can use up, or learn of, the codes of another one. */
+type CodePurpose = "code" | "reset";
+
+/** Whether one more code may be sent for a user, and by a channel. */
+export const isWithinCodeLimits = (
+  purpose: CodePurpose,
+  { userId, type, mostInADay }: { userId: number; type: RawBuilder<unknown>; mostInADay: number },
+) => sql`(
   ${CODES_IN_AN_HOUR} > (
-    select count(*) from notifications n where n.user_id = ${to.userId} and n.purpose = 'code' and n.created_at > now() - interval '1 hour'
+    select count(*) from notifications n where n.user_id = ${userId} and n.purpose = ${purpose} and n.created_at > now() - interval '1 hour'
   )
-  and ${to.mostInADay} > (
+  and ${mostInADay} > (
     select count(*) from (
       select from notifications n
-      where n.type = ${to.type} and n.purpose = 'code' and n.created_at > now() - interval '1 day' limit ${to.mostInADay}
+      where n.type = ${type} and n.purpose in ('code', 'reset') and n.created_at > now() - interval '1 day' limit ${mostInADay}
     ) few
   )
-  and exists (
-    select from (
-      select count(*) as today, count(*) filter (where n.created_at > now() - interval '1 hour') as lately
-      from notifications n join inboxes b on b.id = n.inbox_id
-      where b.address = ${to.address} and n.purpose = 'code' and n.created_at > now() - interval '1 day'
-    ) sent where today < ${CODES_TO_ADDRESS_IN_A_DAY} and lately < ${CODES_IN_AN_HOUR}
-  )
+)`;
+
+/** Whether one more code may be sent to an address. */
+export const isWithinAddressLimits = (purpose: CodePurpose, address: RawBuilder<unknown>) => sql`exists (
+  select from (
+    select count(*) as today, count(*) filter (where n.created_at > now() - interval '1 hour') as lately
+    from notifications n join inboxes b on b.id = n.inbox_id
+    where b.address = ${address} and n.purpose = ${purpose} and n.created_at > now() - interval '1 day'
+  ) sent where today < ${CODES_TO_ADDRESS_IN_A_DAY} and lately < ${CODES_IN_AN_HOUR}
 )`;
 
 /** Codes by one channel are sent one after the other. */
@@ -232,24 +235,26 @@ export interface NewCode {
 
 /**
  * Sends a contact that is not verified its code, in the place of any before. Too many are those within a minute to one
- * contact, within an hour for one user or to one address, and within a day to one address or by one channel. Codes by
+ * contact, within an hour for one user, and within a day by one channel. Too many to one address are not sent (`unsent`), of
+ * which only a log may tell: others may have asked for them. Codes by
  * one channel are sent one after the other. Locks the user's inbox, and then that of the address.
  */
 export async function sendCode(
   db: Db,
   { userId, contact, code, mostInADay, notification }: NewCode,
-): Promise<MadeNotification | { status: "too-many" }> {
+): Promise<MadeNotification | { status: "too-many" | "unsent" }> {
   return db.transaction().execute(async (tx) => {
     await lockCodesBy(tx, notification.type);
     await lockUser(tx, userId);
-    const { rows } = await sql`
+    const { rows } = await sql<{ mayBeSent: boolean }>`
       update contacts k set code = ${code}, code_at = now(), code_tries = 0
       where id = ${contact} and user_id = ${userId} and verified_at is null
         and coalesce(code_at, '-infinity') < now() - ${CODE_PAUSE_S} * interval '1 second'
-        and ${isWithinCodeLimits({ userId, type: sql`k.type`, address: sql`k.address`, mostInADay })}
-      returning id
+        and ${isWithinCodeLimits("code", { userId, type: sql`k.type`, mostInADay })}
+      returning ${isWithinAddressLimits("code", sql`k.address`)} as "mayBeSent"
     `.execute(tx);
-    return rows.length === 0 ? { status: "too-many" } : addNotification(tx, notification);
+    if (rows[0] === undefined) return { status: "too-many" };
+    return rows[0].mayBeSent ? addNotification(tx, notification) : { status: "unsent" };
   });
 }
 

@@ -68,10 +68,11 @@ export async function listWritten(db: Db, userId: number): Promise<readonly Writ
   return rows;
 }
 
-/** Erases all messages of a conversation in which nobody takes part any more: a slice of them; false where none are left. */
-export async function eraseSlice(db: Db, conversation: number, limit: number): Promise<boolean> {
+/** Erases all messages of a conversation in which nobody else takes part: a slice of them; false where none are left. */
+export async function eraseSlice(db: Db, conversation: number, userId: number, limit: number): Promise<boolean> {
   const { rows } = await sql<{ id: string }>`
-    select id from messages where conversation_id = ${conversation} and content is not null order by created_at, id limit ${limit}
+    select id from messages where conversation_id = ${conversation} and content is not null and ${isAlone(conversation, userId)}
+    order by created_at, id limit ${limit}
   `.execute(db);
   await eraseContents(
     db,
@@ -178,30 +179,37 @@ export async function rewriteAdded(db: Db, conversation: number, said: readonly 
   `.execute(db);
 }
 
-/** Notices that were sent to those who share a conversation with a user, after an id: up to `limit`. Locks nothing. */
-export async function readNotices(db: Db, userId: number, after: string, limit: number): Promise<readonly SealedData[]> {
+/** Notices that others were sent of what a user wrote: up to `limit`. Locks nothing. */
+export async function readNotices(db: Db, userId: number, limit: number): Promise<readonly SealedData[]> {
   const { rows } = await sql<SealedData>`
-    select id, data from notifications where purpose = 'notice' and id > ${after}::uuid and user_id in (
-      select other.user_id from participants own join participants other using (conversation_id) where own.user_id = ${userId}
-    ) order by id limit ${limit}
+    select id, data from notifications where about_user_id = ${userId} order by id limit ${limit}
   `.execute(db);
   return rows;
 }
 
-/** Has notices say something else, and the events by which they were sent. */
+/** Has notices say something else, and the events by which they were sent: what they say is nobody's any more. */
 export async function rewriteNotices(db: Db, said: readonly SealedData[]): Promise<void> {
   await sql`
     with given as (
       select * from unnest(${said.map(({ id }) => id)}::uuid[], ${said.map(({ data }) => data)}::bytea[]) as g (id, data)
     ),
     rewritten as (
-      update notifications n set data = g.data from given g where n.id = g.id returning n.inbox_id, n.seq, g.data
+      update notifications n set data = g.data, about_user_id = null from given g where n.id = g.id
+      returning n.inbox_id, n.seq, g.data
     )
     update events e set data = r.data from rewritten r where e.inbox_id = r.inbox_id and e.seq = r.seq
   `.execute(db);
 }
 
-/** Gives a group another title, sealed, of which nobody is told: nobody takes part in it any more. */
-export async function rewriteTitle(db: Db, conversation: number, title: Uint8Array): Promise<void> {
-  await sql`update conversations set title = ${title} where id = ${conversation}`.execute(db);
+/** Nobody but a user takes part in a conversation. */
+const isAlone = (conversation: number, userId: number) => sql`not exists (
+  select from participants p where p.conversation_id = ${conversation} and p.user_id <> ${userId}
+)`;
+
+/** Gives a group that nobody else takes part in another title, sealed, and forgets the request that it was made by. */
+export async function rewriteTitle(db: Db, conversation: number, userId: number, title: Uint8Array): Promise<void> {
+  await sql`
+    update conversations set title = ${title}, request_key = null, request = null
+    where id = ${conversation} and ${isAlone(conversation, userId)}
+  `.execute(db);
 }

@@ -21,8 +21,9 @@ export async function createInvitation(db: Db, actor: string, hash: Uint8Array, 
     const { rows } = await sql<InvitationRow>`
       insert into invitations (hash, expires_at) values (${hash}, now() + ${days} * interval '1 day') returning ${INVITATION}
     `.execute(tx);
-    await noteAudit(tx, actor, "invitation.made", null);
-    return rows[0] as InvitationRow;
+    const [made] = rows as [InvitationRow];
+    await noteAudit(tx, actor, `invitation.made ${made.id}`, null);
+    return made;
   });
 }
 
@@ -41,14 +42,14 @@ export async function listInvitations(
 export async function deleteInvitation(db: Db, actor: string, id: number): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
     const { rows } = await sql`delete from invitations where id = ${id} returning id`.execute(tx);
-    if (rows.length > 0) await noteAudit(tx, actor, "invitation.deleted", null);
+    if (rows.length > 0) await noteAudit(tx, actor, `invitation.deleted ${id}`, null);
     return rows.length > 0;
   });
 }
 
 const isGood = (hash: Uint8Array) => sql`hash = ${hash} and used_at is null and expires_at > now()`;
 
-/** Whether an account can be made by it now: that will show. Locks nothing. */
+/** Whether an account can be made by it now; `createInvitedUser` checks again. Locks nothing. */
 export async function findInvitation(db: Db, hash: Uint8Array): Promise<boolean> {
   const { rows } = await sql`select from invitations where ${isGood(hash)}`.execute(db);
   return rows.length > 0;

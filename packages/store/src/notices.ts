@@ -34,7 +34,7 @@ export interface NoticeRow {
   /** Messages of others that the user has not read, up to 100. */
   unread: number;
   /** The last message of others; null where there is none. */
-  last: { id: string; content: Uint8Array; who: string | null; at: Date } | null;
+  last: { id: string; content: Uint8Array; who: string | null; senderId: number; at: Date } | null;
   /** Sealed; null between two. */
   title: Uint8Array | null;
   /** Notices to its address within a day. */
@@ -48,6 +48,7 @@ interface SelectedNotice extends Omit<NoticeRow, "last"> {
   lastId: string | null;
   lastContent: Uint8Array;
   lastWho: string | null;
+  lastSender: number;
   lastAt: Date;
 }
 
@@ -77,7 +78,7 @@ export async function takeNotices(db: Db, limit: number): Promise<{ taken: numbe
       k.quiet_from as "quietFrom", k.quiet_until as "quietUntil", k.time_zone as "timeZone", k.token,
       p.user_id is not null and not p.muted and ${EXISTS} as "isWanted", coalesce(${UNREAD}, 0) as unread,
       last.id as "lastId", last.content as "lastContent", last.created_at as "lastAt",
-      case when author.deleting_at is null then coalesce(author.full_name, author.username) end as "lastWho", c.title, (
+      case when author.deleting_at is null then coalesce(author.full_name, author.username) end as "lastWho", last.sender_id as "lastSender", c.title, (
         select count(*)::integer from notifications q join inboxes b on b.id = q.inbox_id
         where b.address = k.address and q.purpose = 'notice' and q.created_at > now() - interval '1 day'
       ) as "sentToday"
@@ -95,9 +96,9 @@ export async function takeNotices(db: Db, limit: number): Promise<{ taken: numbe
   await sql`
     delete from notices n where contact_id = any(${contacts}::bigint[]) and not exists (select from contacts k where k.id = n.contact_id)
   `.execute(db);
-  const notices = rows.map(({ lastId, lastContent, lastWho, lastAt, ...row }) => ({
+  const notices = rows.map(({ lastId, lastContent, lastWho, lastSender, lastAt, ...row }) => ({
     ...row,
-    last: lastId === null ? null : { id: lastId, content: lastContent, who: lastWho, at: lastAt },
+    last: lastId === null ? null : { id: lastId, content: lastContent, who: lastWho, senderId: lastSender, at: lastAt },
   }));
   return { taken: taken.length, notices };
 }
@@ -124,8 +125,8 @@ async function settle(
 
 /**
  * Tells a contact, by a notification to its address: both, or nothing. It is looked after until its provider has taken
- * it, in `againInS`. `changed` where the contact is no more, or another sender has told it meanwhile. Locks the
- * contact, the notice, and then the address's inbox and endpoint.
+ * it, in `againInS`. `changed` where the contact is no more, another sender has told it meanwhile, or the author of the
+ * message is being erased. Locks the contact, the notice, the author, and then the address's inbox and endpoint.
  */
 export async function tellNotice(
   db: Db,
@@ -141,6 +142,10 @@ export async function tellNotice(
       from notices where contact_id = ${contact} and conversation_id = ${conversation} for update
     `.execute(tx);
     if (held.rows.length === 0 || rows[0]?.isSame !== true) return { status: "changed" };
+    // Names nobody whose erasure has begun since it was taken: then it is told later, without the name.
+    const { aboutUserId } = made;
+    const author = await sql`select from users where id = ${aboutUserId ?? null} and deleting_at is null for share`.execute(tx);
+    if (aboutUserId !== undefined && author.rows.length === 0) return { status: "changed" };
     const told = await addNotification(tx, made);
     if (told.status === "made") await settle(tx, notice, made.id, againInS);
     return told;

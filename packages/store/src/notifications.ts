@@ -12,7 +12,9 @@ export interface NewNotification {
   userId: number;
   type: string;
   /** `sent` by a user, or our own; what the operator is told is nobody's. */
-  purpose: "sent" | "notice" | "code" | "operator";
+  purpose: "sent" | "notice" | "code" | "reset" | "operator";
+  /** Whose message a notice tells of. */
+  aboutUserId?: number | undefined;
   /** As an endpoint has it: `mailto:ada@example.org`. */
   address: string;
   /** Whom it is for, sealed under its id. */
@@ -132,8 +134,8 @@ export async function addNotification(tx: Db, made: NewNotification): Promise<Ma
     await sql`update inboxes set version = version + 1 where id = ${inbox}`.execute(tx);
   }
   const { rows } = await sql<{ createdAt: Date; due: boolean }>`
-    insert into notifications (id, user_id, type, purpose, recipient, data, provider, inbox_id, send_at, request_key, request_hash)
-    values (${made.id}, ${made.userId}, ${made.type}, ${made.purpose}, ${made.recipient}, ${made.data}, ${made.provider}, ${inbox},
+    insert into notifications (id, user_id, about_user_id, type, purpose, recipient, data, provider, inbox_id, send_at, request_key, request_hash)
+    values (${made.id}, ${made.userId}, ${made.aboutUserId ?? null}, ${made.type}, ${made.purpose}, ${made.recipient}, ${made.data}, ${made.provider}, ${inbox},
       ${made.sendAt}, ${made.request?.key ?? null}::bytea, ${made.request?.hash ?? null}::bytea)
     on conflict (request_key) where request_key is not null do nothing
     returning created_at as "createdAt", coalesce(send_at, '-infinity') <= now() as due
@@ -237,7 +239,7 @@ export async function sendScheduled(db: Db, limit: number): Promise<readonly End
       );
       // Another sender may have sent it while the inbox was waited for.
       const { rows: still } = await sql<{ data: Uint8Array }>`
-        select data from notifications where id = ${id} and seq is null
+        select data from notifications where id = ${id} and seq is null for share
       `.execute(tx);
       if (boxes[0] === undefined || still[0] === undefined) return null;
       await readyEndpoint(tx, boxes[0]); // where it takes nothing, the notification has failed

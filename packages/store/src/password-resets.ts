@@ -1,6 +1,13 @@
 import type { LoginKeys } from "@messenger/core";
 import { sql } from "kysely";
-import { CODE_LASTS_MINUTES, CODE_PAUSE_S, CODE_TRIES, isWithinCodeLimits, lockCodesBy } from "./contacts.ts";
+import {
+  CODE_LASTS_MINUTES,
+  CODE_PAUSE_S,
+  CODE_TRIES,
+  isWithinAddressLimits,
+  isWithinCodeLimits,
+  lockCodesBy,
+} from "./contacts.ts";
 import type { Db } from "./database.ts";
 import { announceChange, type EndpointsChanged, lockInbox } from "./endpoints.ts";
 import { addNotification, type MadeNotification, type NewNotification } from "./notifications.ts";
@@ -38,7 +45,8 @@ export async function sendResetCode(
   return db.transaction().execute(async (tx) => {
     await lockCodesBy(tx, notification.type);
     const { type, address } = notification;
-    const limits = isWithinCodeLimits({ userId, type: sql`${type}`, address: sql`${address}`, mostInADay });
+    const ofUser = isWithinCodeLimits("reset", { userId, type: sql`${type}`, mostInADay });
+    const limits = sql`${ofUser} and ${isWithinAddressLimits("reset", sql`${address}`)}`;
     const { rows } = await sql`
       insert into password_resets as r (user_id, code) select ${userId}, ${code}::bytea where ${limits}
       on conflict (user_id) do update set code = excluded.code, code_at = now(), tries = 0

@@ -50,8 +50,8 @@ export async function createUser(db: Db, user: NewUser): Promise<{ id: number } 
 }
 
 /**
- * Likewise, where a condition holds (`from …` or `where …`), which what comes `before` may be for: an item of `with`, with
- * its comma. Null where it does not.
+ * Inserts the user only if `condition` (a `from` or `where` clause) yields a row. `before` is a query of the `with` clause that
+ * the condition may use, with a comma after it. Null where it yields none.
  */
 export async function insertUser(
   db: Db,

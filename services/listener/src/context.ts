@@ -17,9 +17,9 @@ import type { Tokens } from "./tokens.ts";
 /** Settings that requests are answered by. */
 export interface ApiSettings {
   passwordMinLength: number;
-  /** Whether anybody may make an account, who has an invitation, or operators alone. */
+  /** Who may register: anybody, holders of an invitation, or nobody (operators make accounts). */
   registration: "open" | "invited" | "closed";
-  /** Whether an e-mail address or phone number is whose account is made with it first, or who has shown that it is theirs. */
+  /** `claimed`: an address belongs to the first account that gives it; `verified`: to the account that confirms its code. */
   signUpAddresses: "claimed" | "verified";
   /** Domains of the e-mail addresses that accounts are made with; where there are none, accounts need no address. */
   emailDomains: readonly string[];

@@ -18,25 +18,22 @@ export interface HashQueue {
 /** Of each urgency so many may wait, and of one network so many of them. */
 const MAX_WAITING = 256;
 const MAX_WAITING_OF_NETWORK = 8;
-/** Every so many, one of the last urgency goes first: it waits long, but not for ever. */
-const LAST_FIRST_EVERY = 8;
+/** Of so many, one who signs in and one who signs up goes first: they wait long, but not for ever. */
+const TURNS = 8;
 
 /**
- * Networks take turns, so that one of them holds up no other. Each hash takes a thread and 19 MiB for some 20 ms. Of who signs
- * in from where they have been before, one more than `maxRunning` may run: whatever a crowd does, they wait for none of it.
+ * Networks take turns, so that one of them holds up no other. Each hash takes a thread and 19 MiB for some 20 ms. At most
+ * `maxRunning` hashes run, and one more of a log-in from a familiar network, which waits for no hash of a crowd.
  */
 export function createHashQueue(maxRunning: number): HashQueue {
   const queues = URGENCIES.map(() => ({ byNetwork: new Map<string, (() => Promise<void>)[]>(), waiting: 0 }));
+  const [familiar, logIns, signUps] = queues;
   let running = 0;
+  let isExtraRunning = false;
   let started = 0;
 
-  /** Who is next, where so many run. */
-  function next(): (() => Promise<void>) | undefined {
-    if (running > maxRunning) return undefined;
-    const onlyFamiliar = running === maxRunning;
-    if (!onlyFamiliar) started += 1;
-    const isLastFirst = !onlyFamiliar && started % LAST_FIRST_EVERY === 0;
-    const order = onlyFamiliar ? queues.slice(0, 1) : isLastFirst ? queues.toReversed() : queues;
+  /** The next one of these queues, in their order. */
+  function next(order: typeof queues): (() => Promise<void>) | undefined {
     for (const queue of order) {
       for (const [network, works] of queue.byNetwork) {
         const work = works.shift();
@@ -50,8 +47,11 @@ export function createHashQueue(maxRunning: number): HashQueue {
   }
 
   function pump(): void {
-    for (;;) {
-      const work = next();
+    while (running < maxRunning) {
+      started += 1;
+      const turn = started % TURNS;
+      const first = turn === 0 ? signUps : turn === TURNS / 2 ? logIns : undefined;
+      const work = next(first === undefined ? queues : [first, ...queues]);
       if (work === undefined) return;
       running += 1;
       void work().finally(() => {
@@ -59,6 +59,13 @@ export function createHashQueue(maxRunning: number): HashQueue {
         pump();
       });
     }
+    const extra = isExtraRunning ? undefined : next(familiar === undefined ? [] : [familiar]);
+    if (extra === undefined) return;
+    isExtraRunning = true;
+    void extra().finally(() => {
+      isExtraRunning = false;
+      pump();
+    });
   }
 
   const queueOf = (urgency: Urgency): (typeof queues)[number] => queues[URGENCIES.indexOf(urgency)] as (typeof queues)[number];

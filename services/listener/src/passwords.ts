@@ -16,7 +16,7 @@ export interface Passwords {
   checkRoom(from: { network: string; urgency: Urgency }): void;
 }
 
-/** On one or two cores, a second hash would leave the event loop waiting. */
+/** On one or two cores, more at a time would leave the event loop waiting; see the queue for the one beside them. */
 const MAX_RUNNING = availableParallelism() > 2 ? 2 : 1;
 
 export async function createPasswords(): Promise<Passwords> {

@@ -199,7 +199,7 @@ describe("an administrator", () => {
     expect(await listed()).toEqual([]);
     const { entries } = (await call("GET", "admin/audit/", root)).json as { entries: { actor: string; action: string }[] };
     const own = entries.filter(({ actor }) => actor === `user ${root.id}`).map(({ action }) => action);
-    expect(own).toEqual(["invitation.deleted", "invitation.made"]);
+    expect(own).toEqual([`invitation.deleted ${String(id)}`, `invitation.made ${String(id)}`]);
   });
 
   it("finds nothing that is not there", async () => {

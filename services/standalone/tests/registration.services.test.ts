@@ -129,6 +129,15 @@ describe.each(deployments)("registration where addresses are verified, $name", (
     expect((await logIn()).status).toBe(201);
   });
 
+  it("has one sign in by an address as one types it, and as it is sent to", async () => {
+    const name = word();
+    const { json } = await signUp({ ...account(), email: `${name}@münchen.example` });
+    await verify(json["access_token"], `${name}@münchen.example`);
+    for (const username of [`${name}@münchen.example`, `${name.toUpperCase()}@xn--mnchen-3ya.example`]) {
+      expect((await http(`${base()}/api/sessions/`, { body: { username, password: PASSWORD } })).status).toBe(201);
+    }
+  });
+
   it("tells nobody who has an account", async () => {
     const [known, unknown] = [`${word()}@example.org`, `${word()}@example.org`];
     const ada = await signUp({ ...account(), email: known });

@@ -35,6 +35,7 @@ import { up as erasure } from "./0033-erasure.ts";
 import { up as retention } from "./0034-retention.ts";
 import { up as addedMembers } from "./0035-added-members.ts";
 import { up as invitations } from "./0036-invitations.ts";
+import { up as authorsOfNotices } from "./0037-authors-of-notices.ts";
 
 /** A step of the schema. One that breaks off is run again from its beginning, so that each can be. */
 export interface SchemaStep {
@@ -87,4 +88,5 @@ export const steps: Record<string, SchemaStep> = {
   "0034-retention": { up: retention },
   "0035-added-members": { up: addedMembers, withoutTransaction: true },
   "0036-invitations": { up: invitations },
+  "0037-authors-of-notices": { up: authorsOfNotices },
 };

@@ -33,7 +33,7 @@ export function codeNotification(
     id,
     userId,
     type,
-    purpose: "code",
+    purpose: isFor,
     address,
     recipient: sealJson(keyring, id, { recipient }),
     data: sealJson(keyring, id, type === "email" ? { subject, content: text, html } : { content: short }),

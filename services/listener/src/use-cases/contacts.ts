@@ -122,7 +122,7 @@ export function signInOf({
 }
 
 export function createContacts(context: Context): Contacts {
-  const { db, keyring, random, publisher, settings, guard, pushKey } = context;
+  const { db, keyring, log, random, publisher, settings, guard, pushKey } = context;
 
   const open = ({ address, type, language, ...row }: ContactRow): OpenedContact => ({
     ...row,
@@ -182,16 +182,21 @@ export function createContacts(context: Context): Contacts {
     const { codesPerDay: mostInADay } = settings;
     const made = await storeCode(db, { userId: by.userId, contact: contact.id, code: sealed, mostInADay, notification });
     if (made.status === "too-many") {
-      throw new Refused(
-        "too_many_codes",
-        "a code is sent once a minute, and five times in an hour for each user and address: try again later",
-        60,
-      );
+      throw new Refused("too_many_codes", "a code is sent once a minute, and five times in an hour: try again later", 60);
     }
     if (made.status === "suppressed") {
       throw new Refused("suppressed", `nothing is sent to this address until ${made.until.toISOString()}: ${made.reason}`);
     }
     if (made.status === "made") publisher.wake(made.changed);
+    else if (made.status === "unsent") log.info({ user: by.userId, type }, "no code was sent: its address was sent too many");
+  }
+
+  /** Has the user sign in by the address, too, where that takes a verified one. */
+  async function claim(by: Identity, contact: ContactRow): Promise<void> {
+    const signIn = signInOf(open(contact));
+    if (settings.signUpAddresses === "verified" && signIn !== undefined) {
+      await claimSignIn(db, by.userId, signIn.field, signIn);
+    }
   }
 
   return {
@@ -255,7 +260,10 @@ export function createContacts(context: Context): Contacts {
     sendCode: async (by, id) => sendCode(by, await find(by, id)),
     async verify(by, id, code) {
       const contact = await find(by, id);
-      if (contact.isVerified) return open(contact);
+      if (contact.isVerified) {
+        await claim(by, contact); // it may have been verified before that was asked for
+        return open(contact);
+      }
       const sealed = await tryCode(db, by.userId, id);
       const isRight =
         sealed !== null && timingSafeEqual(keyring.contents.unseal(contactCodeContext(id), sealed), Buffer.from(code));
@@ -265,10 +273,7 @@ export function createContacts(context: Context): Contacts {
           "the code is wrong, has been tried five times, or is older than 15 minutes: ask for another one at …/code/",
         );
       await verifyContact(db, by.userId, id);
-      const signIn = signInOf(open(contact));
-      if (settings.signUpAddresses === "verified" && signIn !== undefined) {
-        await claimSignIn(db, by.userId, signIn.field, signIn);
-      }
+      await claim(by, contact);
       return open(await find(by, id));
     },
     async unsubscribe(token) {

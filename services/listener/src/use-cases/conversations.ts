@@ -57,7 +57,6 @@ export interface Conversations {
   prefer(by: Identity, id: number, given: ChangePreferences): Promise<Preferences>;
 }
 
-/** What the request for a group is sealed under. */
 const noSuchUser = (): Refused => new Refused("unknown_receiver", "there is no such user, or one of several does not exist");
 
 /** Who writes with whom, and what was written. */

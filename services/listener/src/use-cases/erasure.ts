@@ -50,13 +50,18 @@ const RESUME_EVERY_MS = 30_000;
 /** Other listeners know by then that a session has ended. */
 const HEARD_MS = 1_500;
 
-const SHORT_NAME = 3;
-const FIRST_ID = "00000000-0000-0000-0000-000000000000";
-
 interface NoticeText {
   subject?: string;
   content: string;
   html?: string;
+}
+
+/** Finds any of these names, as notices show them, where it is a word of its own; undefined where there are none. */
+function patternOf(names: readonly string[]): RegExp | undefined {
+  if (names.length === 0) return undefined;
+  const all = names.map((name) => nameInNotice(name).replaceAll(/[\\^$.*+?()[\]{}|/]/gu, "\\$&"));
+  const longestFirst = all.toSorted((a, b) => b.length - a.length); // one may begin with another one
+  return new RegExp(`(?<![\\p{L}\\p{N}])(?:${longestFirst.join("|")})(?![\\p{L}\\p{N}])`, "u");
 }
 
 export function createErasure(context: Context): Erasure {
@@ -107,30 +112,28 @@ export function createErasure(context: Context): Erasure {
   }
 
   /**
-   * Notices that others were sent of what the user wrote, which are kept for two days, name nobody. (Of a user whose erasure
-   * has begun, new ones do not.)
+   * Notices that others were sent of what the user wrote, which are kept for two days, name nobody. (Once the erasure has begun,
+   * no new ones do.) Where the name is not found, as it was another one then, or what was written is to go, too, the whole text
+   * goes.
    */
   async function eraseFromNotices(userId: number): Promise<void> {
     const account = await findAccount(db, userId);
-    const all = [account?.username, account?.fullName].filter((name) => name != null).map(nameInNotice);
-    const names = all.toSorted((a, b) => b.length - a.length); // one may begin with another one
-    // What was written may be in it; and a name of a letter is in every word.
-    const isWhole = settings.deletedMessages === "erased" || names.some(({ length }) => length < SHORT_NAME);
-    const without = (text: string): string =>
-      isWhole ? DELETED_NAME : names.reduce((rest, name) => rest.replaceAll(name, DELETED_NAME), text);
-    for (let after = FIRST_ID; ;) {
-      const found = await readNotices(db, userId, after, AT_ONCE);
-      const rewritten = found.flatMap(({ id, data }): SealedData[] => {
+    const name = patternOf([account?.username, account?.fullName].filter((one) => one != null));
+    for (;;) {
+      const found = await readNotices(db, userId, AT_ONCE);
+      if (found.length === 0) return;
+      const rewritten = found.map(({ id, data }): SealedData => {
         const { subject, content, html: _, ...rest } = unsealJson(keyring, id, data) as NoticeText;
-        if (!names.some((name) => content.includes(name) || subject?.includes(name))) return [];
+        const isNamed = name?.test(`${subject ?? ""} ${content}`) === true;
+        const without = (text: string): string =>
+          name !== undefined && isNamed && settings.deletedMessages === "kept"
+            ? text.replaceAll(new RegExp(name, "gu"), DELETED_NAME)
+            : DELETED_NAME;
         const said = { ...rest, content: without(content), ...(subject !== undefined && { subject: without(subject) }) };
-        return [{ id, data: sealJson(keyring, id, said) }];
+        return { id, data: sealJson(keyring, id, said) };
       });
-      if (rewritten.length > 0) await rewriteNotices(db, rewritten);
+      await rewriteNotices(db, rewritten);
       await goOn(userId);
-      const last = found.at(-1);
-      if (found.length < AT_ONCE || last === undefined) return;
-      after = last.id;
     }
   }
 
@@ -155,8 +158,8 @@ export function createErasure(context: Context): Erasure {
   async function eraseConversation(userId: number, { id, isGroup, isAlone }: Written): Promise<void> {
     if (isAlone) {
       // Nobody is left who could read it.
-      while (await eraseSlice(db, id, AT_ONCE)) await goOn(userId);
-      if (isGroup) await rewriteTitle(db, id, keyring.contents.seal(titleContext(id), Buffer.from(DELETED_NAME)));
+      while (await eraseSlice(db, id, userId, AT_ONCE)) await goOn(userId);
+      if (isGroup) await rewriteTitle(db, id, userId, keyring.contents.seal(titleContext(id), Buffer.from(DELETED_NAME)));
     } else await eraseMessages(userId, id);
     if (isGroup) await eraseAdded(userId, id);
   }

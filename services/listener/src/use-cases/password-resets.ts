@@ -1,6 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import { recipientOf } from "@messenger/channels";
-import { resetCodeContext, type LoginKeys, loginKeys } from "@messenger/core";
+import { resetCodeContext } from "@messenger/core";
 import { findProvider, findResetContact, resetPassword, sendResetCode, tryResetCode } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { networkOf } from "../networks.ts";
@@ -8,6 +8,7 @@ import { Refused } from "../refused.ts";
 import { createAttemptCounts } from "./attempt-counts.ts";
 import { codeNotification, newCode } from "./codes.ts";
 import { checkPassword } from "./password-rules.ts";
+import { findFirst, typedNames } from "./typed-names.ts";
 
 /** For who has forgotten their password, and has a verified e-mail address or phone. */
 export interface PasswordResets {
@@ -37,8 +38,8 @@ export function createPasswordResets(context: Context): PasswordResets {
     counts.add(key);
   }
 
-  async function send(keys: LoginKeys): Promise<void> {
-    const contact = await findResetContact(db, keys);
+  async function send(name: string): Promise<void> {
+    const contact = await findFirst(typedNames(name, settings.phoneRegion), (keys) => findResetContact(db, keys));
     if (contact === null) return;
     const { userId, type, address } = contact;
     const scheme = address.slice(0, address.indexOf(":") + 1);
@@ -62,7 +63,7 @@ export function createPasswordResets(context: Context): PasswordResets {
       if (underWay >= UNDER_WAY) return;
       underWay += 1;
       // Not waited for: how long it takes would tell whether there is somebody of that name.
-      send(loginKeys(name))
+      send(name)
         .catch((error: unknown) => log.warn({ err: error }, "a code for a forgotten password could not be sent"))
         .finally(() => (underWay -= 1));
     },
@@ -70,7 +71,7 @@ export function createPasswordResets(context: Context): PasswordResets {
       count(`confirm ${networkOf(ip)}`, CONFIRMS);
       checkPassword(password, [username], settings);
       const wrong = new Refused("wrong_code", "the code is wrong, has been tried five times, or is older than 15 minutes");
-      const tried = await tryResetCode(db, loginKeys(username));
+      const tried = await findFirst(typedNames(username, settings.phoneRegion), (keys) => tryResetCode(db, keys));
       if (tried === null) throw wrong;
       const { userId, code: sealed } = tried;
       const right = keyring.contents.unseal(resetCodeContext(userId), sealed);

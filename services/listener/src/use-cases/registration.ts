@@ -16,7 +16,7 @@ export function checkMayRegister(
   if (registration === "invited" && invitation === undefined) {
     throw new Refused(
       "registration_closed",
-      "an account needs an invitation of whoever runs this Messenger: give it as invitation",
+      "registration needs an invitation: ask the operator, and send it in the field invitation of POST /api/users/",
     );
   }
   if (emailDomains.length === 0) return;

@@ -1,4 +1,4 @@
-import { loginKeys } from "@messenger/core";
+import type { LoginKeys } from "@messenger/core";
 import type { ChangePassword, ChangeSession, DeleteTotp, Login, SessionTokens, StartSession } from "@messenger/contracts";
 import {
   changePassword,
@@ -25,6 +25,7 @@ import { createLoginThrottle } from "./login-throttle.ts";
 import { checkPassword } from "./password-rules.ts";
 import { createSecondFactor } from "./second-factor.ts";
 import { REFRESH_DAYS, sessionTokens, type StartedSession, startSession } from "./start-session.ts";
+import { findFirst, typedNames } from "./typed-names.ts";
 
 /** What an index of PostgreSQL can hold, with something to spare. */
 const MAX_ADDRESS_BYTES = 2_000;
@@ -66,7 +67,7 @@ export interface Sessions {
 
 /** Signing in and out. */
 export function createSessions(context: Context): Sessions {
-  const { db, passwords, publisher, revocations } = context;
+  const { db, passwords, publisher, revocations, settings } = context;
   const throttle = createLoginThrottle(context.clock);
   const secondFactor = createSecondFactor(context);
 
@@ -82,10 +83,11 @@ export function createSessions(context: Context): Sessions {
 
   /** @throws {Refused} wrong_credentials, code_needed, suspended, too_many_attempts */
   async function authenticate(username: string, password: string, code: string | undefined, ip: string): Promise<Credentials> {
-    const keys = loginKeys(username);
+    const names = typedNames(username, settings.phoneRegion);
+    const [keys] = names as [LoginKeys];
     const nameKey = keys.usernameKey ?? keys.emailKey ?? username;
     if (throttle.checkRemembered(ip, nameKey)) passwords.checkRoom({ network: networkOf(ip), urgency: "log-in" });
-    const found = await findCredentials(db, keys);
+    const found = await findFirst(names, (one) => findCredentials(db, one));
     const isFamiliar = found !== null && (await isFamiliarNetwork(db, found.id, neighbourhoodOf(ip)));
     // By id, so that an account has no more guesses for each of its names.
     const account = found === null ? nameKey : String(found.id);
@@ -176,7 +178,7 @@ export function createSessions(context: Context): Sessions {
       return { userId, ...(await startSession(context, { userId, name, role }, device)) };
     },
     async logOut({ userId, sessionId }, username) {
-      const named = await findCredentials(db, loginKeys(username));
+      const named = await findFirst(typedNames(username, settings.phoneRegion), (one) => findCredentials(db, one));
       if (named?.id !== userId) {
         throw new Refused("validation_error", "username is not the name of the user who is signed in");
       }

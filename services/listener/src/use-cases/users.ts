@@ -36,8 +36,7 @@ const isTaken = (field: UniqueUserField): Refused => new Refused("taken", `this 
 const isDeleted = (): never => {
   throw new Refused("unauthorized", "the account was deleted");
 };
-const isNotGood = (): Refused =>
-  new Refused("registration_closed", "the invitation was used already, has ended, or never was one");
+const isNotGood = (): Refused => new Refused("registration_closed", "the invitation is unknown, expired or already used");
 const noSuchUser = (): Refused => new Refused("no_such_user", "User not found.");
 
 /**
@@ -54,7 +53,10 @@ function namesOf(given: NewUserGiven, addresses: ApiSettings["signUpAddresses"])
       throw new Refused("validation_error", "give username, phone_number and password, or email, full_name and password");
     }
   } else if (username === undefined) {
-    throw new Refused("validation_error", "give username and password: here, an address is one's own once it is verified");
+    throw new Refused(
+      "validation_error",
+      "give username and password: an e-mail address or phone number can be used to sign in after it is verified",
+    );
   }
   try {
     if (username !== undefined) checkUsername(username);
@@ -116,7 +118,7 @@ export function createUsers(
   context: Context,
   deps: { signUps: SignUpLimit; erasure: Pick<Erasure, "erase">; contacts: Pick<Contacts, "check" | "create" | "read"> },
 ): Users {
-  const { db, passwords, receipts, settings } = context;
+  const { db, log, passwords, receipts, settings } = context;
   const { signUps, erasure, contacts } = deps;
 
   /** @throws {Refused} no_such_contact, not_verified */
@@ -141,11 +143,11 @@ export function createUsers(
       const names = namesOf(given, settings.signUpAddresses);
       checkPassword(password, [names.username, given.email, given.phone_number, names.fullName], settings);
       const toVerify = settings.signUpAddresses === "verified" ? contactsOf(given) : [];
-      for (const contact of toVerify) await contacts.check(contact);
       const invitation = settings.registration === "invited" ? hashOfInvitation(given.invitation ?? "") : undefined;
       const made = await signUps.attempt(ip, async () => {
         // What costs little before what costs more: statements, and then the hash. The database has the last word.
         passwords.checkRoom({ network: networkOf(ip), urgency: "sign-up" });
+        for (const contact of toVerify) await contacts.check(contact);
         if (invitation !== undefined && !(await findInvitation(db, invitation))) throw isNotGood();
         const taken = await findTaken(db, names);
         if (taken !== undefined) return { taken };
@@ -157,7 +159,12 @@ export function createUsers(
       await rememberNetwork(db, made.id, neighbourhoodOf(ip));
       const user = { userId: made.id, name: names.username ?? names.email ?? "", role: "user" as const };
       const { tokens, sessionId } = await startSession(context, user, { passwordHash: null, publicKey: null, address: null });
-      for (const contact of toVerify) await contacts.create({ ...user, sessionId }, contact);
+      for (const contact of toVerify) {
+        // The account is there: where that fails, the user adds the contact.
+        await contacts.create({ ...user, sessionId }, contact).catch((error: unknown) => {
+          log.warn({ err: error, user: made.id, type: contact.type }, "a contact of a new account could not be made");
+        });
+      }
       return { id: made.id, username: names.username, tokens };
     },
     async findByName(name) {

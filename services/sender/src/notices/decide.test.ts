@@ -4,7 +4,7 @@ import { decide } from "./decide.ts";
 const NOW = Date.UTC(2026, 10, 28, 12, 0, 0);
 const ago = (minutes: number): Date => new Date(NOW - minutes * 60_000);
 
-const lastAt = (minutes: number) => ({ id: "a", content: new Uint8Array(), who: "ada", at: ago(minutes) });
+const lastAt = (minutes: number) => ({ id: "a", content: new Uint8Array(), who: "ada", senderId: 2, at: ago(minutes) });
 
 const notice = {
   waiting: 1,

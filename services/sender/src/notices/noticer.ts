@@ -84,6 +84,8 @@ export function startNoticer(deps: {
     return { subject: type === "push" ? nameInNotice(last?.who ?? null) : subject, content: short, topic: `c${conversation}` };
   }
 
+  const isNamed = ({ last }: NoticeRow): boolean => last !== null && last.who !== null;
+
   /** What a notice becomes: a notification to the contact's address. */
   function notificationOf(notice: NoticeRow, provider: string): NewNotification {
     const { userId, type, address, secret } = notice;
@@ -96,6 +98,7 @@ export function startNoticer(deps: {
       userId,
       type,
       purpose: "notice",
+      aboutUserId: isNamed(notice) ? notice.last?.senderId : undefined,
       address,
       recipient: seal({ recipient: "" }), // it is shown to nobody
       data: seal(dataOf(notice)),
