@@ -209,7 +209,8 @@ export const CONTACT_ROUTES = {
     method: "POST",
     path: `${ONE}/code`,
     summary: "Send a contact its code once more",
-    description: "The code before is of no use any more. Once a minute, and five times in an hour for each user and address.",
+    description:
+      "The code before is of no use any more. Once a minute, and five times in an hour. An address gets five codes in an hour and ten in a day, whoever asks: where it had those, the answer is the same, and none is sent.",
     params,
     answer: { status: 204, description: "It is on its way." },
     problems: ["no_such_contact", "taken", "no_such_channel", "suppressed", "too_many_codes"],
