@@ -85,7 +85,7 @@ it("what was sealed, signed and given out under a secret stays good after it was
   expect(await pushKey(cluster.urls()[0] as string)).toBe(subscribedWith);
 });
 
-it("a process without the secret of before refuses to start, and says what to set", async () => {
+it("a process without the previous secret refuses to start, and says what to set", async () => {
   await cluster.startListener();
   const { MESSENGER_SECRET } = AFTER;
   await expect(cluster.startListener({ MESSENGER_SECRET })).rejects.toThrow(/MESSENGER_SECRET_PREVIOUS/u);
@@ -118,7 +118,7 @@ it("every column of bytes is sealed, and sealed anew by a change, or is a hash",
   expect(rows.map(({ name }) => name).toSorted()).toEqual(known.toSorted());
 });
 
-it("all that was sealed under a secret of before is sealed anew while messages flow, and that secret is not needed any more", async () => {
+it("all that was sealed under a previous secret is resealed while messages flow, and that secret is not needed any more", async () => {
   const more = { SMTP_URL: "smtp://127.0.0.1:9", MAIL_FROM: "m@example.org", NOTIFY: "everyone", KEEP_ANSWERS: "all" };
   let processes = [await cluster.startListener(more), await cluster.startSender(more)];
   let base = cluster.urls()[0] as string;
@@ -224,7 +224,7 @@ it("all that was sealed under a secret of before is sealed anew while messages f
   });
 
   await restart({ MESSENGER_SECRET: AFTER.MESSENGER_SECRET });
-  // Access tokens were signed under the secret of before.
+  // Access tokens were signed under the previous secret.
   for (const one of [ada, bob]) {
     const { json } = await http(`${base}/api/sessions/`, { body: { username: one.name, password: one.password } });
     one.token = String(json["access_token"]);
