@@ -11,7 +11,9 @@ export interface Sealer {
   seal(context: string, plain: Uint8Array): Uint8Array;
   /** @throws {SealError} */
   unseal(context: string, sealed: Uint8Array): Buffer;
-  /** What all that it seals begins with: it names the secret that is the current one. */
+  /** Whether it was sealed under the secret that is the current one. */
+  isCurrent(sealed: Uint8Array): boolean;
+  /** What all that is sealed under that begins with: for whoever asks a database. */
   readonly mark: Uint8Array;
 }
 
@@ -126,6 +128,7 @@ function createSealer(secrets: readonly string[], purpose: string, random: Rando
       }
       return plain;
     },
+    isCurrent: (sealed) => mark.equals(sealed.subarray(0, mark.length)),
   };
 }
 

@@ -9,7 +9,7 @@ export { type DataFolder, openDataFolder } from "./data-folder.ts";
 export { FolderInUse } from "./folder-lock.ts";
 export { loadOwnKey } from "./own-key.ts";
 export { ownSecret } from "./own-secret.ts";
-export { hashOfInvitation, newInvitation } from "./invitation.ts";
+export { newInvitation, newLastingToken, newToken, tokenHash } from "./tokens.ts";
 export { hashPassword, normalPassword, verifyPassword } from "./password-hash.ts";
 export { CannotStart, EXIT_SETTINGS, isOperators, runService, type Running } from "./run.ts";
 export {

@@ -10,7 +10,6 @@ export async function loadOwnKey(db: Db, keyring: Keyring, name: string, make: (
   const kept = await keepValue(db, name, () => seal(make()));
   const sealed = Buffer.from(kept, "base64");
   const key = keyring.contents.unseal(name, sealed);
-  const { mark } = keyring.contents;
-  if (!sealed.subarray(0, mark.length).equals(mark)) await replaceValue(db, name, kept, seal(key));
+  if (!keyring.contents.isCurrent(sealed)) await replaceValue(db, name, kept, seal(key));
   return key;
 }

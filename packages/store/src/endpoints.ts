@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Db } from "./database.ts";
 import { RELAY } from "./deliveries.ts";
 
@@ -93,3 +93,7 @@ export const IS_LEASED = sql`(e.lease_by <> ${RELAY} and e.retry_at > now())`;
 export const KEEP_LEASE = sql`
   retry_at = case when ${IS_LEASED} then e.retry_at when e.replaying then now() end,
   lease_by = case when ${IS_LEASED} then e.lease_by end`;
+
+/** Nothing more is pushed to the endpoint `e`, for a reason. */
+export const switchOff = (reason: string | RawBuilder<unknown>) =>
+  sql`state = 'off', reason = ${reason}, ${KEEP_LEASE}, generation = generation + 1`;

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { eraseContents } from "./change-messages.ts";
 import type { Db } from "./database.ts";
-import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
+import { announceChange, type EndpointsChanged, lockInbox, switchOff } from "./endpoints.ts";
 import { endAllSessions } from "./sessions.ts";
 
 /** After so long without a sign of life, another listener takes an erasure over. */
@@ -24,7 +24,7 @@ export async function beginErasure(
     `.execute(tx);
     const ended = await endAllSessions(tx, userId, "the account was deleted");
     await sql`
-      update endpoints e set state = 'off', reason = 'the account was deleted', ${KEEP_LEASE}, generation = generation + 1
+      update endpoints e set ${switchOff("the account was deleted")}
       where inbox_id = ${inbox.id} and state = 'active'
     `.execute(tx);
     return { ended, changed: await announceChange(tx, inbox.id) };

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { deleteContact } from "./contacts.ts";
 import type { Db } from "./database.ts";
-import { announceChange, KEEP_LEASE } from "./endpoints.ts";
+import { announceChange, switchOff } from "./endpoints.ts";
 import { reportNotification } from "./notifications.ts";
 
 /**
@@ -27,7 +27,7 @@ export async function noteMailReport(
     await db.transaction().execute(async (tx) => {
       await sql`select from inboxes where id = ${found.inbox} for update`.execute(tx);
       const { rows: off } = await sql`
-        update endpoints e set state = 'off', reason = ${report.code}, failing_since = now(), ${KEEP_LEASE}, generation = generation + 1
+        update endpoints e set ${switchOff(report.code)}, failing_since = now()
         where inbox_id = ${found.inbox} and state = 'active' returning id
       `.execute(tx);
       if (off.length > 0) await announceChange(tx, found.inbox);

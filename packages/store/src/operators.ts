@@ -1,7 +1,7 @@
 import type { LoginKeys } from "@messenger/core";
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
-import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox } from "./endpoints.ts";
+import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox, switchOff } from "./endpoints.ts";
 import { endAllSessions, IS_LIVE } from "./sessions.ts";
 import { userOfName } from "./users.ts";
 
@@ -94,8 +94,7 @@ export async function suspendUser(db: Db, actor: string, userId: number): Promis
     await endSessionsOfBots(tx, userId);
     await sql`update sessions set revoked_at = now() where user_id = ${userId} and revoked_at is null`.execute(tx);
     await sql`
-      update endpoints e set state = 'off', reason = case when kept_by = 'owner' then ${SUSPENDED} else 'signed out' end, ${KEEP_LEASE},
-        generation = generation + 1
+      update endpoints e set ${switchOff(sql`case when kept_by = 'owner' then ${SUSPENDED} else 'signed out' end`)}
       where inbox_id = ${inbox.id} and state = 'active'
     `.execute(tx);
     await announceChange(tx, inbox.id);

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
 import { deleteSome } from "./delete-some.ts";
-import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox, UNVERIFIED } from "./endpoints.ts";
+import { announceChange, type EndpointsChanged, KEEP_LEASE, lockInbox, UNVERIFIED, switchOff } from "./endpoints.ts";
 
 /** Why an endpoint is disabled that its owner wants to be. */
 export const OFF_BY_OWNER = "its owner has disabled it";
@@ -228,7 +228,7 @@ export async function disableEndpoint(db: Db, userId: number, id: number, reason
   const changed = await changeOne(db, userId, id, async (tx) => {
     await sql`update endpoints set begins_off = true where id = ${id} and verified_at is null and kept_by = 'owner'`.execute(tx);
     await sql`
-      update endpoints e set state = 'off', reason = ${reason}, ${KEEP_LEASE}, generation = generation + 1
+      update endpoints e set ${switchOff(reason)}
       where id = ${id} and (state = 'active' or verified_at is not null or kept_by = 'sessions')
     `.execute(tx);
     return true;

@@ -218,7 +218,7 @@ async function resealOwnKeys(db: Db, sealer: Sealer): Promise<number> {
   let old = 0;
   for (const { key, value } of rows) {
     const sealed = Buffer.from(value, "base64");
-    if (sealed[0] !== sealer.mark[0] || sealed.subarray(0, sealer.mark.length).equals(sealer.mark)) continue;
+    if (sealed[0] !== sealer.mark[0] || sealer.isCurrent(sealed)) continue;
     try {
       const anew = Buffer.from(sealer.seal(key, sealer.unseal(key, sealed))).toString("base64");
       await sql`update meta set value = ${anew} where key = ${key} and value = ${value}`.execute(db);

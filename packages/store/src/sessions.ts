@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
-import { announceChange, attachEndpoint, type EndpointsChanged, KEEP_LEASE, lockInbox, type NewEndpoint } from "./endpoints.ts";
+import { announceChange, attachEndpoint, type EndpointsChanged, lockInbox, type NewEndpoint, switchOff } from "./endpoints.ts";
 
 /** At most so many sessions of a user are live; the oldest ends when another begins. */
 const MAX_LIVE_SESSIONS = 100;
@@ -36,7 +36,7 @@ async function endSessions(tx: Db, sessionIds: readonly number[], reason: string
     update sessions set revoked_at = now() where id = any(${sessionIds}::bigint[]) and revoked_at is null
   `.execute(tx);
   await sql`
-    update endpoints e set state = 'off', reason = ${reason}, ${KEEP_LEASE}, generation = generation + 1
+    update endpoints e set ${switchOff(reason)}
     where id in (select endpoint_id from sessions where id = any(${sessionIds}::bigint[])) and state = 'active' and kept_by = 'sessions'
       and not exists (select from sessions s where s.endpoint_id = e.id and ${IS_LIVE})
   `.execute(tx);

@@ -1,8 +1,8 @@
 import type { Clock } from "@messenger/core";
+import { tokenHash } from "@messenger/runtime";
 import type { ApiTokenHolder } from "@messenger/store";
 import { LRUCache } from "lru-cache";
 import type { Identity } from "./tokens.ts";
-import { tokenHash } from "./use-cases/one-off-tokens.ts";
 
 /** What an API token begins with. */
 export const API_TOKEN_PREFIX = "mt_";

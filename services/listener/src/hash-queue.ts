@@ -27,7 +27,8 @@ const TURNS = 8;
  */
 export function createHashQueue(maxRunning: number): HashQueue {
   const queues = URGENCIES.map(() => ({ byNetwork: new Map<string, (() => Promise<void>)[]>(), waiting: 0 }));
-  const [familiar, logIns, signUps] = queues;
+  const familiar = queues.slice(0, 1);
+  const [, logIns, signUps] = queues;
   let running = 0;
   let isExtraRunning = false;
   let started = 0;
@@ -59,7 +60,7 @@ export function createHashQueue(maxRunning: number): HashQueue {
         pump();
       });
     }
-    const extra = isExtraRunning ? undefined : next(familiar === undefined ? [] : [familiar]);
+    const extra = isExtraRunning ? undefined : next(familiar);
     if (extra === undefined) return;
     isExtraRunning = true;
     void extra().finally(() => {

@@ -1,4 +1,4 @@
-import { newInvitation } from "@messenger/runtime";
+import { newInvitation, tokenHash } from "@messenger/runtime";
 import { systemRandom } from "@messenger/core";
 import { createInvitation } from "@messenger/store";
 import { type Answer, http, PASSWORD, waitFor } from "@messenger/testkit";
@@ -53,9 +53,9 @@ describe("registration", () => {
     try {
       const { db } = database.store;
       const invite = async (): Promise<string> => {
-        const { text, hash } = newInvitation(systemRandom);
-        await createInvitation(db, "test", hash, 7);
-        return text;
+        const invitation = newInvitation(systemRandom);
+        await createInvitation(db, "test", tokenHash(invitation), 7);
+        return invitation;
       };
       const signUp = (body: object): Promise<Answer> => http(`${url}/api/users/`, { body, accept: "application/json" });
       const refused = { status: 403, json: { code: "registration_closed" } };

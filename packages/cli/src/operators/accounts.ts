@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { checkUsername, loginKeys, systemRandom, usernameKey } from "@messenger/core";
-import { hashPassword, newInvitation } from "@messenger/runtime";
+import { hashPassword, newInvitation, tokenHash } from "@messenger/runtime";
 import {
   type AccountOfOperator,
   createInvitation,
@@ -131,10 +131,10 @@ async function invite({ db }: Store, days: string, json: boolean): Promise<void>
     throw new UsageError(`give for how many days it is good: 1 to ${MAX_INVITATION_DAYS}`);
   }
   const invitation = newInvitation(systemRandom);
-  const { id, expiresAt } = await createInvitation(db, ACTOR, invitation.hash, validDays);
-  if (json) return printJson({ id, invitation: invitation.text, expiresAt });
+  const { id, expiresAt } = await createInvitation(db, ACTOR, tokenHash(invitation), validDays);
+  if (json) return printJson({ id, invitation, expiresAt });
   process.stdout.write(
-    `An invitation, good for one account until ${expiresAt.toISOString()}, which is not shown again: ${invitation.text}\n`,
+    `An invitation, good for one account until ${expiresAt.toISOString()}, which is not shown again: ${invitation}\n`,
   );
 }
 

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Route } from "@messenger/contracts";
+import { tokenHash } from "@messenger/runtime";
 import { findAdmin, takeTicket } from "@messenger/store";
 import { API_TOKEN_PREFIX } from "../api-tokens.ts";
 import type { Context } from "../context.ts";
 import type { Identity } from "../tokens.ts";
 import { Refused } from "../refused.ts";
 import type { LimitRequest } from "./rate-limit.ts";
-import { tokenHash } from "../use-cases/one-off-tokens.ts";
 
 declare module "fastify" {
   interface FastifyRequest {

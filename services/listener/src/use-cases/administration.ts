@@ -1,5 +1,5 @@
 import { loginKeys } from "@messenger/core";
-import { newInvitation } from "@messenger/runtime";
+import { newInvitation, tokenHash } from "@messenger/runtime";
 import {
   type AccountOfOperator,
   type AuditEntry,
@@ -108,8 +108,8 @@ export function createAdministration(
       await users.delete(by, { user_id: id }); // and writes it down
     },
     async invite(by, validDays) {
-      const { text, hash } = newInvitation(random);
-      return { ...(await createInvitation(db, actorOf(by), hash, validDays)), invitation: text };
+      const invitation = newInvitation(random);
+      return { ...(await createInvitation(db, actorOf(by), tokenHash(invitation), validDays)), invitation };
     },
     listInvitations: (request) => readPageById(request, (after, limit) => listInvitations(db, { after, limit })),
     async deleteInvitation(by, id) {

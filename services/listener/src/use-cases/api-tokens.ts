@@ -1,10 +1,10 @@
 import type { NewToken } from "@messenger/contracts";
+import { newLastingToken, tokenHash } from "@messenger/runtime";
 import { type ApiTokenRow, createApiToken, endApiToken, listApiTokens, NO_PASSWORD } from "@messenger/store";
 import { API_TOKEN_PREFIX } from "../api-tokens.ts";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { newLastingToken, tokenHash } from "./one-off-tokens.ts";
 import type { Sessions } from "./sessions.ts";
 
 const MAX_TOKENS = 50;

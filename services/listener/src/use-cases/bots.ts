@@ -1,5 +1,6 @@
 import type { HookMessage, Message, NewBot, NewToken } from "@messenger/contracts";
 import { checkUsername, InvalidName, usernameKey } from "@messenger/core";
+import { newLastingToken, tokenHash } from "@messenger/runtime";
 import {
   type ApiTokenRow,
   type BotRow,
@@ -17,7 +18,6 @@ import { noSuchConversation, Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import type { TokensOfUser } from "./api-tokens.ts";
 import type { Messages, Sending } from "./messages.ts";
-import { newLastingToken, tokenHash } from "./one-off-tokens.ts";
 import type { Users } from "./users.ts";
 
 /** Accounts that programs are, and URLs that programs write to. */

@@ -19,6 +19,7 @@ import {
   phoneKey,
   webhookSecretContext,
 } from "@messenger/core";
+import { newToken, tokenHash } from "@messenger/runtime";
 import {
   changeContact,
   claimSignIn,
@@ -39,7 +40,6 @@ import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { codeNotification, newCode } from "./codes.ts";
-import { newToken, tokenHash } from "./one-off-tokens.ts";
 import { readRecipient } from "./recipients.ts";
 
 type ContactType = Contact["type"];

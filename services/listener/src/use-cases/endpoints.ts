@@ -9,6 +9,7 @@ import {
   sleep,
   webhookSecretContext,
 } from "@messenger/core";
+import { newToken } from "@messenger/runtime";
 import {
   askProbe,
   type AttemptRow,
@@ -39,7 +40,6 @@ import {
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { newToken } from "./one-off-tokens.ts";
 import { cursorOf, type PageRequest, placeOfNumber, readCursor } from "./pages.ts";
 
 /** An endpoint, with what is unsealed for its owner. */

@@ -1,13 +1,13 @@
 import type { Event, EventPage } from "@messenger/contracts";
 import type { Subscription } from "@messenger/broker";
 import { type Clock, createBatcher, type InboxEvent, type LiveSignal } from "@messenger/core";
+import { newToken, tokenHash } from "@messenger/runtime";
 import { createTicket, findInbox, type Inbox, readEvents } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { createUnderwayCounts } from "./attempt-counts.ts";
 import { contentOf, unsealJson } from "./contents.ts";
-import { newToken, tokenHash } from "./one-off-tokens.ts";
 import type { Attendance, Signals } from "./signals.ts";
 
 /** What a stream sends. */

@@ -1,4 +1,5 @@
 import type { ProblemCode, Role } from "@messenger/contracts";
+import { newToken, tokenHash } from "@messenger/runtime";
 import {
   addMember,
   ban,
@@ -31,7 +32,6 @@ import { publishEvents } from "../publisher.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { sealJson } from "./contents.ts";
-import { newToken, tokenHash } from "./one-off-tokens.ts";
 
 /**
  * Who takes part in groups, and who may do what. All of it throws no_such_conversation where one takes no

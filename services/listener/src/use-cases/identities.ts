@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { FinishSignIn, LinkIdentity } from "@messenger/contracts";
 import { checkUsername, emailKey, keyOr, SealError, signInContext, usernameKey } from "@messenger/core";
+import { tokenHash } from "@messenger/runtime";
 import {
   createUserOfIdentity,
   deleteIdentity,
@@ -21,7 +22,6 @@ import type { Claims, SignInFlow } from "../oidc.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
 import { createUnderwayCounts } from "./attempt-counts.ts";
-import { tokenHash } from "./one-off-tokens.ts";
 import { checkMayRegister } from "./registration.ts";
 import type { Sessions } from "./sessions.ts";
 import type { SignUpLimit } from "./sign-up-limit.ts";

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { Secret, TOTP } from "otpauth";
 import { totpContext } from "@messenger/core";
+import { tokenHash } from "@messenger/runtime";
 import { beginTotp, confirmTotp, deleteTotp, findTotp, takeRecoveryCode, takeTotpStep, type TotpRow } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { tokenHash } from "./one-off-tokens.ts";
 
 /** Codes of an authenticator (TOTP, RFC 6238), beside the password. */
 export interface SecondFactor {

@@ -1,11 +1,11 @@
 import type { SessionTokens } from "@messenger/contracts";
 import { formatSecret, refusalOf, SECRET_BYTES } from "@messenger/channels";
 import { SealError, webhookSecretContext } from "@messenger/core";
+import { newToken } from "@messenger/runtime";
 import { askProbe, beginSession, type BegunSession, endSession, UNVERIFIED } from "@messenger/store";
 import type { Context } from "../context.ts";
 import { Refused } from "../refused.ts";
 import type { Identity } from "../tokens.ts";
-import { newToken } from "./one-off-tokens.ts";
 
 /** A refresh token that is not used for so long is no longer valid. */
 export const REFRESH_DAYS = 90;

@@ -1,6 +1,6 @@
 import type { ChangeAccount, DeleteUser, NewContact, NewUser as NewUserGiven, SessionTokens } from "@messenger/contracts";
 import { checkUsername, emailKey, InvalidName, phoneKey, usernameKey, keyOr } from "@messenger/core";
-import { hashOfInvitation } from "@messenger/runtime";
+import { tokenHash } from "@messenger/runtime";
 import {
   type AccountRow,
   changeAccount,
@@ -143,7 +143,7 @@ export function createUsers(
       const names = namesOf(given, settings.signUpAddresses);
       checkPassword(password, [names.username, given.email, given.phone_number, names.fullName], settings);
       const toVerify = settings.signUpAddresses === "verified" ? contactsOf(given) : [];
-      const invitation = settings.registration === "invited" ? hashOfInvitation(given.invitation ?? "") : undefined;
+      const invitation = settings.registration === "invited" ? tokenHash(given.invitation ?? "") : undefined;
       const made = await signUps.attempt(ip, async () => {
         // What costs little before what costs more: statements, and then the hash. The database has the last word.
         passwords.checkRoom({ network: networkOf(ip), urgency: "sign-up" });

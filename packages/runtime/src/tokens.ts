@@ -19,3 +19,6 @@ export function newLastingToken(random: Random, prefix: string): string {
 export function tokenHash(token: string): Uint8Array {
   return createHash("sha256").update(token).digest();
 }
+
+/** What lets somebody make an account where only those who are invited may. */
+export const newInvitation = (random: Random): string => newLastingToken(random, "mi_");
